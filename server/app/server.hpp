@@ -1,0 +1,70 @@
+#pragma once
+// The running broker as main sees it: options in, listening URLs out, and a way to end it.
+// Owned and called by the main thread, which otherwise only waits for signals; the shards, the
+// storage engine and the listeners run on threads of the Server's own.
+
+#include "base/result.hpp"
+#include "server/config/options.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace stentor::auth {
+class Acl;
+class Chain;
+}  // namespace stentor::auth
+
+namespace stentor::app {
+
+/// Why something cannot be done, for people: "cannot bind ...: address already in use".
+struct Problem {
+    std::string what;
+    std::string hint;  // what to do about it; may be empty
+};
+
+/// Who may come in and do what, read from files by main. Immutable, replaced as a whole by
+/// reload().
+struct Access {
+    std::shared_ptr<const auth::Chain> chain;
+    std::shared_ptr<const auth::Acl> acl;
+};
+
+/// drain: stop accepting, DISCONNECT 0x8B, flush, commit, close. at_once: commit and close.
+enum class StopMode : std::uint8_t { drain, at_once };
+
+class Server {
+  public:
+    /// Recovers the store, binds every listener and starts the threads; clients are served from
+    /// then on. Fails with what could not be opened, and then leaves nothing running.
+    [[nodiscard]] static Result<std::unique_ptr<Server>, Problem> start(
+        const config::Options& options, Access access);
+
+    virtual ~Server() = default;  // run() must have returned
+
+    Server(const Server&) = delete;
+    Server& operator=(const Server&) = delete;
+
+    /// One URL per bound door, with its real port, in the order of the options. Never changes.
+    [[nodiscard]] virtual const std::vector<std::string>& listening_urls() const = 0;
+
+    /// Readable (poll) once the server has stopped or must be ended; run() then returns soon.
+    [[nodiscard]] virtual int stopped_descriptor() const = 0;
+
+    /// Asks the server to stop; returns at once and may be called again with `at_once`.
+    virtual void request_stop(StopMode mode) = 0;
+
+    /// Hands over what can change while running: access, limits of new connections. The caller has
+    /// validated both and has said which keys need a restart (main does).
+    virtual void reload(const config::Options& options, Access access) = 0;
+
+    /// Waits until everything has stopped and joins the threads. Fails with the reason if the
+    /// server gave up by itself (an unusable store), not if it was asked to stop.
+    [[nodiscard]] virtual Result<void, Problem> run() = 0;
+
+  protected:
+    Server() = default;
+};
+
+}  // namespace stentor::app

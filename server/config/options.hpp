@@ -1,0 +1,119 @@
+#pragma once
+// Everything that can be configured, as plain values with the defaults of the documentation.
+// The names of the sections and keys are those of the file (options_table.cpp ties them together);
+// sizes are bytes, durations std::chrono::milliseconds, counts are counts. Any thread.
+
+#include "server/config/listen_url.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stentor::config {
+
+using Milliseconds = std::chrono::milliseconds;
+
+struct NodeOptions {
+    std::string name = "stentor";
+    std::uint32_t shards = 0;  // 0: one per core
+    std::string data_dir = "./stentor-data";
+
+    /// data_dir = ":memory:": nothing outlives the process.
+    [[nodiscard]] bool keeps_nothing() const { return data_dir == ":memory:"; }
+};
+
+enum class ClientCertificate : std::uint8_t { none, optional, required };
+
+struct TlsOptions {
+    std::string certificate_file;
+    std::string key_file;
+    std::string client_ca_file;
+    ClientCertificate client_certificate = ClientCertificate::none;
+};
+
+struct ListenerOptions {
+    ListenUrl url{.scheme = Scheme::mqtt, .host = "127.0.0.1", .port = 1883, .path = {}};
+    TlsOptions tls;
+    bool proxy_protocol = false;
+    std::vector<std::string> trusted_proxies;  // addresses and networks (10.0.0.0/8)
+    std::uint32_t connections_max = 0;         // `max_connections`; 0: no bound of its own
+};
+
+enum class AcknowledgeAfter : std::uint8_t { disk, os, memory };
+
+struct StoreOptions {
+    AcknowledgeAfter acknowledge_after = AcknowledgeAfter::disk;
+    Milliseconds age_max = std::chrono::days{90};       // `max_age`
+    std::uint64_t bytes_max = 10ULL << 30U;             // `max_bytes`
+    std::uint64_t disk_free_bytes_min = 256ULL << 20U;  // `min_free_bytes`
+};
+
+struct LimitOptions {
+    std::uint32_t packet_bytes_max = 1U << 20U;
+    std::uint16_t receive_maximum = 100;
+    std::uint16_t inflight_maximum = 100;
+    std::uint32_t session_backlog_messages_max = 100'000;
+    std::uint64_t session_backlog_bytes_max = 64ULL << 20U;
+    std::uint32_t transient_queue_messages_max = 10'000;
+    std::uint64_t transient_queue_bytes_max = 8ULL << 20U;
+    Milliseconds session_expiry_max = std::chrono::days{90};
+    Milliseconds keepalive_max{0};  // 0: whatever the client asks for
+    std::uint32_t subscriptions_per_session_max = 10'000;
+    std::uint32_t topic_levels_max = 64;
+    std::uint16_t topic_aliases_max = 32;
+    std::uint64_t outbox_bytes_max = 4ULL << 20U;
+    Milliseconds connect_timeout{10'000};
+    std::uint32_t connects_per_second_max = 0;  // 0: no bound
+    std::uint32_t messages_per_second_max = 0;  // per client; 0: no bound
+    std::uint32_t retained_messages_max = 1'000'000;
+};
+
+enum class AnonymousPolicy : std::uint8_t { never, loopback, always };
+enum class AclSubscribe : std::uint8_t { refuse, filter };
+
+struct JwtOptions {
+    std::string key_file;   // PEM public key or HMAC secret
+    std::string jwks_file;  // or a set of keys
+    std::string issuer;
+    std::string audience;
+};
+
+struct HttpAuthOptions {
+    std::string url;
+    Milliseconds timeout{5'000};
+    Milliseconds cache{60'000};
+};
+
+struct AuthOptions {
+    AnonymousPolicy anonymous = AnonymousPolicy::loopback;
+    std::string password_file;  // empty: none
+    std::string acl_file;       // empty: everything is allowed
+    AclSubscribe acl_subscribe = AclSubscribe::refuse;
+    JwtOptions jwt;
+    HttpAuthOptions http;
+};
+
+struct HttpOptions {
+    std::vector<std::string> admins{"password:admin"};  // authenticator:name
+};
+
+enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
+enum class LogFormat : std::uint8_t { automatic, text, json };
+
+struct LoggingOptions {
+    LogLevel level = LogLevel::info;
+    LogFormat format = LogFormat::automatic;
+};
+
+struct Options {
+    NodeOptions node;
+    std::vector<ListenerOptions> listeners{ListenerOptions{}};
+    StoreOptions store;
+    LimitOptions limits;
+    AuthOptions auth;
+    HttpOptions http;
+    LoggingOptions logging;
+};
+
+}  // namespace stentor::config
