@@ -1,0 +1,107 @@
+#pragma once
+// Records turned into state: what the log says about sessions, subscriptions, deliveries, retained
+// values and wills (design.md section 2).
+//
+// Pure; used by one thread at a time. The memory engine applies every group here; the sqlite engine
+// applies the same rules to state.db and recovers into this. A shard rebuilds its sessions from the
+// part that maps to it. Expiry is judged by readers: nothing here looks at a clock.
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "persistence/record.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace stentor::store {
+
+struct StoredSubscription {
+    std::string filter;  // as the client wrote it, with $share/...
+    mqtt::SubscriptionOptions options;
+    std::uint32_t subscription_identifier = 0;
+    Seq since;  // position of the SUBSCRIBE record that (first) made it
+    // Retained replay under way: values with Seq <= replay_until from topic replay_next on (empty
+    // string: from the first); nullopt: done or never wanted.
+    std::optional<std::string> replay_next;
+    Seq replay_until;
+};
+
+struct StoredSession {
+    ClientId client;
+    mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
+    std::uint32_t expiry_seconds = 0;
+    bool attached = false;  // at the moment of the crash: its interval restarts, its will is due
+    Instant detached_at;    // valid when !attached
+    std::string user;
+    Seq sent_through;                               // a new session begins at its Attached record
+    std::vector<Unfinished> unfinished;             // in order of seq, packet identifiers unique
+    std::vector<StoredSubscription> subscriptions;  // in order of first subscription
+    std::set<PacketId> inbound;      // QoS 2 packet identifiers received and not released
+    std::optional<WillRecord> will;  // pending
+    bool transient = false;          // only here for its will
+};
+
+/// The lowest position whose message this session may still ask the log for: the one after
+/// `sent_through`, or a subscription's first, or its first unfinished one. nullopt: none, ever
+/// (without subscriptions nothing can match).
+[[nodiscard]] std::optional<Seq> needed_from(const StoredSession& session) noexcept;
+
+struct StoredRetained {
+    Seq seq;
+    MessagePtr message;
+};
+
+class StoredState {
+  public:
+    using Sessions = std::unordered_map<ClientId, StoredSession>;
+    using Retained = std::unordered_map<std::string, StoredRetained>;
+    using Pinned = std::unordered_map<Seq, MessagePtr>;
+
+    /// Applies the record at position `seq`; positions ascend from call to call. Records of unknown
+    /// sessions (a race with SessionEnded) change nothing.
+    void apply(Seq seq, const Record& record);
+
+    [[nodiscard]] const Sessions& sessions() const noexcept { return sessions_; }
+    [[nodiscard]] const Retained& retained() const noexcept { return retained_; }
+
+    /// Messages of unfinished deliveries whose position the log may have let go: superseded
+    /// retained values (also those that a retained replay under way may have sent and is about to
+    /// list), and what keep() was given.
+    [[nodiscard]] const Pinned& pinned() const noexcept { return pinned_; }
+
+    /// Whether some session lists `seq` as unfinished.
+    [[nodiscard]] bool is_unfinished(Seq seq) const noexcept { return references_.contains(seq); }
+
+    /// Takes over a message that the log lets go although it is unfinished; pinned() holds it until
+    /// the last session is done with it. `is_unfinished(seq)` must be true.
+    void keep(Seq seq, MessagePtr message);
+
+    /// What sessions, retained values and pinned messages cost in memory, closely.
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
+  private:
+    // A retained replay reads values with Seq <= s0 on the shards and lists what it sent in a later
+    // record; a value superseded in between would be lost. So while a replay of s0 is under way on
+    // an attached session, superseded values it may have sent stay pinned, under the largest such
+    // s0.
+    struct OpenReplays {
+        std::size_t count = 0;
+        std::vector<Seq> held;
+    };
+
+    std::unordered_map<ClientId, StoredSession> sessions_;
+    Retained retained_;
+    Pinned pinned_;
+    std::unordered_map<Seq, std::uint32_t>
+        references_;                           // unfinished position -> sessions listing it
+    std::map<Seq, OpenReplays> open_replays_;  // by replay_until
+    std::size_t bytes_ = 0;
+};
+
+}  // namespace stentor::store

@@ -1,0 +1,34 @@
+#include "persistence/store_error.hpp"
+
+#include <string>
+
+namespace stentor::store {
+namespace {
+
+class StoreCategory final : public boost::system::error_category {
+  public:
+    [[nodiscard]] const char* name() const noexcept override { return "stentor.store"; }
+
+    [[nodiscard]] std::string message(int code) const override {
+        switch (static_cast<StoreErrc>(code)) {
+            case StoreErrc::commit_failed:
+                return "the group could not be committed";
+            case StoreErrc::store_full:
+                return "the store has reached its bound";
+            case StoreErrc::damaged:
+                return "stored data is damaged";
+            case StoreErrc::io_error:
+                return "the store could not be read or written";
+        }
+        return "unknown store error " + std::to_string(code);
+    }
+};
+
+}  // namespace
+
+const boost::system::error_category& store_category() noexcept {
+    static const StoreCategory category;
+    return category;
+}
+
+}  // namespace stentor::store

@@ -1,0 +1,29 @@
+#pragma once
+// Why the store could not do what it was asked: the error_code of every Result in persistence/.
+// Pure values. Any thread.
+
+#include <boost/system/error_code.hpp>
+
+#include <cstdint>
+#include <type_traits>
+
+namespace stentor::store {
+
+enum class StoreErrc : std::uint8_t {
+    commit_failed = 1,  // the group was not written; nothing of it is in the log
+    store_full = 2,     // at its bound of bytes: no messages until some have been consumed
+    damaged = 3,        // stored bytes that no version of ours wrote
+    io_error = 4,       // the disk or the network said no; its state is unknown
+};
+
+/// The category "stentor.store"; its messages are English sentences without a full stop.
+[[nodiscard]] const boost::system::error_category& store_category() noexcept;
+
+[[nodiscard]] inline boost::system::error_code make_error_code(StoreErrc code) noexcept {
+    return {static_cast<int>(code), store_category()};
+}
+
+}  // namespace stentor::store
+
+template <>
+struct boost::system::is_error_code_enum<stentor::store::StoreErrc> : std::true_type {};
