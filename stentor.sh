@@ -1,0 +1,147 @@
+#!/bin/sh
+# One entry to everything: see `./stentor.sh help`. Works from any directory, needs no stdin.
+set -eu
+cd "$(dirname "$0")"
+
+# serve needs the first list, all other commands both.
+build_packages="ca-certificates git g++ cmake ninja-build ccache lld pkg-config
+    libboost1.81-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libcli11-dev libsqlite3-dev
+    libssl-dev libargon2-dev libcjose-dev libmimalloc-dev liburing-dev libsystemd-dev"
+test_packages="libgtest-dev libgmock-dev libbenchmark-dev libpaho-mqttpp-dev libpaho-mqtt-dev
+    clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
+    mosquitto mosquitto-clients python3 python3-paho-mqtt strace"
+
+say() { printf '== %s\n' "$*" >&2; }
+fail() { printf 'stentor.sh: %s\n' "$*" >&2; exit 1; }
+jobs() { echo "${STENTOR_JOBS:-$(nproc)}"; }
+
+# Prints those of its arguments that are not installed. A package with another name that owns the
+# commands will do for Node.js: NodeSource's nodejs excludes Debian's npm.
+missing_packages() {
+    dpkg-query -W -f '${Package} ${db:Status-Abbrev}\n' "$@" 2>/dev/null |
+        awk -v wanted="$*" '$2 == "ii" { have[$1] } END {
+            n = split(wanted, name); for (i = 1; i <= n; ++i) if (!(name[i] in have)) print name[i] }'
+}
+
+install_packages() {
+    command -v apt-get >/dev/null || fail "apt-get is missing: install by hand on this system: $*"
+    root=""
+    if [ "$(id -u)" != 0 ]; then
+        command -v sudo >/dev/null || fail "not root and no sudo; as root: apt-get install $*"
+        root="sudo"
+    fi
+    say "installing: $*"
+    # Debian starts a service as soon as it is installed; mosquitto would take port 1883. An existing
+    # policy stays in force and untouched.
+    policy=/usr/sbin/policy-rc.d
+    if [ -e $policy ]; then
+        policy=""
+    else
+        printf '#!/bin/sh\nexit 101\n' | $root sh -c "cat >$policy && chmod 755 $policy"
+        trap '$root rm -f "$policy"' EXIT
+        trap 'exit 130' INT TERM
+    fi
+    $root env DEBIAN_FRONTEND=noninteractive apt-get update -q
+    $root env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -q --no-install-recommends "$@" </dev/null
+    if [ -n "$policy" ]; then
+        $root rm -f "$policy"
+        trap - EXIT INT TERM
+    fi
+}
+
+# setup [build|all]
+setup() {
+    # shellcheck disable=SC2086
+    case "${1:-all}" in
+        build) need=$(missing_packages $build_packages) ;;
+        all)
+            need=$(missing_packages $build_packages $test_packages)
+            command -v node >/dev/null || need="$need nodejs"
+            command -v npm >/dev/null || need="$need npm"
+            ;;
+        *) fail "setup knows: build, all" ;;
+    esac
+    # shellcheck disable=SC2086
+    [ -z "$need" ] || install_packages $need
+}
+
+# build [preset [arguments of cmake --build...]]
+build() {
+    preset="${1:-release}"
+    [ $# = 0 ] || shift
+    # A machine that has only been told to serve has no GoogleTest.
+    tests=""
+    if [ ! -e /usr/include/gtest/gtest.h ]; then
+        tests=-DSTENTOR_TESTS=OFF
+    elif grep -qs '^STENTOR_TESTS:.*=OFF' "build/$preset/CMakeCache.txt" && [ "$preset" != fuzz ]; then
+        tests=-DSTENTOR_TESTS=ON
+    fi
+    # ninja runs cmake again by itself when a listing changes; presets and $tests it does not know.
+    if [ -n "$tests" ] || [ ! -e "build/$preset/build.ninja" ] ||
+        [ CMakePresets.json -nt "build/$preset/build.ninja" ]; then
+        # shellcheck disable=SC2086
+        cmake --preset "$preset" $tests >&2
+    fi
+    cmake --build "build/$preset" -j "$(jobs)" "$@" >&2
+}
+
+serve() {
+    setup build
+    build release --target stentor
+    exec build/release/stentor serve "$@"
+}
+
+# test [arguments of ctest...]: everything, or for instance `test -R Session`
+run_tests() {
+    setup all
+    say "building dev (AddressSanitizer, UBSan)" && build dev
+    say "building release" && build release --target stentor_gate
+    say "building tsan (ThreadSanitizer)" && build tsan --target stentor_gate
+    # One ctest over the three build directories, so that its summary counts all that ran: dev brings
+    # every test but the scenarios, release the scenarios, tsan what is labelled tsan.
+    mkdir -p build/gate
+    for preset in dev release tsan; do
+        printf 'subdirs("%s")\n' "$PWD/build/$preset"
+    done >build/gate/CTestTestfile.cmake
+    say "running all tests"
+    exec ctest --test-dir build/gate -L gate -j "$(jobs)" --output-on-failure --no-label-summary \
+        --no-tests=error "$@"
+}
+
+bench() {
+    setup all
+    build release
+    exec build/release/stentor bench "$@"
+}
+
+# check [--all]: format, headers, tree, clang-tidy on what differs from origin/main or main (--all: everything)
+check() {
+    setup all
+    exec tools/dev/check.sh "$@"
+}
+
+help() {
+    cat <<'END'
+usage: ./stentor.sh COMMAND [ARGUMENTS]
+
+  serve [ARGS]     install what the build needs, build, run `stentor serve ARGS`
+  test  [ARGS]     install everything, build, run all tests; ARGS go to ctest (-R Session)
+  build [PRESET]   release (default), dev, tsan, fuzz or coverage, into build/PRESET
+  bench [ARGS]     build, run `stentor bench ARGS`
+  check [--all]    format, clang-tidy, headers that stand alone, include rules
+  setup [build]    only install packages (build: without those of the tests)
+  help             this text
+
+STENTOR_JOBS=n limits the compilers and tests that run at once.
+END
+}
+
+command="${1:-help}"
+[ $# = 0 ] || shift
+case "$command" in
+    setup | build | serve | bench | check) "$command" "$@" ;;
+    test) run_tests "$@" ;;
+    help | -h | --help) help ;;
+    *) help >&2; exit 2 ;;
+esac
