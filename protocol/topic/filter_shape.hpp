@@ -3,6 +3,7 @@
 // filters of one shape that match a topic have the hash that the topic has under that shape, so one
 // hash look-up per shape in use finds them all. Pure values.
 
+#include "base/hash.hpp"
 #include "protocol/topic/validate.hpp"
 
 #include <array>
@@ -10,7 +11,6 @@
 #include <compare>
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <string_view>
 
 namespace stentor::mqtt {
@@ -55,7 +55,7 @@ struct FilterShape {
 class LevelHashes {
   public:
     /// `text` is a topic name or filter of at most kTopicLevelsMax levels (asserted).
-    explicit LevelHashes(std::string_view text) noexcept;
+    LevelHashes(const HashKey& key, std::string_view text) noexcept;
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
     [[nodiscard]] std::uint64_t operator[](std::size_t level) const noexcept {
@@ -68,8 +68,8 @@ class LevelHashes {
 };
 
 /// The hash of the levels that `shape` does not leave open, and of the shape itself. Equal for a
-/// filter of that shape and every topic it matches; different shapes or literals collide only as
-/// 64-bit hashes do. `levels` must have at least shape.levels entries.
+/// filter of that shape and every topic it matches, given the same key; different shapes or
+/// literals collide only as 64-bit hashes do. `levels` must have at least shape.levels entries.
 [[nodiscard]] std::uint64_t literal_hash(const FilterShape& shape,
                                          const LevelHashes& levels) noexcept;
 

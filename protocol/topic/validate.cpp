@@ -1,8 +1,8 @@
 #include "protocol/topic/validate.hpp"
 
-#include <algorithm>
-
 #include "protocol/topic/topic_levels.hpp"
+
+#include <algorithm>
 
 namespace stentor::mqtt {
 
@@ -38,15 +38,19 @@ TopicCheck check_topic_filter(std::string_view filter, TopicLimits limits) noexc
         const bool at_start = i == 0 || filter[i - 1] == '/';
         const bool at_end = i + 1 == filter.size();
         switch (filter[i]) {
-            case '\0': return TopicCheck::invalid;  // [MQTT-4.7.3-2]
-            case '/': ++levels; break;
+            case '\0':
+                return TopicCheck::invalid;  // [MQTT-4.7.3-2]
+            case '/':
+                ++levels;
+                break;
             case '#':  // [MQTT-4.7.1-1]
                 if (!at_start || !at_end) return TopicCheck::invalid;
                 break;
             case '+':  // [MQTT-4.7.1-2]
                 if (!at_start || !(at_end || filter[i + 1] == '/')) return TopicCheck::invalid;
                 break;
-            default: break;
+            default:
+                break;
         }
     }
     return check_levels(levels, limits);
