@@ -7,6 +7,7 @@
 // leaves out one that does: once raise() has returned, every look_up() that starts afterwards, on
 // any thread, sees it until the matching lower().
 
+#include "base/hash.hpp"
 #include "base/ids.hpp"
 
 #include <bit>
@@ -65,7 +66,8 @@ struct Interest {
 
 class InterestTable {
   public:
-    InterestTable();
+    /// `key` hashes levels; any will do, as long as strangers do not know it.
+    explicit InterestTable(const HashKey& key = {});
     ~InterestTable();  // no other thread may be inside any more
     InterestTable(const InterestTable&) = delete;
     InterestTable& operator=(const InterestTable&) = delete;

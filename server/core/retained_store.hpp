@@ -4,6 +4,7 @@
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/intrusive.hpp"
 #include "protocol/message.hpp"
 
 #include <cstddef>
@@ -15,6 +16,8 @@
 
 namespace stentor::server {
 
+using MessagePtr = IntrusivePtr<const mqtt::Message>;
+
 struct RetainedLimits {
     std::size_t messages_max = 1'000'000;
     std::size_t bytes_max = SIZE_MAX;  // topics and payloads as RetainedStore::bytes() counts them
@@ -23,7 +26,6 @@ struct RetainedLimits {
 struct RetainedValue {
     MessagePtr message;  // not null
     Seq seq;
-    Instant expires_at = kNever;  // on the store clock
 };
 
 /// Where a paged query goes on. The default one begins at the start; a stored one stays good
@@ -89,7 +91,7 @@ class RetainedStore {
     void pin(Seq seq, MessagePtr message);
     void unpin(Seq seq);  // must be pinned (asserted)
     /// The pinned message, or null. Expiry does not apply.
-    [[nodiscard]] const Message* find_pinned(Seq seq) const;
+    [[nodiscard]] const mqtt::Message* find_pinned(Seq seq) const;
 
     [[nodiscard]] std::size_t size() const noexcept;
     /// Topics and payloads of the current values, with what the store itself needs for each.

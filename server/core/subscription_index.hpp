@@ -2,6 +2,7 @@
 // The subscriptions of one shard, found by the topic they match.
 // One thread: the shard's. No recursion; a match allocates nothing once its buffers have grown.
 
+#include "base/hash.hpp"
 #include "server/core/match_set.hpp"
 #include "server/core/subscriber.hpp"
 
@@ -13,6 +14,7 @@
 namespace stentor::server {
 
 struct SubscriptionIndexOptions {
+    HashKey hash_key;  // for levels; any will do, as long as strangers do not know it
     /// Topics whose wildcard matches are remembered, 128 bytes each, taken when the first wildcard
     /// filter arrives. Rounded up to a power of two; 0 remembers none.
     std::size_t cached_topics_max = 8192;
