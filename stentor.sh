@@ -15,12 +15,12 @@ say() { printf '== %s\n' "$*" >&2; }
 fail() { printf 'stentor.sh: %s\n' "$*" >&2; exit 1; }
 jobs() { echo "${STENTOR_JOBS:-$(nproc)}"; }
 
-# Prints those of its arguments that are not installed. A package with another name that owns the
-# commands will do for Node.js: NodeSource's nodejs excludes Debian's npm.
+# Prints those of its arguments that are not installed.
 missing_packages() {
     dpkg-query -W -f '${Package} ${db:Status-Abbrev}\n' "$@" 2>/dev/null |
-        awk -v wanted="$*" '$2 == "ii" { have[$1] } END {
-            n = split(wanted, name); for (i = 1; i <= n; ++i) if (!(name[i] in have)) print name[i] }'
+        awk -v wanted="$*" '$2 == "ii" { have[$1] }
+            END { n = split(wanted, name)
+                  for (i = 1; i <= n; ++i) if (!(name[i] in have)) print name[i] }'
 }
 
 install_packages() {
@@ -31,8 +31,8 @@ install_packages() {
         root="sudo"
     fi
     say "installing: $*"
-    # Debian starts a service as soon as it is installed; mosquitto would take port 1883. An existing
-    # policy stays in force and untouched.
+    # Debian starts a service as soon as it is installed; mosquitto would take port 1883. A policy
+    # that is there already stays in force and untouched.
     policy=/usr/sbin/policy-rc.d
     if [ -e $policy ]; then
         policy=""
@@ -57,6 +57,7 @@ setup() {
         build) need=$(missing_packages $build_packages) ;;
         all)
             need=$(missing_packages $build_packages $test_packages)
+            # By command: NodeSource's nodejs brings npm along and excludes Debian's.
             command -v node >/dev/null || need="$need nodejs"
             command -v npm >/dev/null || need="$need npm"
             ;;
@@ -74,7 +75,8 @@ build() {
     tests=""
     if [ ! -e /usr/include/gtest/gtest.h ]; then
         tests=-DSTENTOR_TESTS=OFF
-    elif grep -qs '^STENTOR_TESTS:.*=OFF' "build/$preset/CMakeCache.txt" && [ "$preset" != fuzz ]; then
+    elif [ "$preset" != fuzz ] &&
+        grep -qs '^STENTOR_TESTS:.*=OFF' "build/$preset/CMakeCache.txt"; then
         tests=-DSTENTOR_TESTS=ON
     fi
     # ninja runs cmake again by itself when a listing changes; presets and $tests it does not know.
@@ -99,8 +101,8 @@ run_tests() {
     say "building dev (AddressSanitizer, UBSan)" && build dev
     say "building release" && build release --target stentor_gate
     say "building tsan (ThreadSanitizer)" && build tsan --target stentor_gate
-    # One ctest over the three build directories, so that its summary counts all that ran: dev brings
-    # every test but the scenarios, release the scenarios, tsan what is labelled tsan.
+    # One ctest over the three build directories, so that its summary counts all that ran: dev
+    # brings every test but the scenarios, release the scenarios, tsan what is labelled tsan.
     mkdir -p build/gate
     for preset in dev release tsan; do
         printf 'subdirs("%s")\n' "$PWD/build/$preset"
@@ -116,7 +118,6 @@ bench() {
     exec build/release/stentor bench "$@"
 }
 
-# check [--all]: format, headers, tree, clang-tidy on what differs from origin/main or main (--all: everything)
 check() {
     setup all
     exec tools/dev/check.sh "$@"
@@ -130,7 +131,8 @@ usage: ./stentor.sh COMMAND [ARGUMENTS]
   test  [ARGS]     install everything, build, run all tests; ARGS go to ctest (-R Session)
   build [PRESET]   release (default), dev, tsan, fuzz or coverage, into build/PRESET
   bench [ARGS]     build, run `stentor bench ARGS`
-  check [--all]    format, clang-tidy, headers that stand alone, include rules
+  check [--all]    format, include rules, headers that stand alone, clang-tidy (of what differs
+                   from the main branch; --all: of everything); --fix repairs what it can
   setup [build]    only install packages (build: without those of the tests)
   help             this text
 

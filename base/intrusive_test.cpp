@@ -53,6 +53,7 @@ TEST(Intrusive, ManyReferencesAreTakenAtOnce) {
     auto owner = make_intrusive<Plain>(7, deleted);
     owner->add_ref_many(3);
     std::vector<IntrusivePtr<Plain>> others;
+    others.reserve(3);
     for (int i = 0; i < 3; ++i) others.push_back(IntrusivePtr<Plain>::adopt(owner.get()));
     EXPECT_EQ(owner->use_count(), 4U);
     others.clear();
@@ -81,11 +82,13 @@ TEST(Intrusive, OwnersOnSeveralThreads) {
     {
         const auto owner = make_intrusive<Plain>(7, deleted);
         std::vector<std::thread> threads;
+        threads.reserve(4);
         for (int t = 0; t < 4; ++t) {
             threads.emplace_back([mine = owner] {
                 for (int i = 0; i < 1000; ++i) {
-                    const auto copy = mine;
+                    auto copy = mine;
                     EXPECT_EQ(copy->value, 7);
+                    copy.reset();
                 }
             });
         }

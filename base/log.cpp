@@ -184,9 +184,9 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
     void report_dropped() {
         const std::string text =
             format_ == LogFormat::json
-                ? fmt::format(
-                      R"("level":"warn","event":"log_dropped","msg":"log reader stalled","lines":{})",
-                      dropped_)
+                ? fmt::format(R"("level":"warn","event":"log_dropped",)"
+                              R"("msg":"log reader stalled","lines":{})",
+                              dropped_)
                 : fmt::format("warn  log_dropped: log reader stalled lines={}", dropped_);
         spdlog::memory_buf_t line;
         formatter_->format(spdlog::details::log_msg{"", spdlog::level::warn, text}, line);
@@ -216,11 +216,12 @@ class DescriptorSink final : public spdlog::sinks::base_sink<std::mutex> {
 
 /// The logger in use and how it formats. Replaced as a whole by log_start().
 struct Backend {
-    explicit Backend(const LogOptions& options) {
-        const bool terminal = ::isatty(options.descriptor) == 1;
-        format = options.format;
-        if (format == LogFormat::automatic) format = terminal ? LogFormat::text : LogFormat::json;
-        colour = terminal && format == LogFormat::text && std::getenv("NO_COLOR") == nullptr;
+    explicit Backend(const LogOptions& options)
+        : format{options.format != LogFormat::automatic ? options.format
+                 : ::isatty(options.descriptor) == 1    ? LogFormat::text
+                                                        : LogFormat::json},
+          colour{format == LogFormat::text && ::isatty(options.descriptor) == 1 &&
+                 std::getenv("NO_COLOR") == nullptr} {
         auto sink = std::make_shared<DescriptorSink>(options.descriptor, format);
         const bool json = format == LogFormat::json;
         sink->set_formatter(std::make_unique<spdlog::pattern_formatter>(
@@ -230,9 +231,9 @@ struct Backend {
         logger->set_level(spdlog::level::trace);  // ours decides, before anything is formatted
     }
 
+    const LogFormat format;
+    const bool colour;
     std::unique_ptr<spdlog::logger> logger;
-    LogFormat format = LogFormat::json;
-    bool colour = false;
 };
 
 std::mutex& backend_mutex() {

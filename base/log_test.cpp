@@ -122,6 +122,7 @@ TEST_F(Log, AReaderThatStoppedStopsNobody) {
 TEST_F(Log, LinesOfSeveralThreadsDoNotMix) {
     start(LogFormat::json);
     std::vector<std::thread> threads;
+    threads.reserve(4);
     for (int t = 0; t < 4; ++t) {
         threads.emplace_back([] {
             for (int i = 0; i < 50; ++i) STENTOR_LOG(info, "line", "{}", std::string(50, 'x'));

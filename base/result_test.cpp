@@ -71,10 +71,12 @@ TEST(Result, DefaultsToErrorCode) {
 
 TEST(Result, TryVoidFitsUnbracedIf) {
     auto function = [](bool ask) -> Result<void, Problem> {
+        // NOLINTBEGIN(readability-braces-around-statements)
         if (ask)
             STENTOR_TRY_VOID(length(""));
         else
             return Problem::too_long;
+        // NOLINTEND(readability-braces-around-statements)
         return {};
     };
     EXPECT_EQ(function(true).error(), Problem::too_short);

@@ -64,10 +64,12 @@ function(stentor_test name)
         GTest::gmock GTest::gtest GTest::gtest_main)
     target_include_directories(${name} PRIVATE "${PROJECT_SOURCE_DIR}")
     target_compile_definitions(${name} PRIVATE "STENTOR_SOURCE_DIR=\"${PROJECT_SOURCE_DIR}\"")
-    stentor_test_properties(labels properties "${arg_LABELS}" "${arg_TIMEOUT}" "${arg_SERIAL}" ${name})
+    stentor_test_properties(labels properties
+        "${arg_LABELS}" "${arg_TIMEOUT}" "${arg_SERIAL}" ${name})
     if(arg_WHOLE)
         add_test(NAME ${STENTOR_TEST_PREFIX}${name} COMMAND ${name})
-        set_tests_properties(${STENTOR_TEST_PREFIX}${name} PROPERTIES ${properties} LABELS "${labels}")
+        set_tests_properties(${STENTOR_TEST_PREFIX}${name} PROPERTIES
+            ${properties} LABELS "${labels}")
     else()
         gtest_discover_tests(${name}
             DISCOVERY_MODE PRE_TEST
@@ -131,8 +133,10 @@ function(stentor_test_properties out_labels out_properties labels timeout serial
         list(APPEND properties RUN_SERIAL TRUE)
     endif()
     if(STENTOR_SANITIZE MATCHES "address")
-        list(APPEND properties ENVIRONMENT
-            "ASAN_OPTIONS=detect_stack_use_after_return=1:strict_string_checks=1:check_initialization_order=1")
+        set(checks detect_stack_use_after_return=1 strict_string_checks=1
+            check_initialization_order=1)
+        list(JOIN checks ":" checks)
+        list(APPEND properties ENVIRONMENT "ASAN_OPTIONS=${checks}")
     elseif(STENTOR_SANITIZE MATCHES "thread")
         list(APPEND properties ENVIRONMENT "TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1")
     endif()

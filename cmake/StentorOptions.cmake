@@ -2,12 +2,14 @@
 # compiler launcher and the language standard, which CMake offers only as variables.
 include_guard(GLOBAL)
 
-set(STENTOR_SANITIZE "" CACHE STRING "Sanitizers for every target, e.g. address,undefined or thread")
+set(STENTOR_SANITIZE "" CACHE STRING "Sanitizers of every target: address,undefined or thread")
 option(STENTOR_TESTS "Build the tests (needs GoogleTest)" ON)
-option(STENTOR_FUZZ "Build the fuzz targets with libFuzzer (needs clang); otherwise they replay their corpus" OFF)
+option(STENTOR_FUZZ "Fuzz targets run libFuzzer (clang only), not their corpus" OFF)
 option(STENTOR_COVERAGE "Instrument for gcov" OFF)
-set(STENTOR_TEST_PREFIX "" CACHE STRING "Put before every test name, so that two presets can share one ctest run")
-set(STENTOR_GATE "." CACHE STRING "Tests with a label that matches are part of `stentor.sh test` in this preset")
+# `stentor.sh test` runs three presets in one ctest: the prefix tells their tests apart, and the two
+# regular expressions over labels say which of a preset's tests it runs.
+set(STENTOR_TEST_PREFIX "" CACHE STRING "Put before the name of every test")
+set(STENTOR_GATE "." CACHE STRING "Tests with a matching label belong to `stentor.sh test`")
 set(STENTOR_GATE_NOT "^(scenario|nightly)$" CACHE STRING "... unless a label matches this")
 
 set(CMAKE_CXX_STANDARD 20)
@@ -15,7 +17,7 @@ set(CMAKE_CXX_STANDARD_REQUIRED ON)
 set(CMAKE_CXX_EXTENSIONS OFF)
 set(CMAKE_EXPORT_COMPILE_COMMANDS ON)
 
-# base_dir and no hash_dir: all build directories of a checkout, and all checkouts, share their hits.
+# base_dir and no hash_dir: all build directories of a checkout share their hits.
 # The environment is set per call (ccache 4.7 takes no options on its command line), so that a plain
 # `ninja` in a build directory gets the same cache as stentor.sh.
 find_program(STENTOR_CCACHE ccache)
@@ -51,7 +53,8 @@ if(STENTOR_SANITIZE)
 else()
     # FORTIFY needs an optimised build and disturbs the sanitizers' own interceptors.
     target_compile_options(stentor_options INTERFACE
-        -fstack-protector-strong $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE$<SEMICOLON>-D_FORTIFY_SOURCE=2>)
+        -fstack-protector-strong $<$<NOT:$<CONFIG:Debug>>:-U_FORTIFY_SOURCE>
+        $<$<NOT:$<CONFIG:Debug>>:-D_FORTIFY_SOURCE=2>)
 endif()
 if(STENTOR_FUZZ)
     target_compile_options(stentor_options INTERFACE -fsanitize=fuzzer-no-link)
