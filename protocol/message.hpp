@@ -4,6 +4,7 @@
 
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
+#include "base/hash.hpp"
 #include "base/intrusive.hpp"
 #include "base/result.hpp"
 #include "protocol/codec/properties.hpp"
@@ -17,8 +18,13 @@
 
 namespace stentor::mqtt {
 
-/// The hash of a topic name that Message carries and topic indexes use. Stable within a process.
+/// The hash of a topic name that Message carries and topic indexes use: keyed, because strangers
+/// choose topics. The same in the whole process from the first message on; never stored.
 [[nodiscard]] std::uint64_t topic_hash(std::string_view topic) noexcept;
+
+/// Replaces the key that tests and tools use by a secret one. At start, before there is a message,
+/// an index or a second thread: a hash crosses shards in its message, so the key cannot be theirs.
+void set_topic_hash_key(HashKey key) noexcept;
 
 /// What a message is made of; everything is copied.
 struct MessageFields {
@@ -68,12 +74,13 @@ class Message : public Counted<Message> {
     /// Reads a message that fills `stored` exactly. Fails with malformed_packet if it is not one.
     [[nodiscard]] static ProtocolResult<IntrusivePtr<const Message>> parse(ByteView stored);
 
-    /// The texts and bytes stand behind the object in the same allocation, so its size is not the
-    /// allocation's.
-    static void operator delete(void* memory) noexcept;
+    /// For Counted: the texts and bytes stand behind the object in the same allocation.
+    static void destroy(Message* message) noexcept;
 
   private:
     Message() noexcept = default;
+    ~Message() = default;
+    [[nodiscard]] const std::byte* tail() const noexcept;
 
     Instant arrival_;
     std::uint64_t topic_hash_ = 0;

@@ -24,7 +24,7 @@ struct DecodeLimits {
     /// Of CONNECT, which a stranger sends.
     std::uint32_t connect_bytes_max = 1024U * 1024U;
     /// Levels of a topic name (its '/' plus one).
-    std::uint16_t topic_levels_max = 128;
+    std::uint16_t topic_levels_max = 64;
 };
 
 /// `bytes_min`: how many bytes, from the front of the same input, can bring next() further.
@@ -50,7 +50,8 @@ class Decoder {
 
     /// Takes at most one packet from the front of `input`. The packet's views point into `input`:
     /// copy what must outlive the next read. A refused packet is refused as early as its bytes
-    /// allow: type, flags and length before the body is there.
+    /// allow: type, flags and length before the body is there. A Remaining Length with superfluous
+    /// bytes is malformed in 5.0 [MQTT-1.5.5-1]; 3.1.1 has no such rule.
     /// Fails with malformed_packet, protocol_error, packet_too_large, topic_name_invalid,
     /// topic_alias_invalid or unsupported_protocol_version; then the connection has to be closed
     /// and the decoder must not be used again.
@@ -63,6 +64,9 @@ class Decoder {
     [[nodiscard]] Role role() const noexcept { return role_; }
 
   private:
+    [[nodiscard]] ProtocolResult<void> advance(ByteView input, DecodeStep& step) noexcept;
+    [[nodiscard]] ProtocolResult<void> check_turn(PacketType type) const noexcept;
+
     DecodeLimits limits_;
     Role role_;
     std::uint8_t level_ = 0;  // ProtocolVersion, 0: not known yet

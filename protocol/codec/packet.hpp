@@ -107,6 +107,16 @@ class FilterEntries {
     ByteView payload_;
     std::size_t count_ = 0;
 };
+template <>
+SubscriptionView FilterEntries<SubscriptionView>::Iterator::operator*() const noexcept;
+template <>
+FilterEntries<SubscriptionView>::Iterator&
+FilterEntries<SubscriptionView>::Iterator::operator++() noexcept;
+template <>
+std::string_view FilterEntries<std::string_view>::Iterator::operator*() const noexcept;
+template <>
+FilterEntries<std::string_view>::Iterator&
+FilterEntries<std::string_view>::Iterator::operator++() noexcept;
 using Subscriptions = FilterEntries<SubscriptionView>;
 using Filters = FilterEntries<std::string_view>;
 

@@ -1,5 +1,6 @@
 #pragma once
-// The properties of MQTT 5.0 (section 2.2.2): checking a block once, reading it, writing one.
+// The properties of MQTT 5.0 (section 2.2.2): checking a block once and reading it.
+// property_writer.hpp writes one.
 // Pure. Any thread.
 
 #include "base/bytes.hpp"
@@ -195,6 +196,16 @@ class PropertiesView {
     [[nodiscard]] bool has(Property id) const noexcept {
         return (present_ >> static_cast<unsigned>(id) & 1U) != 0;
     }
+    /// What was checked before: `block` and what present() said of it.
+    [[nodiscard]] static PropertiesView from_checked(ByteView block,
+                                                     std::uint64_t present) noexcept {
+        PropertiesView view;
+        view.block_ = block;
+        view.present_ = present;
+        return view;
+    }
+    /// Bit n: the property with identifier n is there.
+    [[nodiscard]] std::uint64_t present() const noexcept { return present_; }
     /// The block without its length.
     [[nodiscard]] ByteView bytes() const noexcept { return block_; }
     [[nodiscard]] PropertyEntries entries() const noexcept { return PropertyEntries{block_}; }
@@ -239,8 +250,6 @@ class PropertiesView {
     [[nodiscard]] bool shared_subscription_available() const noexcept;      // absent: true
 
   private:
-    friend ProtocolResult<PropertiesView> parse_properties(ByteView, PropertyContext) noexcept;
-
     [[nodiscard]] PropertyEntry find(Property id) const noexcept;
     [[nodiscard]] std::optional<std::uint32_t> number(Property id) const noexcept;
     [[nodiscard]] bool flag(Property id, bool absent) const noexcept;
@@ -248,7 +257,7 @@ class PropertiesView {
     [[nodiscard]] std::optional<ByteView> binary(Property id) const noexcept;
 
     ByteView block_;
-    std::uint64_t present_ = 0;  // bit n: the property with identifier n is there
+    std::uint64_t present_ = 0;
 };
 
 /// Checks a block (the bytes behind its length) from end to end: every property is known, allowed
@@ -263,53 +272,5 @@ class PropertiesView {
 /// Indicator, Content Type, Response Topic, Correlation Data and User Property do
 /// [MQTT-3.3.2-4, -15, -16, -17, -20]. Message Expiry Interval does too, but counted down.
 [[nodiscard]] bool is_forwarded(Property id) noexcept;
-
-/// Builds a block. Keep one and clear() it: its memory is then taken once.
-/// What may stand where is not checked; strings longer than kStringBytesMax are a mistake of ours.
-class PropertyWriter {
-  public:
-    void clear() noexcept { block_.clear(); }
-    /// Without the length, as the encoders want it; until the next change.
-    [[nodiscard]] ByteView bytes() const noexcept { return block_; }
-
-    /// An integer property; its width follows from `id`.
-    void number(Property id, std::uint32_t value);
-    void text(Property id, std::string_view value);
-    void binary(Property id, ByteView value);
-    void user(std::string_view name, std::string_view value);
-    /// Copies a property from another block.
-    void entry(const PropertyEntry& entry);
-
-  private:
-    void string(ByteView value);
-
-    Bytes block_;
-};
-
-/// Chooses what of a block fits into `bytes_max` with its length in front: user properties are
-/// left out first, from the last one on, then the reason string [MQTT-3.2.2-19, -20 and their
-/// siblings]; what is neither stays. Nothing if even the rest does not fit.
-class FittedProperties {
-  public:
-    /// Borrows `block`, which must be well-formed.
-    [[nodiscard]] static std::optional<FittedProperties> fit(ByteView block,
-                                                             std::size_t bytes_max) noexcept;
-
-    /// Length and block: what write() appends.
-    [[nodiscard]] std::size_t wire_size() const noexcept {
-        return varint_size(block_size_) + block_size_;
-    }
-    [[nodiscard]] std::size_t block_size() const noexcept { return block_size_; }
-    /// Writes wire_size() bytes and returns the end.
-    std::byte* write(std::byte* to) const noexcept;
-
-  private:
-    FittedProperties() noexcept = default;
-
-    ByteView block_;
-    std::size_t block_size_ = 0;
-    std::size_t user_properties_ = 0;  // how many of the first ones are kept
-    bool reason_string_ = true;
-};
 
 }  // namespace stentor::mqtt

@@ -61,6 +61,7 @@ class WireBuffer {
     };
 
     void grow(std::size_t bytes_more);
+    void drop_consumed_parts() noexcept;
 
     std::unique_ptr<std::byte[]> own_;  // bytes [begin_, end_) wait
     std::size_t capacity_ = 0;
