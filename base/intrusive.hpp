@@ -91,8 +91,7 @@ class IntrusivePtr {
         return *this;
     }
     ~IntrusivePtr() {
-        // The analyzer does not follow the counter and sees a deletion in every release.
-        if (object_ != nullptr) object_->release();  // NOLINT(clang-analyzer-cplusplus.NewDelete)
+        if (object_ != nullptr) object_->release();
     }
 
     [[nodiscard]] T* get() const noexcept { return object_; }
