@@ -67,10 +67,11 @@ setup() {
     [ -z "$need" ] || install_packages $need
 }
 
-# build [preset [arguments of cmake --build...]]
+# build [preset [arguments of cmake --build...]]; without a preset, what users run
 build() {
-    preset="${1:-release}"
-    [ $# = 0 ] || shift
+    [ $# != 0 ] || set -- release --target stentor
+    preset="$1"
+    shift
     # A machine that has only been told to serve has no GoogleTest.
     tests=""
     if [ ! -e /usr/include/gtest/gtest.h ]; then
@@ -91,7 +92,7 @@ build() {
 
 serve() {
     setup build
-    build release --target stentor
+    build
     exec build/release/stentor serve "$@"
 }
 
@@ -113,8 +114,8 @@ run_tests() {
 }
 
 bench() {
-    setup all
-    build release
+    setup build
+    build
     exec build/release/stentor bench "$@"
 }
 
@@ -129,7 +130,8 @@ usage: ./stentor.sh COMMAND [ARGUMENTS]
 
   serve [ARGS]     install what the build needs, build, run `stentor serve ARGS`
   test  [ARGS]     install everything, build, run all tests; ARGS go to ctest (-R Session)
-  build [PRESET]   release (default), dev, tsan, fuzz or coverage, into build/PRESET
+  build [PRESET]   build/release/stentor; with a PRESET (release, dev, tsan, fuzz, coverage)
+                   all of it into build/PRESET
   bench [ARGS]     build, run `stentor bench ARGS`
   check [--all]    format, include rules, headers that stand alone, clang-tidy (of what differs
                    from the main branch; --all: of everything); --fix repairs what it can
@@ -143,7 +145,11 @@ END
 command="${1:-help}"
 [ $# = 0 ] || shift
 case "$command" in
-    setup | build | serve | bench | check) "$command" "$@" ;;
+    build)
+        if [ "${1:-release}" = release ]; then setup build; else setup all; fi
+        build "$@"
+        ;;
+    setup | serve | bench | check) "$command" "$@" ;;
     test) run_tests "$@" ;;
     help | -h | --help) help ;;
     *) help >&2; exit 2 ;;
