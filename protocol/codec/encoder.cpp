@@ -1,7 +1,6 @@
 #include "protocol/codec/encoder.hpp"
 
 #include "base/assert.hpp"
-#include "protocol/codec/property_writer.hpp"
 #include "protocol/codec/writer.hpp"
 
 #include <algorithm>

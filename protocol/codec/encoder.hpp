@@ -9,6 +9,7 @@
 #include "base/bytes.hpp"
 #include "base/ids.hpp"
 #include "protocol/codec/packet.hpp"
+#include "protocol/codec/property_writer.hpp"
 #include "protocol/codec/reason_code.hpp"
 #include "protocol/codec/types.hpp"
 #include "protocol/codec/wire_buffer.hpp"
