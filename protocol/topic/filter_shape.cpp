@@ -17,8 +17,9 @@ std::uint64_t fold(std::uint64_t hash, std::uint64_t next) noexcept {
 }  // namespace
 
 std::size_t hash_value(const FilterShape& shape) noexcept {
-    return fold(shape.plus_levels,
-                std::uint64_t{shape.levels} << 1U | (shape.multi_level ? 1U : 0U));
+    const std::uint64_t rest = std::uint64_t{shape.levels} << 1U | (shape.multi_level ? 1U : 0U);
+    // Two rounds: the open levels must not cancel out against the rest.
+    return fold(fold(0x5374'656E'746F'7200U, shape.plus_levels), rest);
 }
 
 FilterShape FilterShape::widened(std::uint8_t prefix_levels) const noexcept {

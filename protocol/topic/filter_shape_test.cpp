@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
 #include <string>
 #include <string_view>
 
@@ -78,6 +79,21 @@ TEST(FilterShape, WidenedMatchesAllThatItDid) {
                       literal_hash(wide, topic_levels));
         }
     }
+}
+
+TEST(FilterShape, DifferentShapesHaveDifferentHashes) {
+    std::set<std::uint64_t> hashes;
+    std::size_t shapes = 0;
+    for (std::uint8_t levels = 0; levels <= 10; ++levels) {
+        for (std::uint64_t plus = 0; plus < std::uint64_t{1} << levels; ++plus) {
+            for (const bool multi : {false, true}) {
+                ++shapes;
+                hashes.insert(hash_value(
+                    FilterShape{.plus_levels = plus, .levels = levels, .multi_level = multi}));
+            }
+        }
+    }
+    EXPECT_EQ(hashes.size(), shapes);
 }
 
 TEST(FilterShape, HashDependsOnTheKeyAndTheOrderOfLevels) {
