@@ -21,6 +21,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -178,8 +179,8 @@ struct RecordError {
         newer_version,  // written by a later Stentor; `field` is "version"
     };
     Reason reason = Reason::bad_value;
-    const char* field = "";  // static
-    std::size_t offset = 0;  // of the field in the bytes
+    std::string_view field;  // a literal
+    std::size_t offset = 0;  // how far reading had come
     friend bool operator==(const RecordError&, const RecordError&) = default;
 };
 

@@ -5,6 +5,9 @@
 namespace stentor::store {
 namespace {
 
+// Boost's categories have no virtual destructor and need none: they live for ever.
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
 class StoreCategory final : public boost::system::error_category {
   public:
     [[nodiscard]] const char* name() const noexcept override { return "stentor.store"; }
@@ -23,6 +26,7 @@ class StoreCategory final : public boost::system::error_category {
         return "unknown store error " + std::to_string(code);
     }
 };
+#pragma GCC diagnostic pop
 
 }  // namespace
 

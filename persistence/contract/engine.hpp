@@ -27,6 +27,10 @@ namespace stentor::store {
 /// Names one submitted batch of one shard; counted up by the shard.
 using CommitTicket = std::uint64_t;
 
+/// What a commit survives: the death of the machine, of the process, of neither. What was committed
+/// later than the disk knows may be lost then, newest first, and positions jump ahead (rule 12).
+enum class AcknowledgeAfter : std::uint8_t { disk, os, memory };
+
 enum class Push : std::uint8_t { ok, full };
 
 /// What one shard wants committed together: all of it or, if the engine fails, nothing of it.
@@ -104,7 +108,9 @@ class CommitSink {
     /// after Recovered::last. The receiver hands the group to every shard before it returns.
     virtual void group_committed(CommitGroupPtr group) = 0;
     /// Exactly once per submitted batch, in the shard's order, and for a committed batch after
-    /// group_committed() of the group that holds it. On failure nothing of the batch is in the log.
+    /// group_committed() of the group that holds it. On failure nothing of the batch is in the log,
+    /// which says nothing about later batches: where they hold changes relative to the lost ones
+    /// (delivery deltas), the shard commits the whole state anew.
     virtual void ticket_done(ShardId shard, CommitTicket ticket, Result<void> result) = 0;
     /// Answers read(). Pages of one shard arrive in the order of their requests.
     virtual void page_read(ShardId shard, Page page) = 0;

@@ -47,9 +47,9 @@ struct StoredSession {
     bool transient = false;          // only here for its will
 };
 
-/// The lowest position whose message this session may still ask the log for: the one after
-/// `sent_through`, or a subscription's first, or its first unfinished one. nullopt: none, ever
-/// (without subscriptions nothing can match).
+/// The lowest position whose message this session may still ask the log for by its filters: the one
+/// after `sent_through`, or after its oldest subscription. nullopt: none (without subscriptions
+/// nothing can match). Unfinished messages do not count: engines keep those anyway.
 [[nodiscard]] std::optional<Seq> needed_from(const StoredSession& session) noexcept;
 
 struct StoredRetained {
@@ -75,33 +75,62 @@ class StoredState {
     /// list), and what keep() was given.
     [[nodiscard]] const Pinned& pinned() const noexcept { return pinned_; }
 
-    /// Whether some session lists `seq` as unfinished.
-    [[nodiscard]] bool is_unfinished(Seq seq) const noexcept { return references_.contains(seq); }
+    /// The message at `seq` if it is a current retained value or pinned; otherwise null.
+    [[nodiscard]] MessagePtr held_message(Seq seq) const;
 
-    /// Takes over a message that the log lets go although it is unfinished; pinned() holds it until
-    /// the last session is done with it. `is_unfinished(seq)` must be true.
+    /// Whether a session lists `seq` as unfinished (or may be about to, see pinned()).
+    [[nodiscard]] bool is_referenced(Seq seq) const noexcept { return references_.contains(seq); }
+
+    /// Takes over a message that the log lets go although is_referenced(seq); pinned() holds it
+    /// until the last session is done with it.
     void keep(Seq seq, MessagePtr message);
 
-    /// What sessions, retained values and pinned messages cost in memory, closely.
-    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+    /// What the messages held here (retained, pinned, wills) cost in memory.
+    [[nodiscard]] std::size_t message_bytes() const noexcept { return message_bytes_; }
 
   private:
+    void on(Seq seq, const MessageRecord& record);
+    void on(Seq seq, const InboundForgotten& record);
+    void on(Seq seq, const Attached& record);
+    void on(Seq seq, const Detached& record);
+    void on(Seq seq, const SessionEnded& record);
+    void on(Seq seq, const Subscribed& record);
+    void on(Seq seq, const Unsubscribed& record);
+    void on(Seq seq, const DeliveryState& record);
+    void on(Seq seq, const RetainedReplay& record);
+    void on(Seq seq, const WillForgotten& record);
+
+    [[nodiscard]] StoredSession* find(const ClientId& client) noexcept;
+    void deliver(StoredSession& session, const DeliveryState& state);
+    void set_will(StoredSession& session, std::optional<WillRecord> will);
+    void forget_will(const ClientId& client);
+    void clear(StoredSession& session);
+    void set_retained(Seq seq, const MessagePtr& message);
+
+    void refer_to(Seq seq);
+    void release(Seq seq);
+
     // A retained replay reads values with Seq <= s0 on the shards and lists what it sent in a later
     // record; a value superseded in between would be lost. So while a replay of s0 is under way on
-    // an attached session, superseded values it may have sent stay pinned, under the largest such
+    // an attached session, superseded values it may have sent stay pinned, held by the largest such
     // s0.
     struct OpenReplays {
         std::size_t count = 0;
         std::vector<Seq> held;
     };
+    void open_replay(Seq until);
+    void close_replay(Seq until);
+    void open_replays(const StoredSession& session);
+    void close_replays(const StoredSession& session);
+    [[nodiscard]] OpenReplays* holder_of(Seq value) noexcept;
 
-    std::unordered_map<ClientId, StoredSession> sessions_;
+    Sessions sessions_;
     Retained retained_;
+    std::unordered_map<Seq, std::string> retained_topics_;  // by position of the current value
     Pinned pinned_;
-    std::unordered_map<Seq, std::uint32_t>
-        references_;                           // unfinished position -> sessions listing it
-    std::map<Seq, OpenReplays> open_replays_;  // by replay_until
-    std::size_t bytes_ = 0;
+    std::unordered_map<Seq, std::size_t> references_;  // position -> unfinished entries, holders
+    std::map<Seq, OpenReplays> open_replays_;          // by replay_until
+    std::size_t message_bytes_ = 0;
 };
 
 }  // namespace stentor::store

@@ -1,0 +1,303 @@
+#include "persistence/state/stored_state.hpp"
+
+#include "base/assert.hpp"
+
+#include <algorithm>
+#include <iterator>
+#include <type_traits>
+#include <utility>
+
+namespace stentor::store {
+namespace {
+
+[[nodiscard]] auto find_subscription(StoredSession& session, const std::string& filter) noexcept {
+    return std::find_if(session.subscriptions.begin(),
+                        session.subscriptions.end(),
+                        [&](const StoredSubscription& s) { return s.filter == filter; });
+}
+
+[[nodiscard]] bool replays(const StoredSubscription& subscription) noexcept {
+    return subscription.replay_next.has_value();
+}
+
+}  // namespace
+
+std::optional<Seq> needed_from(const StoredSession& session) noexcept {
+    if (session.subscriptions.empty()) return std::nullopt;
+    const auto oldest =
+        std::min_element(session.subscriptions.begin(),
+                         session.subscriptions.end(),
+                         [](const auto& a, const auto& b) { return a.since < b.since; });
+    return next(std::max(session.sent_through, oldest->since));
+}
+
+void StoredState::apply(Seq seq, const Record& record) {
+    std::visit([&](const auto& alternative) { on(seq, alternative); }, record);
+}
+
+void StoredState::keep(Seq seq, MessagePtr message) {
+    STENTOR_ASSERT(is_referenced(seq), "nobody would ever let go of it");
+    const std::size_t bytes = message->bytes();
+    if (pinned_.try_emplace(seq, std::move(message)).second) message_bytes_ += bytes;
+}
+
+MessagePtr StoredState::held_message(Seq seq) const {
+    if (const auto pinned = pinned_.find(seq); pinned != pinned_.end()) return pinned->second;
+    const auto topic = retained_topics_.find(seq);
+    return topic == retained_topics_.end() ? nullptr : retained_.at(topic->second).message;
+}
+
+void StoredState::on(Seq seq, const MessageRecord& record) {
+    if (record.sets_retained) set_retained(seq, record.message);
+    if (record.inbound) {
+        if (StoredSession* session = find(record.inbound->client)) {
+            session->inbound.insert(record.inbound->packet_id);
+        }
+    }
+    if (!record.fires_will_of.empty()) forget_will(record.fires_will_of);
+}
+
+void StoredState::on(Seq /*seq*/, const InboundForgotten& record) {
+    if (StoredSession* session = find(record.client)) session->inbound.erase(record.packet_id);
+}
+
+void StoredState::on(Seq seq, const Attached& record) {
+    auto [place, is_new] = sessions_.try_emplace(record.client);
+    StoredSession& session = place->second;
+    // What only waited for its will has no state that could go on.
+    if (!is_new && (record.discards_earlier_state || session.transient)) {
+        clear(session);
+        is_new = true;
+    }
+    if (is_new) {
+        session.client = record.client;
+        session.sent_through = seq;
+        session.transient = record.expiry_seconds == 0;
+    }
+    if (!session.attached) open_replays(session);  // else: the last connection died with the broker
+    session.attached = true;
+    session.detached_at = Instant{};
+    session.version = record.version;
+    session.expiry_seconds = record.expiry_seconds;
+    session.user = record.user;
+    set_will(session, record.will);
+}
+
+void StoredState::on(Seq /*seq*/, const Detached& record) {
+    StoredSession* session = find(record.client);
+    if (session == nullptr) return;
+    deliver(*session, record.delivery);
+    if (!record.keeps_will) set_will(*session, std::nullopt);
+    if (session->attached) close_replays(*session);
+    session->attached = false;
+    session->detached_at = record.at;
+    session->expiry_seconds = record.expiry_seconds;
+    if (record.expiry_seconds != 0) return;
+    if (!session->will) {
+        clear(*session);
+        sessions_.erase(record.client);
+        return;
+    }
+    StoredSession remains;
+    remains.client = session->client;
+    remains.version = session->version;
+    remains.detached_at = record.at;
+    remains.user = std::move(session->user);
+    remains.transient = true;
+    std::optional<WillRecord> will = session->will;
+    clear(*session);
+    *session = std::move(remains);
+    set_will(*session, std::move(will));
+}
+
+void StoredState::on(Seq /*seq*/, const SessionEnded& record) {
+    StoredSession* session = find(record.client);
+    if (session == nullptr) return;
+    clear(*session);
+    sessions_.erase(record.client);
+}
+
+void StoredState::on(Seq seq, const Subscribed& record) {
+    StoredSession* session = find(record.client);
+    if (session == nullptr) return;
+    for (const SubscriptionRecord& wanted : record.subscriptions) {
+        auto subscription = find_subscription(*session, wanted.filter);
+        if (subscription == session->subscriptions.end()) {
+            session->subscriptions.push_back({.filter = wanted.filter,
+                                              .options = {},
+                                              .subscription_identifier = 0,
+                                              .since = seq,
+                                              .replay_next = std::nullopt,
+                                              .replay_until = {}});
+            subscription = std::prev(session->subscriptions.end());
+        } else if (!wanted.keeps_since) {
+            subscription->since = seq;
+        }
+        subscription->options = wanted.options;
+        subscription->subscription_identifier = wanted.subscription_identifier;
+        // A replay under way was promised by an earlier SUBACK and goes on unless a new one starts.
+        if (!wanted.replays_retained) continue;
+        const bool replayed = replays(*subscription);
+        const Seq earlier = subscription->replay_until;
+        subscription->replay_next.emplace();
+        subscription->replay_until = seq;
+        if (session->attached) {
+            open_replay(seq);
+            if (replayed) close_replay(earlier);
+        }
+    }
+}
+
+void StoredState::on(Seq /*seq*/, const Unsubscribed& record) {
+    StoredSession* session = find(record.client);
+    if (session == nullptr) return;
+    for (const std::string& filter : record.filters) {
+        const auto subscription = find_subscription(*session, filter);
+        if (subscription == session->subscriptions.end()) continue;
+        if (session->attached && replays(*subscription)) close_replay(subscription->replay_until);
+        session->subscriptions.erase(subscription);
+    }
+}
+
+void StoredState::on(Seq /*seq*/, const DeliveryState& record) {
+    if (StoredSession* session = find(record.client)) deliver(*session, record);
+}
+
+void StoredState::on(Seq /*seq*/, const RetainedReplay& record) {
+    StoredSession* session = find(record.client);
+    if (session == nullptr) return;
+    deliver(*session, record.delivery);
+    const auto subscription = find_subscription(*session, record.filter);
+    if (subscription == session->subscriptions.end() || !replays(*subscription)) return;
+    if (!record.next_topic.empty()) {
+        subscription->replay_next = record.next_topic;
+        return;
+    }
+    subscription->replay_next.reset();
+    if (session->attached) close_replay(subscription->replay_until);
+}
+
+void StoredState::on(Seq /*seq*/, const WillForgotten& record) { forget_will(record.client); }
+
+StoredSession* StoredState::find(const ClientId& client) noexcept {
+    const auto place = sessions_.find(client);
+    return place == sessions_.end() ? nullptr : &place->second;
+}
+
+void StoredState::deliver(StoredSession& session, const DeliveryState& state) {
+    std::vector<Unfinished>& list = session.unfinished;
+    // New references first, so that a message both lists name is not let go in between.
+    for (const Unfinished& entry : state.changed) refer_to(entry.seq);
+    const auto is_over = [&](const Unfinished& entry) {
+        const auto is_done = [&](PacketId id) { return id == entry.packet_id; };
+        const auto replaces = [&](const Unfinished& c) { return c.packet_id == entry.packet_id; };
+        return state.whole || std::any_of(state.done.begin(), state.done.end(), is_done) ||
+               std::any_of(state.changed.begin(), state.changed.end(), replaces);
+    };
+    for (const Unfinished& entry : list) {
+        if (is_over(entry)) release(entry.seq);
+    }
+    std::erase_if(list, is_over);
+    list.insert(list.end(), state.changed.begin(), state.changed.end());
+    std::stable_sort(list.begin(), list.end(), [](const Unfinished& a, const Unfinished& b) {
+        return a.seq < b.seq;
+    });
+    session.sent_through = std::max(session.sent_through, state.sent_through);
+}
+
+void StoredState::set_will(StoredSession& session, std::optional<WillRecord> will) {
+    if (session.will) message_bytes_ -= session.will->message->bytes();
+    session.will = std::move(will);
+    if (session.will) message_bytes_ += session.will->message->bytes();
+}
+
+void StoredState::forget_will(const ClientId& client) {
+    StoredSession* session = find(client);
+    if (session == nullptr) return;
+    set_will(*session, std::nullopt);
+    if (!session->transient) return;
+    clear(*session);
+    sessions_.erase(client);
+}
+
+/// Lets go of everything; `session` is as good as new, but without a name.
+void StoredState::clear(StoredSession& session) {
+    if (session.attached) close_replays(session);
+    for (const Unfinished& entry : session.unfinished) release(entry.seq);
+    set_will(session, std::nullopt);
+    session = StoredSession{};
+}
+
+void StoredState::set_retained(Seq seq, const MessagePtr& message) {
+    const std::string topic{message->topic()};
+    const auto place = retained_.find(topic);
+    if (place != retained_.end()) {
+        StoredRetained& earlier = place->second;
+        if (earlier.seq >= seq) return;
+        message_bytes_ -= earlier.message->bytes();
+        if (OpenReplays* holder = holder_of(earlier.seq)) {
+            holder->held.push_back(earlier.seq);
+            refer_to(earlier.seq);
+        }
+        if (is_referenced(earlier.seq)) keep(earlier.seq, std::move(earlier.message));
+        retained_topics_.erase(earlier.seq);
+        retained_.erase(place);
+    }
+    if (message->payload().empty()) return;  // [MQTT-3.3.1-6] [MQTT-3.3.1-7]
+    retained_.emplace(topic, StoredRetained{.seq = seq, .message = message});
+    retained_topics_.emplace(seq, topic);
+    message_bytes_ += message->bytes();
+}
+
+void StoredState::refer_to(Seq seq) { ++references_[seq]; }
+
+void StoredState::release(Seq seq) {
+    const auto reference = references_.find(seq);
+    STENTOR_ASSERT(reference != references_.end());
+    if (--reference->second != 0) return;
+    references_.erase(reference);
+    const auto pinned = pinned_.find(seq);
+    if (pinned == pinned_.end()) return;
+    message_bytes_ -= pinned->second->bytes();
+    pinned_.erase(pinned);
+}
+
+void StoredState::open_replay(Seq until) { ++open_replays_[until].count; }
+
+void StoredState::close_replay(Seq until) {
+    const auto open = open_replays_.find(until);
+    STENTOR_ASSERT(open != open_replays_.end());
+    if (--open->second.count != 0) return;
+    const std::vector<Seq> held = std::move(open->second.held);
+    open_replays_.erase(open);
+    for (const Seq value : held) {
+        // An older replay may have sent it as well; a newer one has read its successor.
+        const auto older = open_replays_.lower_bound(until);
+        if (older != open_replays_.begin() && std::prev(older)->first >= value) {
+            std::prev(older)->second.held.push_back(value);
+        } else {
+            release(value);
+        }
+    }
+}
+
+void StoredState::open_replays(const StoredSession& session) {
+    for (const StoredSubscription& subscription : session.subscriptions) {
+        if (replays(subscription)) open_replay(subscription.replay_until);
+    }
+}
+
+void StoredState::close_replays(const StoredSession& session) {
+    for (const StoredSubscription& subscription : session.subscriptions) {
+        if (replays(subscription)) close_replay(subscription.replay_until);
+    }
+}
+
+/// Of the replays under way that may have sent the value at this position, the newest.
+StoredState::OpenReplays* StoredState::holder_of(Seq value) noexcept {
+    if (open_replays_.empty()) return nullptr;
+    const auto newest = std::prev(open_replays_.end());
+    return newest->first >= value ? &newest->second : nullptr;
+}
+
+}  // namespace stentor::store
