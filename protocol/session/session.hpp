@@ -29,11 +29,11 @@ namespace stentor::mqtt {
 
 /// What survives a connection, and what a session is resumed from.
 struct SessionParts {
-    Seq sent_through;                       // durable only
-    std::vector<InflightMessage> inflight;  // in order of sending
+    Seq sent_through;                            // durable only
+    std::vector<InflightMessage> inflight = {};  // in order of sending
     /// Identifiers received, committed and not released. One whose PUBLISH is still being committed
     /// is not among them: it joins the stored session when that record commits.
-    std::vector<std::uint16_t> inbound_qos2;
+    std::vector<std::uint16_t> inbound_qos2 = {};
     std::uint16_t last_packet_id = 0;  // allocation goes on behind it
 };
 

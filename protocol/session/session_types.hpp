@@ -185,8 +185,9 @@ struct DeliveryChange {
         QoS qos;
         DeliveryPhase phase;
     };
-    std::vector<PacketId> done;  // free again, before ...
-    std::vector<Item> changed;   // ... these are added, or known by packet_id and in another phase
+    std::vector<PacketId> done = {};  // free again, before ...
+    std::vector<Item> changed =
+        {};  // ... these are added, or known by packet_id and in another phase
 };
 
 enum class CommitNeed : std::uint8_t {

@@ -1,0 +1,77 @@
+// Acknowledgements and other short answers, and what happens when a client does not read them.
+
+#include "protocol/session/inbound.hpp"
+#include "protocol/session/outbound.hpp"
+#include "protocol/session/session.hpp"
+
+#include <algorithm>
+
+namespace stentor::mqtt {
+
+void Session::send_ack(PacketType type, PacketId packet_id, ReasonCode reason, Effects& fx) {
+    if (closed_) return;
+    const Encoded encoded = encode_ack(*fx.out,
+                                       request_.version,
+                                       {.type = type, .packet_id = packet_id, .reason = reason},
+                                       request_.packet_bytes_max);
+    if (encoded == Encoded::too_large) {
+        // A Maximum Packet Size below an acknowledgement's [MQTT-3.1.2-24].
+        close(ReasonCode::packet_too_large, "the client takes no acknowledgement that long", fx);
+        return;
+    }
+    pause_if_overloaded(fx);
+}
+
+void Session::send_suback(PacketId packet_id, std::span<const ReasonCode> codes, Effects& fx) {
+    if (closed_) return;
+    const Suback suback{.packet_id = packet_id, .reasons = codes};
+    if (encode_suback(*fx.out, request_.version, suback, request_.packet_bytes_max) ==
+        Encoded::too_large) {
+        close(ReasonCode::packet_too_large, "SUBACK exceeds the client's Maximum Packet Size", fx);
+        return;
+    }
+    pause_if_overloaded(fx);
+}
+
+void Session::send_unsuback(PacketId packet_id, std::span<const ReasonCode> codes, Effects& fx) {
+    if (closed_) return;
+    const Suback unsuback{.packet_id = packet_id, .reasons = codes};
+    if (encode_unsuback(*fx.out, request_.version, unsuback, request_.packet_bytes_max) ==
+        Encoded::too_large) {
+        close(
+            ReasonCode::packet_too_large, "UNSUBACK exceeds the client's Maximum Packet Size", fx);
+        return;
+    }
+    pause_if_overloaded(fx);
+}
+
+void Session::on(const PingreqView& /*packet*/, Effects& fx) {
+    if (closed_) return;
+    encode_pingresp(*fx.out);  // [MQTT-3.12.4-1]
+    pause_if_overloaded(fx);
+    // A client that pings has had nothing else to say for a keep-alive interval.
+    release_idle_memory();
+}
+
+// Two ways to owe a client too much: 3.1.1 knows no Receive Maximum, so more of its PUBLISH packets
+// than that wait for commits; or it sends and does not read what it is answered. Its own socket
+// buffers fill then, nobody else's memory.
+void Session::pause_if_overloaded(Effects& fx) {
+    if (reading_paused_) return;
+    const bool ingress_full =
+        inbound_ && !is_v5() && inbound_->waiting.size() >= limits_->receive_maximum;
+    if (!ingress_full && outbox_has_room(fx)) return;
+    reading_paused_ = true;
+    fx.pause_reading = true;
+    fx.resume_reading = false;
+}
+
+void Session::resume_if_relieved(Effects& fx) {
+    if (!reading_paused_ || !outbox_has_room(fx)) return;
+    if (inbound_ && !is_v5() && inbound_->waiting.size() > limits_->receive_maximum / 2U) return;
+    reading_paused_ = false;
+    fx.resume_reading = true;
+    fx.pause_reading = false;
+}
+
+}  // namespace stentor::mqtt

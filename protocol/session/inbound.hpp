@@ -1,0 +1,38 @@
+#pragma once
+// The part of a Session that exists while the client has PUBLISH packets unfinished or has set
+// topic aliases. Internal to the session.
+
+#include "base/ids.hpp"
+#include "protocol/session/inbound_ids.hpp"
+#include "protocol/session/ring.hpp"
+#include "protocol/session/session.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stentor::mqtt {
+
+/// A QoS 1/2 PUBLISH that waits: for its commit, or behind one that does (rule 8).
+struct Session::IngressEntry {
+    MessagePtr message;  // only if it is to be released
+    std::uint64_t destinations = 0;
+    std::uint64_t ticket = 0;
+    PacketId packet_id;
+    QoS qos = QoS::at_least_once;
+    ReasonCode reason = ReasonCode::success;
+    bool awaits_commit = false;
+};
+
+struct Session::Inbound {
+    Ring<IngressEntry> waiting;  // in arrival order
+    InboundIds ids;              // of QoS 2, those in `waiting` included
+    std::vector<std::string> topic_of_alias;
+    std::size_t qos1_waiting = 0;
+
+    /// What counts against our Receive Maximum.
+    [[nodiscard]] std::size_t unfinished() const noexcept { return qos1_waiting + ids.size(); }
+};
+
+}  // namespace stentor::mqtt

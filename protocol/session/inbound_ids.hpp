@@ -1,0 +1,76 @@
+#pragma once
+// The identifiers of the client's QoS 2 packets that are not finished. Internal to the session.
+// Pure. A value used on its session's shard.
+
+#include "base/ids.hpp"
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace stentor::mqtt {
+
+/// Where the receiver's side of a QoS 2 exchange stands (figure 4.3).
+enum class InboundPhase : std::uint8_t {
+    pending,    // PUBLISH came, PUBREC has not left: its commit or its turn is awaited
+    received,   // PUBREC has left: the same identifier is a duplicate [MQTT-4.3.3-10]
+    releasing,  // PUBREL came, PUBCOMP waits for the commit that forgets the identifier
+};
+
+/// Sorted, four bytes each: a client's identifiers rise, so entries come at the back and leave at
+/// the front. The number is bounded by Receive Maximum in 5.0, by the 65,535 identifiers in 3.1.1.
+class InboundIds {
+  public:
+    [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
+
+    /// Its phase, to read or change; null: not there. Valid until the next put() or erase().
+    [[nodiscard]] InboundPhase* find(PacketId id) noexcept {
+        const auto at = position(id);
+        return at != entries_.end() && at->id == id ? &at->phase : nullptr;
+    }
+
+    /// Adds the identifier, or changes its phase.
+    void put(PacketId id, InboundPhase phase) {
+        const auto at = position(id);
+        if (at != entries_.end() && at->id == id) {
+            at->phase = phase;
+        } else {
+            entries_.insert(at, {id, phase});
+        }
+    }
+
+    void erase(PacketId id) noexcept {
+        const auto at = position(id);
+        if (at != entries_.end() && at->id == id) entries_.erase(at);
+    }
+
+    /// Those whose PUBLISH is accounted for: received and releasing.
+    [[nodiscard]] std::vector<std::uint16_t> accepted() const {
+        std::vector<std::uint16_t> ids;
+        for (const Entry& entry : entries_) {
+            if (entry.phase != InboundPhase::pending) ids.push_back(entry.id.value());
+        }
+        return ids;
+    }
+
+    [[nodiscard]] std::size_t memory_bytes() const noexcept {
+        return entries_.capacity() * sizeof(Entry);
+    }
+
+  private:
+    struct Entry {
+        PacketId id;
+        InboundPhase phase;
+    };
+
+    [[nodiscard]] std::vector<Entry>::iterator position(PacketId id) noexcept {
+        const auto before = [](const Entry& entry, PacketId value) { return entry.id < value; };
+        return std::lower_bound(entries_.begin(), entries_.end(), id, before);
+    }
+
+    std::vector<Entry> entries_;
+};
+
+}  // namespace stentor::mqtt
