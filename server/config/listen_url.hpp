@@ -4,6 +4,7 @@
 
 #include "base/result.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -42,9 +43,13 @@ struct UrlError {
 /// The URL as `listening url=` prints it: always with the port, IPv6 addresses in brackets.
 [[nodiscard]] std::string to_string(const ListenUrl& url);
 
-/// True if only this machine can reach the listener: 127.0.0.0/8, ::1, ::ffff:127.0.0.0/104,
-/// "localhost" and Unix sockets. Whether a *peer* counts as local also depends on what it brings
-/// (a PROXY header, X-Forwarded-For); that is the transport's to say.
+/// 127.0.0.0/8, ::1 and ::ffff:127.0.0.0/104. Only addresses: names are not resolved.
+[[nodiscard]] bool is_loopback_address(std::string_view host) noexcept;
+
+/// True if only this machine can reach the listener: a loopback address, "localhost" or a Unix
+/// socket. A name can resolve to anything, so whoever binds asks is_loopback_address() again about
+/// what it got. Whether a *peer* counts as local also depends on what it brings (a PROXY header,
+/// X-Forwarded-For); that is the transport's to say.
 [[nodiscard]] bool is_loopback(const ListenUrl& url) noexcept;
 
 /// What this build can open, in the order of the documentation.

@@ -98,7 +98,7 @@ struct HttpOptions {
     std::vector<std::string> admins{"password:admin"};  // authenticator:name
 };
 
-enum class LogLevel : std::uint8_t { trace, debug, info, warning, error };
+enum class LogLevel : std::uint8_t { trace, debug, info, warn, error };
 enum class LogFormat : std::uint8_t { automatic, text, json };
 
 struct LoggingOptions {

@@ -1,0 +1,78 @@
+#include "server/config/checks.hpp"
+
+#include "server/config/suggest.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <charconv>
+#include <netinet/in.h>
+#include <string>
+
+namespace stentor::config {
+namespace {
+
+constexpr std::array<std::string_view, 4> kAuthenticators{"password", "certificate", "jwt", "http"};
+constexpr std::size_t kNodeNameMax = 64;
+
+std::string quoted(std::string_view text) { return '"' + std::string{text} + '"'; }
+
+bool is_text(unsigned char c) noexcept { return c > 0x20U && c != 0x7FU; }
+
+}  // namespace
+
+Result<void, ValueError> check_not_empty(std::string_view text) {
+    if (!text.empty()) return {};
+    return ValueError{.what = "must not be empty", .hint = {}};
+}
+
+Result<void, ValueError> check_node_name(std::string_view text) {
+    const bool good = !text.empty() && text.size() <= kNodeNameMax &&
+                      std::all_of(text.begin(),
+                                  text.end(),
+                                  [](char c) { return is_text(static_cast<unsigned char>(c)); }) &&
+                      text.find_first_of("/+#\"\\") == std::string_view::npos;
+    if (good) return {};
+    return ValueError{.what = quoted(text) + " is not a name",
+                      .hint = "1 to 64 characters without blanks, '/', '+', '#', '\"' and '\\'"};
+}
+
+Result<void, ValueError> check_network(std::string_view text) {
+    const auto slash = std::min(text.find('/'), text.size());
+    const std::string host{text.substr(0, slash)};
+    std::array<unsigned char, sizeof(in6_addr)> address{};
+    unsigned bits_max = 0;
+    if (inet_pton(AF_INET, host.c_str(), address.data()) == 1) bits_max = 32;
+    if (inet_pton(AF_INET6, host.c_str(), address.data()) == 1) bits_max = 128;
+    bool good = bits_max != 0 && host.size() == slash;
+    if (good && slash < text.size()) {
+        const std::string_view digits = text.substr(slash + 1);
+        const char* const end = digits.data() + digits.size();
+        unsigned bits = 0;
+        const auto read = std::from_chars(digits.data(), end, bits);
+        good = read.ec == std::errc{} && read.ptr == end && bits <= bits_max;
+    }
+    if (good) return {};
+    return ValueError{.what = quoted(text) + " is neither an address nor a network",
+                      .hint = "write \"192.0.2.1\" or \"10.0.0.0/8\""};
+}
+
+Result<void, ValueError> check_admin(std::string_view text) {
+    const auto colon = text.find(':');
+    if (colon == std::string_view::npos || colon + 1 == text.size()) {
+        return ValueError{.what = quoted(text) + " does not say who vouches for the name",
+                          .hint = "write authenticator:name, for example \"password:admin\""};
+    }
+    const std::string_view authenticator = text.substr(0, colon);
+    if (std::find(kAuthenticators.begin(), kAuthenticators.end(), authenticator) !=
+        kAuthenticators.end()) {
+        return {};
+    }
+    const std::string_view guess = nearest(authenticator, kAuthenticators);
+    return ValueError{.what = "unknown authenticator " + quoted(authenticator),
+                      .hint = guess.empty()
+                                  ? "authenticators are password, certificate, jwt and http"
+                                  : "did you mean " + quoted(guess) + "?"};
+}
+
+}  // namespace stentor::config

@@ -1,0 +1,20 @@
+#pragma once
+// Rules about single texts that a type cannot express; the table of keys refers to them.
+// Pure. Any thread.
+
+#include "base/result.hpp"
+#include "server/config/units.hpp"
+
+#include <string_view>
+
+namespace stentor::config {
+
+[[nodiscard]] Result<void, ValueError> check_not_empty(std::string_view text);
+/// 1 to 64 printable characters, none of them a topic's or a URL's separator.
+[[nodiscard]] Result<void, ValueError> check_node_name(std::string_view text);
+/// "10.0.0.0/8", "192.0.2.1", "2001:db8::/32".
+[[nodiscard]] Result<void, ValueError> check_network(std::string_view text);
+/// "password:admin": an authenticator that exists and a name.
+[[nodiscard]] Result<void, ValueError> check_admin(std::string_view text);
+
+}  // namespace stentor::config

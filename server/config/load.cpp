@@ -1,0 +1,275 @@
+#include "server/config/load.hpp"
+
+#include "server/config/text_file.hpp"
+#include "server/config/unknown_key.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <charconv>
+#include <string_view>
+#include <utility>
+
+namespace stentor::config {
+namespace {
+
+constexpr std::string_view kEnvironmentPrefix = "STENTOR_";
+constexpr std::size_t kListenersMax = 256;
+
+/// "LIMITS__PACKET_BYTES_MAX" -> "limits.packet_bytes_max".
+std::string path_of_variable(std::string_view name) {
+    std::string path;
+    for (std::size_t i = 0; i < name.size(); ++i) {
+        if (name.substr(i, 2) == "__") {
+            path += '.';
+            ++i;
+        } else {
+            const char c = name[i];
+            path += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+        }
+    }
+    return path;
+}
+
+/// "limits.packet_bytes_max" -> "STENTOR_LIMITS__PACKET_BYTES_MAX".
+std::string variable_of_path(std::string_view path) {
+    std::string name{kEnvironmentPrefix};
+    for (const char c : path) {
+        if (c == '.') {
+            name += "__";
+        } else {
+            name += c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+        }
+    }
+    return name;
+}
+
+class Loader {
+  public:
+    Result<Loaded, std::vector<Diagnostic>> run(const Sources& sources) {
+        if (sources.file) read_file(*sources.file);
+        apply_environment(sources.environment);
+        for (const std::string& setting : sources.settings) apply_setting(setting);
+        apply_listen(sources.listen);
+        if (sources.data_dir) {
+            apply("node.data_dir", *sources.data_dir, "--data " + *sources.data_dir);
+        }
+        if (errors_.empty()) check_together();
+        if (!errors_.empty()) return std::move(errors_);
+        return std::move(loaded_);
+    }
+
+  private:
+    void read_file(const std::string& path) {
+        auto text = read_text_file(path, kConfigFileBytesMax);
+        if (!text) {
+            fail("configuration file", std::move(text).error());
+            return;
+        }
+        read_document(*text, path, loaded_.options, loaded_.origins, errors_);
+    }
+
+    void apply_environment(std::vector<std::string> environment) {
+        // In order of their names: listener 0 exists before listener 1 is asked for.
+        std::sort(environment.begin(), environment.end());
+        for (const std::string& entry : environment) {
+            const auto equals = entry.find('=');
+            if (equals == std::string::npos) continue;
+            const std::string_view name = std::string_view{entry}.substr(0, equals);
+            if (!name.starts_with(kEnvironmentPrefix)) continue;
+            const std::string_view rest = name.substr(kEnvironmentPrefix.size());
+            if (rest.find("__") == std::string_view::npos) continue;  // somebody else's
+            const std::string source = "environment variable " + std::string{name};
+            const std::size_t errors_before = errors_.size();
+            apply(path_of_variable(rest), entry.substr(equals + 1), source);
+            if (errors_.size() != errors_before) name_variable(errors_.back());
+        }
+    }
+
+    /// A suggested key is suggested as the variable that sets it.
+    static void name_variable(Diagnostic& error) {
+        constexpr std::string_view kMean = "did you mean \"";
+        if (!error.what.starts_with("unknown key") || !error.hint.starts_with(kMean)) return;
+        const std::string path =
+            error.hint.substr(kMean.size(), error.hint.rfind('"') - kMean.size());
+        error.hint = std::string{kMean} + variable_of_path(path) + "\"?";
+    }
+
+    void apply_setting(const std::string& setting) {
+        const auto equals = setting.find('=');
+        const std::string source = "--set " + setting.substr(0, equals);
+        if (equals == std::string::npos || equals == 0) {
+            fail(source,
+                 ValueError{.what = "a setting has a key and a value",
+                            .hint = "for example --set limits.receive_maximum=20"});
+            return;
+        }
+        std::string value = setting.substr(equals + 1);
+        // Quotes as in the file may stand around a text.
+        if (value.size() >= 2 && value.front() == '"' && value.back() == '"') {
+            value = value.substr(1, value.size() - 2);
+        }
+        apply(setting.substr(0, equals), std::move(value), source);
+    }
+
+    void apply_listen(const std::vector<std::string>& listen) {
+        if (listen.empty()) return;
+        loaded_.options.listeners.clear();
+        for (const std::string& url : listen) {
+            const std::string number = std::to_string(loaded_.options.listeners.size());
+            loaded_.options.listeners.emplace_back();
+            apply("listener." + number + ".url", url, "--listen " + url);
+        }
+    }
+
+    void apply(const std::string& path, std::string value, const std::string& source) {
+        std::string key_path = path;
+        ListenerOptions unused;
+        ListenerOptions* listener = &unused;
+        if (path.starts_with("listener.")) {
+            listener = find_listener(key_path, source);
+            if (listener == nullptr) return;
+        }
+        const Key* key = find_key(key_path);
+        if (key == nullptr) {
+            fail(source, unknown_path(key_path));
+            return;
+        }
+        auto done = assign(*key, Target{loaded_.options, *listener}, FromText{std::move(value)});
+        if (!done) {
+            fail(source, std::move(done).error());
+            return;
+        }
+        loaded_.origins[path] = Origin{.source = source, .place = {}, .line_text = {}};
+    }
+
+    /// The listener that "listener.0.url" means; the path becomes "listener.url". Null after an
+    /// error. Without a number the only listener is meant, and one past the last makes a new one.
+    ListenerOptions* find_listener(std::string& path, const std::string& source) {
+        std::vector<ListenerOptions>& listeners = loaded_.options.listeners;
+        constexpr std::string_view kSection = "listener.";
+        const std::string_view rest = std::string_view{path}.substr(kSection.size());
+        std::size_t number = 0;
+        const auto read = std::from_chars(rest.data(), rest.data() + rest.size(), number);
+        if (read.ec != std::errc{}) {
+            if (listeners.size() == 1) return &listeners.front();
+            fail(source,
+                 ValueError{.what = "there are " + std::to_string(listeners.size()) + " listeners",
+                            .hint = "say which one: listener.0." + std::string{rest}});
+            return nullptr;
+        }
+        if (number > listeners.size() || number >= kListenersMax) {
+            fail(source,
+                 ValueError{.what = "there is no listener " + std::to_string(number),
+                            .hint = "they count from 0, and the next one is " +
+                                    std::to_string(listeners.size())});
+            return nullptr;
+        }
+        if (number == listeners.size()) listeners.emplace_back();
+        const std::string name{read.ptr, rest.data() + rest.size()};  // ".url"
+        path = "listener" + name;
+        return &listeners[number];
+    }
+
+    void check_together() {
+        const std::vector<ListenerOptions>& listeners = loaded_.options.listeners;
+        for (std::size_t i = 0; i < listeners.size(); ++i) {
+            for (std::size_t j = 0; j < i; ++j) check_apart(j, i);
+        }
+        const AuthOptions& auth = loaded_.options.auth;
+        const bool has_users = !auth.password_file.empty();
+        for (std::size_t i = 0; i < listeners.size(); ++i) {
+            const bool open =
+                auth.anonymous == AnonymousPolicy::always ||
+                (auth.anonymous == AnonymousPolicy::loopback && is_loopback(listeners[i].url));
+            if (open || has_users) continue;
+            warn("listener." + std::to_string(i) + ".url",
+                 "nobody can connect to " + to_string(listeners[i].url) +
+                     ": it demands a user, and there are none",
+                 "set auth.password_file (see `stentor user add`), or auth.anonymous = \"always\"");
+        }
+    }
+
+    void check_apart(std::size_t first, std::size_t second) {
+        const ListenUrl& a = loaded_.options.listeners[first].url;
+        const ListenUrl& b = loaded_.options.listeners[second].url;
+        const bool both_unix =
+            a.scheme == Scheme::unix_socket && b.scheme == Scheme::unix_socket && a.path == b.path;
+        const bool both_port = a.scheme != Scheme::unix_socket && b.scheme != Scheme::unix_socket &&
+                               a.port != 0 && a.port == b.port && a.host == b.host;
+        if (!both_unix && !both_port) return;
+        fail_at("listener." + std::to_string(second) + ".url",
+                "two listeners cannot share " + to_string(b),
+                "give one of them another port");
+    }
+
+    [[nodiscard]] Diagnostic diagnostic_at(const std::string& path,
+                                           std::string what,
+                                           std::string hint) const {
+        Diagnostic diagnostic{.source = "configuration",
+                              .place = {},
+                              .line_text = {},
+                              .what = std::move(what),
+                              .hint = std::move(hint)};
+        if (const auto found = loaded_.origins.find(path); found != loaded_.origins.end()) {
+            diagnostic.source = found->second.source;
+            diagnostic.place = found->second.place;
+            diagnostic.line_text = found->second.line_text;
+        }
+        return diagnostic;
+    }
+
+    void fail_at(const std::string& path, std::string what, std::string hint) {
+        errors_.push_back(diagnostic_at(path, std::move(what), std::move(hint)));
+    }
+    void warn(const std::string& path, std::string what, std::string hint) {
+        loaded_.warnings.push_back(diagnostic_at(path, std::move(what), std::move(hint)));
+    }
+    void fail(std::string source, ValueError error) {
+        errors_.push_back(Diagnostic{.source = std::move(source),
+                                     .place = {},
+                                     .line_text = {},
+                                     .what = std::move(error.what),
+                                     .hint = std::move(error.hint)});
+    }
+
+    Loaded loaded_;
+    std::vector<Diagnostic> errors_;
+};
+
+bool same_listeners(const std::vector<ListenerOptions>& a, const std::vector<ListenerOptions>& b) {
+    return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
+        return std::all_of(keys().begin(), keys().end(), [&](const Key& key) {
+            return !key.of_listener() || format_value(key, x) == format_value(key, y);
+        });
+    });
+}
+
+}  // namespace
+
+Result<Loaded, std::vector<Diagnostic>> load(const Sources& sources) {
+    return Loader{}.run(sources);
+}
+
+std::vector<std::string> process_environment() {
+    std::vector<std::string> entries;
+    for (char** entry = environ; entry != nullptr && *entry != nullptr; ++entry) {
+        entries.emplace_back(*entry);
+    }
+    return entries;
+}
+
+std::vector<Change> changes(const Options& before, const Options& after) {
+    std::vector<Change> found;
+    for (const Key& key : keys()) {
+        if (key.of_listener()) continue;
+        if (format_value(key, before) == format_value(key, after)) continue;
+        found.push_back({.path = key.path, .applies = key.applies});
+    }
+    if (!same_listeners(before.listeners, after.listeners)) {
+        found.push_back({.path = "listener", .applies = Applies::at_restart});
+    }
+    return found;
+}
+
+}  // namespace stentor::config

@@ -1,0 +1,398 @@
+#include "server/config/options_table.hpp"
+
+#include "server/config/checks.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <type_traits>
+#include <utility>
+
+namespace stentor::config {
+namespace {
+
+constexpr std::uint64_t kMinute = 60'000;
+constexpr std::uint64_t kDay = 24 * 60 * kMinute;
+constexpr std::uint64_t kCentury = 36'500 * kDay;
+constexpr std::uint64_t kMany = std::numeric_limits<std::uint32_t>::max();
+constexpr std::uint64_t kBytesMax = std::uint64_t{1} << 60U;
+constexpr std::uint64_t kPacketBytesMax = 268'435'455 + 5;  // MQTT 1.5.5 and the fixed header
+
+struct OfOptions {
+    static Options& of(Target target) { return target.options; }
+};
+struct OfListener {
+    static ListenerOptions& of(Target target) { return target.listener; }
+};
+
+/// The field that `Root::of(target).*path...` names.
+template <class Root, auto... path>
+struct At {
+    using T = std::remove_reference_t<decltype((Root::of(std::declval<Target>()).*....*path))>;
+
+    static T& access(Target target) { return (Root::of(target).*....*path); }
+    static std::uint8_t get(Target target) { return static_cast<std::uint8_t>(access(target)); }
+    static void set(Target target, std::uint8_t value) { access(target) = static_cast<T>(value); }
+
+    static constexpr auto field() {
+        if constexpr (std::is_enum_v<T>) {
+            return ChoiceAccessor{.get = &get, .set = &set};
+        } else {
+            return Accessor<T>{&access};
+        }
+    }
+};
+
+template <auto... path>
+constexpr auto option() {
+    return At<OfOptions, path...>::field();
+}
+
+template <auto... path>
+constexpr auto listener() {
+    return At<OfListener, path...>::field();
+}
+
+std::vector<Key> node_keys() {
+    return {
+        {.path = "node.name",
+         .kind = Kind::text,
+         .field = option<&Options::node, &NodeOptions::name>(),
+         .check = check_node_name,
+         .description = "Name of this broker in `$SYS`, metrics and logs."},
+        {.path = "node.shards",
+         .kind = Kind::count,
+         .field = option<&Options::node, &NodeOptions::shards>(),
+         .max = 64,
+         .description = "Threads that serve clients, each with its own clients. 0: one per core."},
+        {.path = "node.data_dir",
+         .kind = Kind::text,
+         .field = option<&Options::node, &NodeOptions::data_dir>(),
+         .check = check_not_empty,
+         .description = "Directory of the store, made if it is missing. `:memory:` keeps nothing."},
+    };
+}
+
+std::vector<Key> listener_keys() {
+    return {
+        {.path = "listener.url",
+         .kind = Kind::url,
+         .field = listener<&ListenerOptions::url>(),
+         .description = "Where to listen: `mqtt://host:port`, `unix:///path`. Port 0 picks a free "
+                        "one. Not served by this version yet: `mqtts`, `ws`, `wss`, `http`, "
+                        "`https`, `auto`."},
+        {.path = "listener.proxy_protocol",
+         .kind = Kind::boolean,
+         .field = listener<&ListenerOptions::proxy_protocol>(),
+         .status = Status::planned,
+         .description = "Expect a PROXY header (version 1 or 2) from `trusted_proxies`."},
+        {.path = "listener.trusted_proxies",
+         .kind = Kind::list,
+         .field = listener<&ListenerOptions::trusted_proxies>(),
+         .check = check_network,
+         .status = Status::planned,
+         .description = "Addresses and networks (`10.0.0.0/8`) whose PROXY header is believed."},
+        {.path = "listener.max_connections",
+         .kind = Kind::count,
+         .field = listener<&ListenerOptions::connections_max>(),
+         .max = kMany,
+         .description = "Connections of this listener at a time. 0: no bound of its own."},
+        {.path = "listener.tls.certificate",
+         .kind = Kind::text,
+         .field = listener<&ListenerOptions::tls, &TlsOptions::certificate_file>(),
+         .status = Status::planned,
+         .description = "PEM file: the server's certificate and the chain above it."},
+        {.path = "listener.tls.key",
+         .kind = Kind::text,
+         .field = listener<&ListenerOptions::tls, &TlsOptions::key_file>(),
+         .status = Status::planned,
+         .description = "PEM file: the private key of the certificate."},
+        {.path = "listener.tls.client_ca",
+         .kind = Kind::text,
+         .field = listener<&ListenerOptions::tls, &TlsOptions::client_ca_file>(),
+         .status = Status::planned,
+         .description = "PEM file: the authorities that sign client certificates."},
+        {.path = "listener.tls.client_certificate",
+         .kind = Kind::choice,
+         .field = listener<&ListenerOptions::tls, &TlsOptions::client_certificate>(),
+         .choices = {"none", "optional", "required"},
+         .status = Status::planned,
+         .description = "Whether clients show a certificate; its name is then the user."},
+    };
+}
+
+std::vector<Key> store_keys() {
+    return {
+        {.path = "store.acknowledge_after",
+         .kind = Kind::choice,
+         .field = option<&Options::store, &StoreOptions::acknowledge_after>(),
+         .choices = {"disk", "os", "memory"},
+         .description = "What an acknowledgement means. `disk`: survives a power cut; `os`: "
+                        "survives a kill of the process; `memory`: neither."},
+        {.path = "store.max_age",
+         .kind = Kind::duration,
+         .field = option<&Options::store, &StoreOptions::age_max>(),
+         .min = kMinute,
+         .max = kCentury,
+         .description = "Messages that wait longer are given up."},
+        {.path = "store.max_bytes",
+         .kind = Kind::size,
+         .field = option<&Options::store, &StoreOptions::bytes_max>(),
+         .min = std::uint64_t{1} << 20U,
+         .max = kBytesMax,
+         .description = "Bytes of waiting messages on disk. At the bound the session with the "
+                        "oldest need is advanced, and told so."},
+        {.path = "store.min_free_bytes",
+         .kind = Kind::size,
+         .field = option<&Options::store, &StoreOptions::disk_free_bytes_min>(),
+         .max = kBytesMax,
+         .description = "Free space of the disk below which publishes are refused."},
+    };
+}
+
+std::vector<Key> session_limit_keys() {
+    return {
+        {.path = "limits.packet_bytes_max",
+         .kind = Kind::size,
+         .field = option<&Options::limits, &LimitOptions::packet_bytes_max>(),
+         .min = 1024,
+         .max = kPacketBytesMax,
+         .description = "Largest packet taken from a client (announced to 5.0 clients)."},
+        {.path = "limits.receive_maximum",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::receive_maximum>(),
+         .min = 1,
+         .max = 65'535,
+         .description = "QoS 1 and 2 messages a client may have in flight towards the broker "
+                        "(announced to 5.0 clients)."},
+        {.path = "limits.inflight_maximum",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::inflight_maximum>(),
+         .min = 1,
+         .max = 65'535,
+         .description = "QoS 1 and 2 messages in flight towards a client, unless it says less."},
+        {.path = "limits.session_backlog_messages_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::session_backlog_messages_max>(),
+         .min = 1,
+         .max = kMany,
+         .description = "Messages that wait for one durable session."},
+        {.path = "limits.session_backlog_bytes_max",
+         .kind = Kind::size,
+         .field = option<&Options::limits, &LimitOptions::session_backlog_bytes_max>(),
+         .min = 1024,
+         .max = kBytesMax,
+         .description = "Bytes that wait for one durable session."},
+        {.path = "limits.transient_queue_messages_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::transient_queue_messages_max>(),
+         .min = 1,
+         .max = kMany,
+         .description = "Messages that wait for one transient session whose window is full."},
+        {.path = "limits.transient_queue_bytes_max",
+         .kind = Kind::size,
+         .field = option<&Options::limits, &LimitOptions::transient_queue_bytes_max>(),
+         .min = 1024,
+         .max = kBytesMax,
+         .description = "Bytes that wait for one transient session whose window is full."},
+        {.path = "limits.session_expiry_max",
+         .kind = Kind::duration,
+         .field = option<&Options::limits, &LimitOptions::session_expiry_max>(),
+         .max = kCentury,
+         .description = "Longest a session is kept for a client that is away; also for 3.1.1 "
+                        "clients with Clean Session 0. 0: sessions end with their connection."},
+        {.path = "limits.subscriptions_per_session_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::subscriptions_per_session_max>(),
+         .min = 1,
+         .max = kMany,
+         .description = "Subscriptions of one session."},
+        {.path = "limits.topic_levels_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::topic_levels_max>(),
+         .min = 1,
+         .max = 64,
+         .description = "Levels (`a/b/c` has three) of a topic name or filter."},
+        {.path = "limits.topic_aliases_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::topic_aliases_max>(),
+         .max = 65'535,
+         .description = "Topic aliases per connection and direction. 0: none."},
+    };
+}
+
+std::vector<Key> connection_limit_keys() {
+    return {
+        {.path = "limits.keepalive_max",
+         .kind = Kind::duration,
+         .field = option<&Options::limits, &LimitOptions::keepalive_max>(),
+         .max = 65'535'000,
+         .description = "Longest keep alive; 5.0 clients are told a shorter one. 0: the client's."},
+        {.path = "limits.outbox_bytes_max",
+         .kind = Kind::size,
+         .field = option<&Options::limits, &LimitOptions::outbox_bytes_max>(),
+         .min = 4096,
+         .max = kBytesMax,
+         .description = "Unsent bytes per connection (one packet is always admitted). Past it "
+                        "QoS 0 is dropped and counted, QoS 1 and 2 wait."},
+        {.path = "limits.connect_timeout",
+         .kind = Kind::duration,
+         .field = option<&Options::limits, &LimitOptions::connect_timeout>(),
+         .min = 100,
+         .max = 60 * kMinute,
+         .description = "Time from the connection to a complete CONNECT."},
+        {.path = "limits.connects_per_second_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::connects_per_second_max>(),
+         .max = kMany,
+         .description = "New connections a second; more are shed before CONNACK. 0: no bound."},
+        {.path = "limits.messages_per_second_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::messages_per_second_max>(),
+         .max = kMany,
+         .description = "Messages a second from one client; past it reading pauses. 0: no bound."},
+        {.path = "limits.retained_messages_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::retained_messages_max>(),
+         .max = kMany,
+         .description = "Retained messages of the whole broker."},
+    };
+}
+
+std::vector<Key> auth_keys() {
+    return {
+        {.path = "auth.anonymous",
+         .kind = Kind::choice,
+         .field = option<&Options::auth, &AuthOptions::anonymous>(),
+         .choices = {"never", "loopback", "always"},
+         .applies = Applies::at_reload,
+         .description = "Who may connect without a name: nobody, clients of listeners bound to "
+                        "loopback, or everybody."},
+        {.path = "auth.password_file",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::password_file>(),
+         .applies = Applies::at_reload,
+         .description = "Users and password hashes; see `stentor user`. Empty: no users."},
+        {.path = "auth.acl_file",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::acl_file>(),
+         .applies = Applies::at_reload,
+         .description = "Who may publish and subscribe to what, in Mosquitto's syntax. Empty: "
+                        "everybody to everything."},
+        {.path = "auth.acl_subscribe",
+         .kind = Kind::choice,
+         .field = option<&Options::auth, &AuthOptions::acl_subscribe>(),
+         .choices = {"refuse", "filter"},
+         .applies = Applies::at_reload,
+         .description = "A subscription that matches more than is allowed is refused, or granted "
+                        "and each message checked at delivery (as Mosquitto does)."},
+        {.path = "auth.jwt.key_file",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::key_file>(),
+         .status = Status::planned,
+         .description = "Public key (PEM) or shared secret that tokens are signed with."},
+        {.path = "auth.jwt.jwks_file",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::jwks_file>(),
+         .status = Status::planned,
+         .description = "Set of keys (JWKS) that tokens are signed with."},
+        {.path = "auth.jwt.issuer",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::issuer>(),
+         .status = Status::planned,
+         .description = "Required `iss` of a token. Empty: any."},
+        {.path = "auth.jwt.audience",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::audience>(),
+         .status = Status::planned,
+         .description = "Required `aud` of a token. Empty: any."},
+        {.path = "auth.http.url",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::http, &HttpAuthOptions::url>(),
+         .status = Status::planned,
+         .description = "Web service that is asked about each client. Empty: none."},
+        {.path = "auth.http.timeout",
+         .kind = Kind::duration,
+         .field = option<&Options::auth, &AuthOptions::http, &HttpAuthOptions::timeout>(),
+         .min = 100,
+         .max = kMinute,
+         .status = Status::planned,
+         .description = "How long its answer may take."},
+        {.path = "auth.http.cache",
+         .kind = Kind::duration,
+         .field = option<&Options::auth, &AuthOptions::http, &HttpAuthOptions::cache>(),
+         .max = kDay,
+         .status = Status::planned,
+         .description = "How long an answer is remembered. 0: not at all."},
+    };
+}
+
+std::vector<Key> remaining_keys() {
+    return {
+        {.path = "http.admins",
+         .kind = Kind::list,
+         .field = option<&Options::http, &HttpOptions::admins>(),
+         .check = check_admin,
+         .applies = Applies::at_reload,
+         .description = "Who may see `$SYS` and administer, as `authenticator:name`."},
+        {.path = "logging.level",
+         .kind = Kind::choice,
+         .field = option<&Options::logging, &LoggingOptions::level>(),
+         .choices = {"trace", "debug", "info", "warn", "error"},
+         .applies = Applies::at_reload,
+         .description = "Least important line that is written."},
+        {.path = "logging.format",
+         .kind = Kind::choice,
+         .field = option<&Options::logging, &LoggingOptions::format>(),
+         .choices = {"auto", "text", "json"},
+         .description = "`auto`: text on a terminal, otherwise one JSON object a line."},
+    };
+}
+
+}  // namespace
+
+const std::vector<Key>& keys() {
+    static const std::vector<Key> kKeys = [] {
+        std::vector<Key> all;
+        for (auto part : {node_keys(),
+                          listener_keys(),
+                          store_keys(),
+                          session_limit_keys(),
+                          connection_limit_keys(),
+                          auth_keys(),
+                          remaining_keys()}) {
+            all.insert(all.end(), part.begin(), part.end());
+        }
+        return all;
+    }();
+    return kKeys;
+}
+
+const std::vector<Section>& sections() {
+    static const std::vector<Section> kSections{
+        {"node", "The broker itself."},
+        {"listener", "A door for clients; `[[listener]]` may stand as often as there are doors."},
+        {"listener.tls", "Certificates of one listener: `tls = { certificate = ..., key = ... }`."},
+        {"store", "Messages that wait for clients that are away."},
+        {"limits", "Bounds, and with them what one client can cost the others."},
+        {"auth", "Who may come in, and what they may do."},
+        {"auth.jwt", "Tokens as passwords."},
+        {"auth.http", "A web service that knows the users."},
+        {"http", "HTTP API, dashboard and metrics."},
+        {"logging", "What is written to standard error."},
+    };
+    return kSections;
+}
+
+const Key* find_key(std::string_view path) noexcept {
+    const auto found = std::find_if(
+        keys().begin(), keys().end(), [&](const Key& key) { return key.path == path; });
+    return found == keys().end() ? nullptr : &*found;
+}
+
+std::string_view Key::section() const noexcept { return path.substr(0, path.rfind('.')); }
+
+std::string_view Key::name() const noexcept { return path.substr(path.rfind('.') + 1); }
+
+bool Key::of_listener() const noexcept { return path.starts_with("listener."); }
+
+}  // namespace stentor::config

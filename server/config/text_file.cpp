@@ -1,0 +1,85 @@
+#include "server/config/text_file.hpp"
+
+#include <fcntl.h>
+#include <pwd.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+#include <sys/stat.h>
+#include <system_error>
+#include <utility>
+
+namespace stentor::config {
+namespace {
+
+class Descriptor {
+  public:
+    explicit Descriptor(int fd) noexcept : fd_{fd} {}
+    Descriptor(const Descriptor&) = delete;
+    Descriptor& operator=(const Descriptor&) = delete;
+    ~Descriptor() {
+        if (fd_ >= 0) ::close(fd_);
+    }
+    [[nodiscard]] int get() const noexcept { return fd_; }
+
+  private:
+    int fd_;
+};
+
+std::string current_user() {
+    const passwd* user = ::getpwuid(::geteuid());  // commands and start-up: one thread asks
+    return user != nullptr ? user->pw_name : "uid " + std::to_string(::geteuid());
+}
+
+std::string hint_for(const std::string& path, int error) {
+    if (error == ENOENT) {
+        std::error_code ignored;
+        const std::string where = std::filesystem::absolute(path, ignored).string();
+        return ignored || where == path ? "" : "looked for " + where;
+    }
+    if (error == EACCES) return "the process runs as " + current_user() + "; let it read the file";
+    return {};
+}
+
+ValueError failure(const std::string& path, int error) {
+    return {.what = "cannot read " + path + ": " + std::generic_category().message(error),
+            .hint = hint_for(path, error)};
+}
+
+}  // namespace
+
+Result<std::string, ValueError> read_text_file(const std::string& path, std::size_t bytes_max) {
+    using Read = Result<std::string, ValueError>;
+    // O_NONBLOCK: opening a pipe nobody writes to must not hang the start.
+    const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
+    if (file.get() < 0) return failure(path, errno);
+    struct stat facts {};
+    if (::fstat(file.get(), &facts) != 0) return failure(path, errno);
+    if (S_ISDIR(facts.st_mode)) return failure(path, EISDIR);
+    // Regular files and what /dev/stdin or <(...) of a shell can be.
+    if (S_ISFIFO(facts.st_mode)) {
+        ::fcntl(file.get(), F_SETFL, 0);
+    }
+    std::string text;
+    constexpr std::size_t kStep = 65'536;
+    while (true) {
+        const std::size_t have = text.size();
+        text.resize(have + kStep);
+        const ssize_t got = ::read(file.get(), text.data() + have, kStep);
+        if (got < 0 && errno == EINTR) {
+            text.resize(have);
+            continue;
+        }
+        if (got < 0) return failure(path, errno);
+        text.resize(have + static_cast<std::size_t>(got));
+        if (got == 0) break;
+        if (text.size() > bytes_max) {
+            return ValueError{.what = path + " is larger than " + format_size(bytes_max),
+                              .hint = "is it the right file?"};
+        }
+    }
+    return Read{boost::system::in_place_value, std::move(text)};
+}
+
+}  // namespace stentor::config
