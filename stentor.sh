@@ -82,10 +82,9 @@ build() {
     fi
     # ninja runs cmake again by itself when a listing changes; presets and $tests it does not know.
     if [ -n "$tests" ] || [ ! -e "build/$preset/build.ninja" ] ||
-        [ -n "$(find CMakePresets.json -newer "build/$preset/CMakeCache.txt")" ]; then
+        [ -n "$(find CMakePresets.json -newer "build/$preset/build.ninja")" ]; then
         # shellcheck disable=SC2086
         cmake --preset "$preset" $tests >&2
-        touch "build/$preset/CMakeCache.txt"
     fi
     cmake --build "build/$preset" -j "$(jobs)" "$@" >&2
 }

@@ -24,8 +24,8 @@ requires std::is_enum_v<E>
 
 }  // namespace stentor
 
-#define STENTOR_DETAIL_CONCAT_(a, b) a##b
-#define STENTOR_DETAIL_CONCAT(a, b) STENTOR_DETAIL_CONCAT_(a, b)
+#define STENTOR_DETAIL_PASTE(a, b) a##b
+#define STENTOR_DETAIL_CONCAT(a, b) STENTOR_DETAIL_PASTE(a, b)
 #define STENTOR_DETAIL_TRY(result, declaration, ...)                         \
     auto result = (__VA_ARGS__);                                             \
     if (!result) [[unlikely]]                                                \

@@ -79,6 +79,9 @@ if(STENTOR_TESTS)
     enable_testing()
     find_package(GTest REQUIRED)
     include(GoogleTest)
+    # Debian's interpreter before any other in PATH: it is the one that python3-paho-mqtt is for.
+    find_program(STENTOR_PYTHON python3 HINTS /usr/bin REQUIRED)
+    mark_as_advanced(STENTOR_PYTHON)
 endif()
 # Everything that the gate tests of this preset run: `stentor.sh test` builds no more than this.
 add_custom_target(stentor_gate)
