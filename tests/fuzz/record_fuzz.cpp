@@ -27,8 +27,10 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     STENTOR_ASSERT(parsed_again.has_value());
     STENTOR_ASSERT(store::record_bytes(*parsed) == store::record_bytes(*parsed_again));
 
+    store::Attached attached;
+    attached.client = "c";
     store::StoredState state;
-    state.apply(Seq{1}, store::Attached{.client = "c"});
+    state.apply(Seq{1}, attached);
     state.apply(Seq{2}, *parsed);
     state.apply(Seq{3}, *parsed_again);
     return 0;
