@@ -70,7 +70,13 @@ struct ConnectRequest {
     bool request_problem_information = true;
     bool request_response_information = false;
 
-    [[nodiscard]] bool durable() const noexcept { return session_expiry_seconds != 0; }
+    /// Set by the shard: Clean Start 0 has found a stored session. With an expiry interval of 0 it
+    /// is still resumed and delivered durably; it ends when the connection does.
+    bool resumes_stored = false;
+
+    [[nodiscard]] bool durable() const noexcept {
+        return session_expiry_seconds != 0 || resumes_stored;
+    }
 };
 
 /// Judges a decoded CONNECT. Fails with the reason for CONNACK: client_identifier_not_valid for an

@@ -1,0 +1,353 @@
+// Sessions that are behind read the log after `sent_through` until they are level with the shard
+// (rule 3); delivery states go into the log (rules 4 and 5); and the rounds that keep it short.
+#include "base/log.hpp"
+#include "protocol/topic/match.hpp"
+#include "protocol/topic/validate.hpp"
+#include "server/shard/shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace stentor::server {
+
+using mqtt::QoS;
+
+namespace {
+
+constexpr Duration kHousekeepingInterval = std::chrono::seconds{1};
+constexpr std::uint32_t kNeedScanSlots = 20'000;  // per round
+constexpr std::uint64_t kLagMax = 65'536;  // positions a live session may be behind in the log
+constexpr Duration kQuiet = std::chrono::seconds{2};  // then everybody's position is written
+constexpr std::size_t kFeedsPerStep = 256;
+
+bool matches_message(const Subscription& subscription, const mqtt::Message& message) {
+    if (subscription.text == message.topic()) return true;
+    return mqtt::has_wildcard(subscription.text) && !subscription.text.starts_with("$share/") &&
+           mqtt::matches(subscription.text, message.topic());
+}
+
+}  // namespace
+
+void Shard::request_feed(SessionEntry& entry) {
+    if (entry.attached == nullptr || entry.attached->queued_for_feed) return;
+    entry.attached->queued_for_feed = true;
+    feed_queue_.push_back({entry.slot, entry.generation});
+}
+
+void Shard::request_commit(SessionEntry& entry) {
+    Attachment& attached = *entry.attached;
+    if (attached.session.commit_need() == mqtt::CommitNeed::now) {
+        if (attached.queued_for_commit) return;
+        attached.queued_for_commit = true;
+        commit_queue_.push_back({entry.slot, entry.generation});
+    } else if (!attached.queued_for_lazy_commit) {
+        attached.queued_for_lazy_commit = true;
+        lazy_commits_.push_back({entry.slot, entry.generation});
+    }
+}
+
+void Shard::feed(SessionEntry& entry, Instant now) {
+    Attachment& attached = *entry.attached;
+    attached.queued_for_feed = false;
+    if (!attached.open || attached.restoring) return;
+    const AttachmentRef who{entry.slot, entry.generation};
+    with_session(entry, now, [&](auto& session, auto& fx) {
+        session.pump(now, fx);
+        fx.wants_more = false;  // that is what we are doing
+    });
+    SessionEntry* still = sessions_.attached(who.slot, who.generation);
+    if (still == nullptr) return;
+    if (!still->attached->shared_waiting.empty()) {
+        feed_shared(*still, now);
+        still = sessions_.attached(who.slot, who.generation);
+        if (still == nullptr) return;
+    }
+    if (!still->attached->replays.empty()) {
+        feed_replay(*still, now);
+        still = sessions_.attached(who.slot, who.generation);
+        if (still == nullptr || !still->attached->replays.empty()) return;
+    }
+    if (still->durable && !still->attached->session.live()) feed_from_log(*still, now);
+}
+
+void Shard::feed_from_log(SessionEntry& entry, Instant now) {
+    const AttachmentRef who{entry.slot, entry.generation};
+    CatchUp& catch_up = entry.attached->catch_up;
+    mqtt::Session& session = entry.attached->session;
+    if (catch_up.page_valid) {
+        if (!send_page(entry, now)) return;  // gone, or the window is full
+        if (sessions_.attached(who.slot, who.generation) == nullptr) return;
+        session.advance(catch_up.page_through);
+        catch_up.page_valid = false;
+    }
+    if (session.sent_through() >= applied_) {
+        // Level: what commits from now on is offered live, and what has a position at or below
+        // sent_through is ignored there.
+        session.set_live(true);
+        return;
+    }
+    if (catch_up.reading || !session.window_open()) return;
+    if (!catch_up.filters) {
+        auto filters = std::make_shared<std::vector<std::string>>();
+        for (const Subscription& subscription : entry.subscriptions) {
+            if (subscription.options.qos != QoS::at_most_once &&
+                !subscription.text.starts_with("$share/")) {
+                filters->push_back(subscription.text);
+            }
+        }
+        catch_up.filters = std::move(filters);
+    }
+    if (catch_up.filters->empty()) {
+        session.advance(applied_);
+        session.set_live(true);
+        return;
+    }
+    read_page(entry);
+}
+
+/// Whether the session's subscriptions want a logged message; QoS 0 was delivered live or not at
+/// all. Fills `grant` (identifiers live until the next call).
+bool Shard::merge_grant(SessionEntry& entry,
+                        const mqtt::Message& message,
+                        Seq seq,
+                        mqtt::Grant& grant) {
+    bool keeps_retain = false;
+    QoS qos = QoS::at_most_once;
+    identifiers_.clear();
+    for (const Subscription& subscription : entry.subscriptions) {
+        if (seq <= subscription.since || !matches_message(subscription, message)) continue;
+        if (subscription.options.no_local && message.publisher() == entry.client_id) continue;
+        qos = std::max(qos, subscription.options.qos);
+        keeps_retain = keeps_retain || subscription.options.retain_as_published;
+        if (subscription.identifier != 0) identifiers_.push_back(subscription.identifier);
+    }
+    grant.qos = std::min(qos, message.qos());
+    grant.retain = keeps_retain && message.retain();
+    grant.subscription_identifiers = identifiers_;
+    if (grant.qos == QoS::at_most_once) return false;
+    return !shared_.access->checks_deliveries() ||
+           shared_.access->allows(
+               TopicAction::deliver, entry.identity, entry.client_id, message.topic());
+}
+
+/// False if the session has gone or its window is full before the page is done.
+bool Shard::send_page(SessionEntry& entry, Instant now) {
+    const AttachmentRef who{entry.slot, entry.generation};
+    Attachment& attached = *entry.attached;
+    while (!attached.catch_up.page.empty()) {
+        const store::PageEntry& next = attached.catch_up.page.front();
+        if (next.seq > attached.session.sent_through()) {
+            mqtt::Grant grant;
+            if (merge_grant(entry, *next.message, next.seq, grant)) {
+                auto outcome = mqtt::Session::Logged::taken;
+                with_session(entry, now, [&](auto& session, auto& fx) {
+                    outcome = session.deliver_logged(next.seq, next.message, grant, now, fx);
+                    fx.wants_more = false;
+                });
+                if (sessions_.attached(who.slot, who.generation) == nullptr) return false;
+                if (outcome == mqtt::Session::Logged::window_full) return false;
+                ++counters_.messages_matched;
+            }
+        }
+        attached.catch_up.page.pop_front();
+    }
+    return true;
+}
+
+void Shard::read_page(SessionEntry& entry) {
+    CatchUp& catch_up = entry.attached->catch_up;
+    store::ReadRequest request;
+    request.shard = id_;
+    request.cookie = next_cookie_++;
+    request.after = entry.attached->session.sent_through();
+    request.filters = catch_up.filters;
+    catch_up.reading = true;
+    catch_up.cookie = request.cookie;
+    readers_.emplace(request.cookie, AttachmentRef{entry.slot, entry.generation});
+    reads_.push_back(std::move(request));
+}
+
+void Shard::read_missing(SessionEntry& entry) {
+    store::ReadRequest request;
+    request.shard = id_;
+    request.cookie = next_cookie_++;
+    request.only = entry.attached->restoring_seqs;
+    std::sort(request.only.begin(), request.only.end());
+    readers_.emplace(request.cookie, AttachmentRef{entry.slot, entry.generation});
+    reads_.push_back(std::move(request));
+}
+
+void Shard::submit_reads() {
+    while (!reads_.empty()) {
+        if (shared_.engine->read(reads_.front()) == store::Push::full) return;
+        reads_.pop_front();
+    }
+}
+
+void Shard::page_read(store::Page page, Instant now) {
+    ++counters_.pages_read;
+    const auto reader = readers_.find(page.cookie);
+    if (reader == readers_.end()) return;
+    const AttachmentRef who = reader->second;
+    readers_.erase(reader);
+    SessionEntry* entry = sessions_.attached(who.slot, who.generation);
+    if (entry == nullptr) return;
+    if (!page.result) {
+        STENTOR_LOG(error,
+                    LogEvent("read_failed", {{"client", entry->client_id}}),
+                    "the log could not be read: {}",
+                    page.result.error().message());
+        close(connection_of(*entry),
+              {.reason = mqtt::ReasonCode::server_unavailable,
+               .detail = "the log could not be read",
+               .send_disconnect = true},
+              now);
+        return;
+    }
+    if (entry->attached->restoring) {
+        restored(*entry, page, now);
+        return;
+    }
+    CatchUp& catch_up = entry->attached->catch_up;
+    if (!catch_up.reading || catch_up.cookie != page.cookie) return;  // asked with other filters
+    catch_up.reading = false;
+    catch_up.page.assign(std::make_move_iterator(page.entries.begin()),
+                         std::make_move_iterator(page.entries.end()));
+    catch_up.page_through = page.complete_through;
+    catch_up.page_valid = true;
+    request_feed(*entry);
+}
+
+/// Messages of unfinished deliveries, read back after a restart.
+void Shard::restored(SessionEntry& entry, store::Page& page, Instant now) {
+    const AttachmentRef who{entry.slot, entry.generation};
+    std::vector<Seq>& missing = entry.attached->restoring_seqs;
+    std::sort(missing.begin(), missing.end());
+    std::size_t found = 0;
+    std::size_t done = 0;
+    for (; done < missing.size() && missing[done] <= page.complete_through; ++done) {
+        MessagePtr message;
+        while (found < page.entries.size() && page.entries[found].seq < missing[done]) ++found;
+        if (found < page.entries.size() && page.entries[found].seq == missing[done]) {
+            message = page.entries[found].message;
+        }
+        mqtt::Grant grant;
+        bool retain = false;
+        std::vector<std::uint32_t> identifiers;
+        if (message != nullptr) {
+            (void)merge_grant(entry, *message, missing[done], grant);
+            retain = grant.retain;
+            identifiers = identifiers_;
+        }
+        const Seq seq = missing[done];
+        with_session(entry, now, [&](auto& session, auto& fx) {
+            session.restore_message(seq, std::move(message), retain, std::move(identifiers), fx);
+        });
+        if (sessions_.attached(who.slot, who.generation) == nullptr) return;
+    }
+    missing.erase(missing.begin(), missing.begin() + static_cast<std::ptrdiff_t>(done));
+    if (missing.empty()) {
+        resume(entry, now);
+    } else {
+        read_missing(entry);
+    }
+}
+
+/// Delivery states that something waits for, at the end of the step: one record per session.
+void Shard::commit_deliveries(Instant now) {
+    for (const AttachmentRef& who : commit_queue_) {
+        SessionEntry* entry = sessions_.attached(who.slot, who.generation);
+        if (entry == nullptr) continue;
+        entry->attached->queued_for_commit = false;
+        commit_delivery(*entry, now);
+    }
+    commit_queue_.clear();
+    if (now < next_lazy_commit_ || lazy_commits_.empty()) return;
+    next_lazy_commit_ = saturating_add(now, options_.lazy_commit_interval);
+    std::vector<AttachmentRef> lazy;
+    lazy.swap(lazy_commits_);
+    for (const AttachmentRef& who : lazy) {
+        SessionEntry* entry = sessions_.attached(who.slot, who.generation);
+        if (entry == nullptr) continue;
+        entry->attached->queued_for_lazy_commit = false;
+        if (entry->attached->session.commit_need() != mqtt::CommitNeed::none) {
+            commit_delivery(*entry, now);
+        }
+    }
+}
+
+void Shard::commit_delivery(SessionEntry& entry, Instant now) {
+    (void)now;
+    Attachment& attached = *entry.attached;
+    if (attached.session.live()) attached.session.advance(applied_);
+    const mqtt::DeliveryChange change = attached.session.take_delivery_change();
+    store::DeliveryState state;
+    state.client = entry.client_id;
+    state.sent_through = change.sent_through;
+    state.whole = change.whole;
+    state.done = change.done;
+    state.changed.reserve(change.changed.size());
+    for (const auto& item : change.changed) {
+        if (item.seq == kNoSeq) continue;
+        state.changed.push_back({.seq = item.seq,
+                                 .packet_id = item.packet_id,
+                                 .qos = item.qos,
+                                 .phase = static_cast<store::DeliveryPhase>(item.phase)});
+    }
+    const ConfirmDelivery confirm{{entry.slot, entry.generation}, change.sent_through};
+    if (!attached.replays.empty() && attached.replays.front().progressed) {
+        RetainedReplay& replay = attached.replays.front();
+        replay.progressed = false;
+        store::RetainedReplay record;
+        record.client = std::exchange(state.client, {});
+        record.filter = replay.text;
+        record.next_topic = replay.next_topic;
+        record.delivery = std::move(state);
+        commits_.add(std::move(record), confirm);
+        return;
+    }
+    commits_.add(std::move(state), confirm);
+}
+
+/// Every second: what QoS 1 has done, expired retained values, and how much of the log is needed.
+void Shard::housekeeping(std::uint32_t which, Instant now) {
+    timers_.set(saturating_add(now, kHousekeepingInterval), TimerKind::housekeeping, which, 0);
+    (void)retained_.sweep(now, 1000);
+    if (!need_scan_.running) {
+        need_scan_ = {
+            .next_slot = 0, .started_at = applied_, .lowest = next(applied_), .running = true};
+    }
+    const bool quiet = saturating_add(last_durable_at_, kQuiet) <= now;
+    for (std::uint32_t scanned = 0; scanned < kNeedScanSlots; ++scanned) {
+        if (need_scan_.next_slot >= sessions_.slots()) {
+            shared_.engine->needed_from(id_, need_scan_.lowest);
+            need_scan_.running = false;
+            break;
+        }
+        SessionEntry* entry = sessions_.at(need_scan_.next_slot++);
+        if (entry == nullptr || !entry->durable) continue;
+        const std::optional<Seq> needed = needed_position(*entry);
+        if (!needed) continue;
+        need_scan_.lowest = std::min(need_scan_.lowest, *needed);
+        if (entry->attached == nullptr || !entry->attached->open) continue;
+        if (*needed > last_durable_) continue;
+        const bool lags = applied_.value() - entry->committed_through.value() > kLagMax;
+        if ((lags || quiet) &&
+            entry->attached->session.sent_through() >= entry->committed_through) {
+            commit_delivery(*entry, now);
+        }
+    }
+}
+
+/// The lowest position the session needs by what is committed; nothing if it wants nothing logged.
+std::optional<Seq> Shard::needed_position(const SessionEntry& entry) {
+    std::optional<Seq> oldest;
+    for (const Subscription& subscription : entry.subscriptions) {
+        if (subscription.options.qos == QoS::at_most_once) continue;
+        oldest = oldest ? std::min(*oldest, subscription.since) : subscription.since;
+    }
+    if (!oldest) return std::nullopt;
+    return next(std::max(*oldest, entry.committed_through));
+}
+
+}  // namespace stentor::server

@@ -1,0 +1,265 @@
+// Connections: opening, cutting into packets, dispatch, writing, closing, time-outs.
+#include "base/log.hpp"
+#include "server/shard/shard.hpp"
+
+#include <utility>
+
+namespace stentor::server {
+
+using mqtt::ReasonCode;
+
+Shard::Connection* Shard::find(ConnectionId id) noexcept {
+    if (id.slot >= connections_.size()) return nullptr;
+    Connection* connection = connections_[id.slot].get();
+    return connection != nullptr && connection->id == id ? connection : nullptr;
+}
+
+Shard::Connection& Shard::connection_of(SessionEntry& entry) noexcept {
+    Connection* connection = find(entry.attached->connection);
+    STENTOR_ASSERT(connection != nullptr, "an attached session has a connection");
+    return *connection;
+}
+
+Shard::Connection& Shard::create_connection(PeerInfo peer, Instant now) {
+    std::uint32_t slot = 0;
+    if (free_connections_.empty()) {
+        slot = static_cast<std::uint32_t>(connections_.size());
+        connections_.emplace_back();
+        connection_generations_.push_back(0);
+    } else {
+        slot = free_connections_.back();
+        free_connections_.pop_back();
+    }
+    const mqtt::DecodeLimits limits{.packet_bytes_max = options_.limits.packet_bytes_max,
+                                    .connect_bytes_max = options_.limits.packet_bytes_max,
+                                    .topic_levels_max = options_.limits.topic_levels_max};
+    connections_[slot] = std::make_unique<Connection>(limits);
+    Connection& connection = *connections_[slot];
+    connection.id = {.slot = slot, .generation = ++connection_generations_[slot]};
+    connection.last_packet = now;
+    connection.peer = std::make_unique<PeerInfo>(std::move(peer));
+    ++connections_open_;
+    return connection;
+}
+
+void Shard::free_connection(Connection& connection) {
+    const std::uint32_t slot = connection.id.slot;
+    connections_[slot].reset();
+    free_connections_.push_back(slot);
+    --connections_open_;
+}
+
+ConnectionId Shard::opened(PeerInfo peer, Instant now) {
+    if (draining_) return kNoConnection;
+    if (options_.connections_max != 0 && connections_open_ >= options_.connections_max) {
+        static LogEvery every{5, std::chrono::seconds{10}};
+        if (const auto pass = every.admit(now)) {
+            STENTOR_LOG(warn,
+                        LogEvent("connection_refused", {{"suppressed", pass.suppressed}}),
+                        "{} connections are open, which is the limit of this shard",
+                        connections_open_);
+        }
+        ++counters_.connects_refused;
+        return kNoConnection;
+    }
+    Connection& connection = create_connection(std::move(peer), now);
+    ++counters_.connections_opened;
+    timers_.set(saturating_add(now, options_.connect_timeout),
+                TimerKind::connection,
+                connection.id.slot,
+                connection.id.generation);
+    return connection.id;
+}
+
+std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
+    std::size_t used = 0;
+    for (;;) {
+        Connection* connection = find(id);
+        if (connection == nullptr) return bytes.size();
+        if (connection->paused != 0 || used == bytes.size()) return used;
+        if (congested_ && connection->phase == Phase::open) {
+            set_pause(*connection, kPauseCongested, true);
+            return used;
+        }
+        auto step = connection->decoder.next(bytes.subspan(used));
+        if (!step) {
+            refuse_packet(*connection, step.error(), now);
+            return bytes.size();
+        }
+        const auto* decoded = std::get_if<mqtt::Decoded>(&*step);
+        if (decoded == nullptr) return used;
+        used += decoded->bytes_used;
+        connection->last_packet = now;
+        dispatch(*connection, decoded->packet, now);
+    }
+}
+
+void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Instant now) {
+    ++counters_.packets_received[static_cast<std::size_t>(mqtt::type_of(packet))];
+    if (const auto* connect = std::get_if<mqtt::ConnectView>(&packet)) {
+        on_connect(connection, *connect, now);
+        return;
+    }
+    if (connection.phase != Phase::open) {  // the decoder lets nothing through before CONNECT
+        refuse_packet(connection, {ReasonCode::protocol_error, "a packet before CONNACK"}, now);
+        return;
+    }
+    SessionEntry& entry = *sessions_.at(connection.slot);
+    if (const auto* publish = std::get_if<mqtt::PublishView>(&packet)) {
+        on_publish(entry, *publish, now);
+    } else if (const auto* puback = std::get_if<mqtt::PubackView>(&packet)) {
+        with_session(entry, now, [&](auto& session, auto& fx) { session.on(*puback, now, fx); });
+    } else if (const auto* pubrec = std::get_if<mqtt::PubrecView>(&packet)) {
+        with_session(entry, now, [&](auto& session, auto& fx) { session.on(*pubrec, now, fx); });
+    } else if (const auto* pubrel = std::get_if<mqtt::PubrelView>(&packet)) {
+        on_pubrel(entry, *pubrel, now);
+    } else if (const auto* pubcomp = std::get_if<mqtt::PubcompView>(&packet)) {
+        with_session(entry, now, [&](auto& session, auto& fx) { session.on(*pubcomp, now, fx); });
+    } else if (const auto* subscribe = std::get_if<mqtt::SubscribeView>(&packet)) {
+        on_subscribe(entry, *subscribe, now);
+    } else if (const auto* unsubscribe = std::get_if<mqtt::UnsubscribeView>(&packet)) {
+        on_unsubscribe(entry, *unsubscribe, now);
+    } else if (const auto* pingreq = std::get_if<mqtt::PingreqView>(&packet)) {
+        with_session(entry, now, [&](auto& session, auto& fx) { session.on(*pingreq, fx); });
+    } else if (const auto* disconnect = std::get_if<mqtt::DisconnectView>(&packet)) {
+        on_disconnect(entry, *disconnect, now);
+    } else if (const auto* auth = std::get_if<mqtt::AuthView>(&packet)) {
+        on_auth(connection, *auth, now);
+    }
+}
+
+void Shard::refuse_packet(Connection& connection, const mqtt::ProtocolError& error, Instant now) {
+    ++counters_.protocol_errors;
+    static LogEvery every{20, std::chrono::seconds{10}};
+    if (const auto pass = every.admit(now)) {
+        STENTOR_LOG(info,
+                    LogEvent("packet_refused",
+                             {{"peer", connection.peer->address},
+                              {"reason", mqtt::name(error.reason)},
+                              {"suppressed", pass.suppressed}}),
+                    "closing a connection: {}",
+                    error.detail);
+    }
+    if (connection.phase == Phase::open) {
+        close(connection,
+              {.reason = error.reason, .detail = error.detail, .send_disconnect = true},
+              now);
+        return;
+    }
+    refuse_connect(connection, error.reason, error.detail);
+}
+
+/// Ends an open connection from our side: DISCONNECT if the effects ask for it, the session's end,
+/// the socket's.
+void Shard::close(Connection& connection, const mqtt::Close& close, Instant now) {
+    if (connection.phase != Phase::open && connection.phase != Phase::attaching) {
+        drop_connection(connection, true);
+        return;
+    }
+    SessionEntry& entry = *sessions_.at(connection.slot);
+    if (close.send_disconnect && entry.attached->open) {
+        fx_.out = &connection.out;
+        entry.attached->session.send_disconnect(close.reason, {}, {}, fx_);
+    }
+    end_attachment(entry, close.will, now);
+    drop_connection(connection, true);
+}
+
+void Shard::drop_connection(Connection& connection, bool send_rest) {
+    ++counters_.connections_closed;
+    if (!send_rest) connection.out.clear();
+    transport_.close(connection.id, std::move(connection.out));
+    free_connection(connection);
+}
+
+void Shard::disconnected(ConnectionId id, Instant now) {
+    Connection* connection = find(id);
+    if (connection == nullptr) return;
+    if (connection->phase == Phase::open || connection->phase == Phase::attaching) {
+        // Not by DISCONNECT: the will is published [MQTT-3.1.2-8].
+        end_attachment(*sessions_.at(connection->slot), mqtt::CloseWill::publish, now);
+    }
+    drop_connection(*connection, false);
+}
+
+void Shard::writable(ConnectionId id, Instant now) {
+    Connection* connection = find(id);
+    if (connection == nullptr) return;
+    connection->write_blocked = false;
+    mark_dirty(*connection);
+    if (connection->phase == Phase::open) {
+        (void)now;
+        request_feed(*sessions_.at(connection->slot));
+    }
+}
+
+void Shard::set_pause(Connection& connection, Pause why, bool on) {
+    const bool was_reading = connection.paused == 0;
+    connection.paused =
+        static_cast<std::uint8_t>(on ? connection.paused | why : connection.paused & ~why);
+    const bool reads = connection.paused == 0;
+    if (reads != was_reading) transport_.set_reading(connection.id, reads);
+}
+
+void Shard::mark_dirty(Connection& connection) {
+    if (connection.dirty || connection.out.empty()) return;
+    connection.dirty = true;
+    dirty_.push_back(connection.id);
+}
+
+/// One write per connection that has something to say.
+void Shard::flush_dirty() {
+    for (const ConnectionId id : dirty_) {
+        Connection* connection = find(id);
+        if (connection == nullptr) continue;
+        connection->dirty = false;
+        if (connection->write_blocked || connection->out.empty()) continue;
+        transport_.write(id, connection->out);
+        connection->write_blocked = !connection->out.empty();
+    }
+    dirty_.clear();
+}
+
+Instant Shard::keep_alive_deadline(const Connection& connection,
+                                   const SessionEntry& entry) const noexcept {
+    const std::uint16_t seconds = entry.attached->session.request().keep_alive_seconds;
+    if (seconds == 0) return kNever;
+    // One and a half times the Keep Alive [MQTT-3.1.2-22].
+    return saturating_add(connection.last_packet, std::chrono::milliseconds{1500} * seconds);
+}
+
+void Shard::connection_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
+    Connection* connection = slot < connections_.size() ? connections_[slot].get() : nullptr;
+    if (connection == nullptr || !Timers::same_tag(tag, connection->id.generation)) return;
+    if (connection->phase != Phase::open) {
+        if (connection->phase == Phase::attaching) return;  // waits for the log, not for the client
+        STENTOR_LOG(debug,
+                    LogEvent("connect_timeout", {{"peer", connection->peer->address}}),
+                    "no CONNECT within the time allowed");
+        drop_connection(*connection, false);
+        return;
+    }
+    const Instant deadline = keep_alive_deadline(*connection, *sessions_.at(connection->slot));
+    if (deadline == kNever) return;
+    // While reading is paused by us the client cannot be heard: its time begins anew.
+    if (connection->paused != 0) connection->last_packet = now;
+    if (deadline > now) {
+        timers_.set(deadline, TimerKind::connection, slot, connection->id.generation);
+        return;
+    }
+    if (connection->paused != 0) {
+        timers_.set(keep_alive_deadline(*connection, *sessions_.at(connection->slot)),
+                    TimerKind::connection,
+                    slot,
+                    connection->id.generation);
+        return;
+    }
+    ++counters_.keep_alive_timeouts;
+    close(*connection,
+          {.reason = ReasonCode::keep_alive_timeout,
+           .detail = "nothing heard for 1.5 times the keep alive",
+           .send_disconnect = true},
+          now);
+}
+
+}  // namespace stentor::server

@@ -1,0 +1,34 @@
+#pragma once
+// What a shard counts. Plain numbers of one thread; metrics copies them through the mailbox.
+
+#include "protocol/session/session_types.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+
+namespace stentor::server {
+
+struct Counters {
+    static constexpr std::size_t kDropReasons = static_cast<std::size_t>(mqtt::DropReason::count_);
+
+    std::uint64_t connections_opened = 0;
+    std::uint64_t connections_closed = 0;
+    std::uint64_t connects_refused = 0;
+    std::uint64_t takeovers = 0;
+    std::uint64_t keep_alive_timeouts = 0;
+    std::uint64_t protocol_errors = 0;
+    std::array<std::uint64_t, 16> packets_received{};  // by packet type
+    std::array<std::uint64_t, 3> messages_received{};  // by QoS
+    std::uint64_t messages_logged = 0;
+    std::uint64_t messages_matched = 0;  // deliveries asked of sessions
+    std::array<std::uint64_t, kDropReasons> messages_dropped{};
+    std::uint64_t batches_failed = 0;
+    std::uint64_t pages_read = 0;
+
+    void dropped(mqtt::DropReason reason, std::uint64_t messages = 1) noexcept {
+        messages_dropped[static_cast<std::size_t>(reason)] += messages;
+    }
+};
+
+}  // namespace stentor::server

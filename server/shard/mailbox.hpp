@@ -1,0 +1,77 @@
+#pragma once
+// The one inbox of a shard, for all producers: what one thread pushes stays in its order, and a
+// logged message cannot be overtaken by an unlogged one its publisher sent later (rule 2).
+// Any thread pushes; its shard drains. The mutex is held for a move of a few words.
+
+#include "server/shard/shard_message.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <mutex>
+#include <vector>
+
+namespace stentor::server {
+
+enum class Push : std::uint8_t { ok, full };
+
+class Mailbox {
+  public:
+    /// `messages_max` bounds what push() takes; push_reserved() is for what was reserved before
+    /// (commit groups, tickets, pages, answers, connections on the move), each bounded at its
+    /// source. `wake` is called, on the pushing thread, when a sleeping shard has to look.
+    Mailbox(std::size_t messages_max, std::function<void()> wake)
+        : messages_max_{messages_max}, wake_{std::move(wake)} {}
+
+    /// Push::full: `message` is untouched; stop reading from whoever caused it and try again.
+    [[nodiscard]] Push push(ShardMessage& message) {
+        {
+            const std::lock_guard lock{mutex_};
+            if (waiting_.size() >= messages_max_) return Push::full;
+            waiting_.push_back(std::move(message));
+        }
+        wake_if_asleep();
+        return Push::ok;
+    }
+
+    void push_reserved(ShardMessage message) {
+        {
+            const std::lock_guard lock{mutex_};
+            waiting_.push_back(std::move(message));
+        }
+        wake_if_asleep();
+    }
+
+    /// The shard's thread: everything that has come, in order, into `out` (whose capacity is used
+    /// again).
+    void drain(std::vector<ShardMessage>& out) {
+        out.clear();
+        const std::lock_guard lock{mutex_};
+        std::swap(out, waiting_);
+    }
+
+    /// The shard's thread, before it sleeps: false if something has come meanwhile. Until awake()
+    /// the first push calls `wake`.
+    [[nodiscard]] bool prepare_sleep() {
+        asleep_.store(true, std::memory_order_seq_cst);
+        const std::lock_guard lock{mutex_};
+        if (waiting_.empty()) return true;
+        asleep_.store(false, std::memory_order_relaxed);
+        return false;
+    }
+    void awake() noexcept { asleep_.store(false, std::memory_order_relaxed); }
+
+  private:
+    void wake_if_asleep() {
+        if (asleep_.exchange(false, std::memory_order_seq_cst)) wake_();
+    }
+
+    const std::size_t messages_max_;
+    const std::function<void()> wake_;
+    std::mutex mutex_;
+    std::vector<ShardMessage> waiting_;
+    std::atomic<bool> asleep_{false};
+};
+
+}  // namespace stentor::server

@@ -1,0 +1,358 @@
+// From CONNECT to an attached session, and back: judging, admitting, moving home, take-over,
+// attaching by commit (rule 10), detaching.
+#include "base/log.hpp"
+#include "protocol/codec/encoder.hpp"
+#include "protocol/topic/validate.hpp"
+#include "server/shard/shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace stentor::server {
+
+using mqtt::ProtocolVersion;
+using mqtt::ReasonCode;
+
+namespace {
+
+/// The whole unfinished list as the log keeps it.
+std::vector<store::Unfinished> unfinished_of(const mqtt::SessionParts& parts) {
+    std::vector<store::Unfinished> out;
+    out.reserve(parts.inflight.size());
+    for (const mqtt::InflightMessage& item : parts.inflight) {
+        if (item.seq == kNoSeq) continue;  // unlogged: nothing to read it back from
+        out.push_back({.seq = item.seq,
+                       .packet_id = item.packet_id,
+                       .qos = item.qos,
+                       .phase = static_cast<store::DeliveryPhase>(item.phase)});
+    }
+    return out;
+}
+
+}  // namespace
+
+void Shard::on_connect(Connection& connection, const mqtt::ConnectView& packet, Instant now) {
+    auto judged = mqtt::judge_connect(packet, options_.limits, now);
+    if (!judged) {
+        refuse_connect(connection, judged.error().reason, judged.error().detail);
+        return;
+    }
+    connection.request = std::make_unique<mqtt::ConnectRequest>(std::move(*judged));
+    mqtt::ConnectRequest& request = *connection.request;
+    if (!request.authentication_method.empty()) {
+        // No method of enhanced authentication is configured [MQTT-4.12.0-1].
+        refuse_connect(connection,
+                       ReasonCode::bad_authentication_method,
+                       "enhanced authentication is not configured");
+        return;
+    }
+    if (request.client_id.empty()) {
+        request.client_id = assign_client_id();
+        request.client_id_assigned = true;
+    }
+    set_pause(connection, kPauseOpening, true);
+    connection.phase = Phase::authenticating;
+    if (auto admission = shared_.access->admit(request, *connection.peer, id_, connection.id)) {
+        admitted(connection, std::move(*admission), now);
+    }
+}
+
+/// CONNACK with a reason, where the version has a way to say it, and the end of the connection.
+void Shard::refuse_connect(Connection& connection, ReasonCode reason, const char* detail) {
+    ++counters_.connects_refused;
+    STENTOR_LOG(debug,
+                LogEvent("connect_refused",
+                         {{"peer", connection.peer->address}, {"reason", mqtt::name(reason)}}),
+                "{}",
+                detail);
+    const auto version = connection.decoder.version();
+    if (version && connection.phase != Phase::open && connection.phase != Phase::attaching) {
+        const bool sayable =
+            *version == ProtocolVersion::v5 || mqtt::connect_return_code(reason).has_value();
+        if (sayable) {
+            const std::size_t bytes_max =
+                connection.request ? connection.request->packet_bytes_max : mqtt::kPacketBytesMax;
+            (void)mqtt::encode_connack(
+                connection.out, *version, {.session_present = false, .reason = reason}, bytes_max);
+        }
+    }
+    drop_connection(connection, true);
+}
+
+void Shard::admitted(Connection& connection, Admission admission, Instant now) {
+    STENTOR_ASSERT(connection.phase == Phase::authenticating && connection.request);
+    connection.request->password.reset();
+    if (!admission.accepted) {
+        refuse_connect(connection, admission.reason, "not admitted");
+        return;
+    }
+    connection.identity = std::move(admission.identity);
+    if (shared_.placement->of_client(connection.request->client_id) != id_) {
+        connection.phase = Phase::leaving;
+        leaving_.push_back(connection.id);
+        return;
+    }
+    attach(connection, now);
+}
+
+/// Hands connections to their sessions' homes: after the driver has returned from received(), so
+/// that the unread bytes are where detach() finds them.
+void Shard::move_out() {
+    for (const ConnectionId id : leaving_) {
+        Connection* connection = find(id);
+        if (connection == nullptr) continue;
+        auto moved = std::make_unique<MovedConnection>(connection->decoder);
+        moved->socket = transport_.detach(id);
+        moved->request = std::move(*connection->request);
+        moved->identity = std::move(connection->identity);
+        moved->peer = std::move(*connection->peer);
+        const ShardId home = shared_.placement->of_client(moved->request.client_id);
+        free_connection(*connection);
+        mailbox_of(home).push_reserved(MoveIn{std::move(moved)});
+    }
+    leaving_.clear();
+}
+
+void Shard::move_in(std::unique_ptr<MovedConnection> moved, Instant now) {
+    if (draining_) return;  // its destructor closes the socket
+    Connection& connection = create_connection(std::move(moved->peer), now);
+    connection.request = std::make_unique<mqtt::ConnectRequest>(std::move(moved->request));
+    connection.identity = std::move(moved->identity);
+    connection.decoder = moved->decoder;
+    transport_.attach(connection.id, std::move(moved->socket));
+    set_pause(connection, kPauseOpening, true);
+    connection.phase = Phase::authenticating;
+    attach(connection, now);
+}
+
+/// Finds or makes the session of an admitted CONNECT, after ending whatever was attached to it.
+SessionEntry& Shard::prepare_entry(const mqtt::ConnectRequest& request,
+                                   bool& session_present,
+                                   bool& discards,
+                                   Instant now) {
+    SessionEntry* entry = sessions_.find(request.client_id);
+    if (entry != nullptr && entry->attached != nullptr) {
+        ++counters_.takeovers;
+        Connection& old = connection_of(*entry);
+        STENTOR_LOG(
+            debug,
+            LogEvent("takeover", {{"client", request.client_id}, {"old_peer", old.peer->address}}),
+            "a second connection with the same client identifier takes over");
+        // [MQTT-3.1.4-3]: the earlier connection is closed, 5.0 with Session taken over. Its will
+        // is published unless a delay lets this CONNECT cancel it.
+        close(old,
+              {.reason = ReasonCode::session_taken_over,
+               .detail = "session taken over",
+               .send_disconnect = true},
+              now);
+        entry = sessions_.find(request.client_id);
+    }
+    if (entry != nullptr && (request.clean_start || entry->expires_at() <= now)) {
+        discard_session(*entry, now);  // publishes a waiting will: its session ends here
+        entry = nullptr;
+    }
+    session_present = entry != nullptr;
+    discards = entry == nullptr;
+    return entry != nullptr ? *entry : sessions_.create(request.client_id);
+}
+
+void Shard::attach(Connection& connection, Instant now) {
+    mqtt::ConnectRequest request = std::move(*connection.request);
+    connection.request.reset();
+    bool session_present = false;
+    bool discards = false;
+    SessionEntry& entry = prepare_entry(request, session_present, discards, now);
+    request.resumes_stored = session_present;
+    const bool durable = request.durable();
+    entry.durable = durable;
+    entry.version = request.version;
+    entry.expiry_seconds = request.session_expiry_seconds;
+    entry.identity = connection.identity;
+    ++entry.generation;
+    std::optional<mqtt::WillMessage> will = std::move(request.will);
+    request.will.reset();
+
+    mqtt::SessionParts parts = entry.parts ? std::move(*entry.parts) : mqtt::SessionParts{};
+    entry.parts.reset();
+    parts.sent_through = session_present ? entry.sent_through : applied_;
+    store::DeliveryState unsure;
+    if (entry.state_unsure) {  // what the store has is behind: write it again, before the attach
+        unsure.client = entry.client_id;
+        unsure.sent_through = parts.sent_through;
+        unsure.whole = true;
+        unsure.changed = unfinished_of(parts);
+    }
+    entry.attached = std::make_unique<Attachment>(
+        mqtt::Session{std::move(request), options_.limits, std::move(parts)}, connection.id);
+    entry.attached->session_present = session_present;
+    connection.slot = entry.slot;
+    connection.phase = Phase::attaching;
+
+    for (const Subscription& subscription : entry.subscriptions) {
+        index_subscription(entry, subscription);
+    }
+    // A will that waited for its delay is cancelled: the Attached record replaces it.
+    entry.will.reset();
+    entry.will_stored = false;
+    if (will) {
+        entry.will = std::make_unique<PendingWill>();
+        entry.will->will = std::move(*will);
+    }
+
+    if (!durable && !entry.will) {
+        finish_attach(entry, now);
+        return;
+    }
+    if (entry.state_unsure) {
+        commits_.add(std::move(unsure), NothingToDo{});
+        entry.state_unsure = false;
+    }
+    store::Attached record;
+    record.client = entry.client_id;
+    record.version = entry.version;
+    record.discards_earlier_state = discards;
+    record.expiry_seconds = entry.expiry_seconds;
+    if (entry.will) {
+        record.will = store::WillRecord{entry.will->will.message, entry.will->will.delay_seconds};
+        entry.will_stored = true;
+    }
+    record.user = entry.identity.user;
+    record.at = now;
+    commits_.add(std::move(record), FinishAttach{{entry.slot, entry.generation}});
+}
+
+/// The attach is committed (or needs no commit): CONNACK, what was in flight, then the rest.
+void Shard::finish_attach(SessionEntry& entry, Instant now) {
+    Attachment& attached = *entry.attached;
+    Connection& connection = connection_of(entry);
+    connection.phase = Phase::open;
+    attached.open = true;
+    fx_.clear();
+    fx_.out = &connection.out;
+    attached.session.send_connack(attached.session_present, {}, fx_);
+    mark_dirty(connection);
+    STENTOR_LOG(debug,
+                LogEvent("connected",
+                         {{"client", entry.client_id},
+                          {"peer", connection.peer->address},
+                          {"session_present", attached.session_present},
+                          {"durable", entry.durable}}),
+                "client connected");
+    const Instant deadline = keep_alive_deadline(connection, entry);
+    if (deadline != kNever) {
+        timers_.set(deadline, TimerKind::connection, connection.id.slot, connection.id.generation);
+    }
+    if (fx_.close) {  // the CONNACK does not fit the client's Maximum Packet Size
+        const mqtt::Close reason = *fx_.close;
+        close(connection, reason, now);
+        return;
+    }
+    attached.session.missing_messages(attached.restoring_seqs);
+    if (!attached.restoring_seqs.empty()) {
+        attached.restoring = true;
+        read_missing(entry);
+    } else {
+        resume(entry, now);
+    }
+    // Reading begins here; the driver offers what was pipelined behind CONNECT.
+    if (Connection* still = find(connection.id)) set_pause(*still, kPauseOpening, false);
+}
+
+/// Everything in flight has its message: repeat it, go on with replays and the log.
+void Shard::resume(SessionEntry& entry, Instant now) {
+    entry.attached->restoring = false;
+    const AttachmentRef who{entry.slot, entry.generation};
+    with_session(
+        entry, now, [&](auto& session, auto& fx) { session.send_inflight_again(now, fx); });
+    SessionEntry* still = sessions_.attached(who.slot, who.generation);
+    if (still == nullptr) return;
+    for (const Subscription& subscription : still->subscriptions) {
+        if (!subscription.replay_next) continue;
+        start_replay(*still,
+                     subscription,
+                     mqtt::parse_subscription_filter(subscription.text).filter,
+                     subscription.replay_until,
+                     *subscription.replay_next);
+    }
+    request_feed(*still);
+}
+
+/// The connection of an attached session ends, for whatever reason. The entry is gone afterwards if
+/// the session was transient or its expiry interval is 0.
+void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant now) {
+    Attachment& attached = *entry.attached;
+    entry.expiry_seconds = attached.session.session_expiry_seconds();
+    const bool session_ends = !entry.durable || entry.expiry_seconds == 0;
+    if (const std::size_t queued = attached.session.queued_count(); queued != 0 && session_ends) {
+        counters_.dropped(mqtt::DropReason::session_ended, queued);
+    }
+    for (const Subscription& subscription : entry.subscriptions) {
+        unindex_subscription(entry, subscription, Leaving::away);
+    }
+    if (attached.session.live()) attached.session.advance(applied_);
+    mqtt::SessionParts parts = std::move(attached.session).take_parts();
+    for (SharedDeliver& waiting : attached.shared_waiting) {
+        send_to(waiting.home, SharedReturn{waiting.group, waiting.message, waiting.seq});
+    }
+    // A replay under way goes on from what was sent.
+    for (const RetainedReplay& replay : attached.replays) {
+        if (Subscription* subscription = entry.find(replay.text)) {
+            subscription->replay_next = replay.next_topic;
+        }
+    }
+    if (!attached.replays.empty() && entry.durable && !session_ends &&
+        attached.replays.front().progressed) {
+        const RetainedReplay& replay = attached.replays.front();
+        store::RetainedReplay progress;
+        progress.client = entry.client_id;
+        progress.filter = replay.text;
+        progress.next_topic = replay.next_topic;
+        progress.delivery.sent_through = parts.sent_through;
+        progress.delivery.whole = true;
+        progress.delivery.changed = unfinished_of(parts);
+        commits_.add(std::move(progress), NothingToDo{});
+    }
+    entry.attached.reset();
+    entry.detached_at = now;
+    entry.sent_through = parts.sent_through;
+    will_after_close(entry, will, session_ends, now);
+    if (session_ends) {
+        remove_entry(entry, now);
+        return;
+    }
+    store::Detached record;
+    record.client = entry.client_id;
+    record.expiry_seconds = entry.expiry_seconds;
+    record.keeps_will = entry.will != nullptr;
+    record.at = now;
+    record.delivery.sent_through = parts.sent_through;
+    record.delivery.whole = true;
+    record.delivery.changed = unfinished_of(parts);
+    commits_.add(std::move(record),
+                 ConfirmDetach{entry.slot, entry.generation, parts.sent_through});
+    if (!parts.inflight.empty() || !parts.inbound_qos2.empty() || parts.last_packet_id != 0) {
+        entry.parts = std::make_unique<mqtt::SessionParts>(std::move(parts));
+    }
+    if (const Instant at = entry.expires_at(); at != kNever) {
+        timers_.set(at, TimerKind::session_expiry, entry.slot, entry.generation);
+    }
+}
+
+/// Ends a detached session: its waiting will is due now (MQTT 5.0 3.1.3.2.2).
+void Shard::discard_session(SessionEntry& entry, Instant now) {
+    if (entry.will) publish_will(entry, now);
+    remove_entry(entry, now);
+}
+
+/// Takes a detached session out of the tables and, if the log knows it, out of the log.
+void Shard::remove_entry(SessionEntry& entry, Instant now) {
+    (void)now;
+    forget_subscriptions(entry);
+    if (entry.durable || entry.will_stored) {
+        store::SessionEnded record{entry.client_id};
+        commits_.add(record, TryAgain{std::make_unique<store::Record>(record)});
+    }
+    sessions_.erase(entry);
+}
+
+}  // namespace stentor::server

@@ -1,0 +1,128 @@
+// What the packets of an open connection ask of the shard, and what their effects ask of it.
+#include "base/log.hpp"
+#include "protocol/topic/validate.hpp"
+#include "server/shard/shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace stentor::server {
+
+using mqtt::ReasonCode;
+
+void Shard::on_publish(SessionEntry& entry, const mqtt::PublishView& packet, Instant now) {
+    Connection& connection = connection_of(entry);
+    mqtt::Session& session = entry.attached->session;
+    fx_.clear();
+    fx_.out = &connection.out;
+    const auto wanted = session.accept_publish(packet, now, fx_);
+    if (!wanted) {
+        mark_dirty(connection);
+        apply_effects(entry, now);
+        return;
+    }
+    ++counters_.messages_received[static_cast<std::size_t>(packet.qos)];
+    Routed routed;
+    const std::uint64_t ticket = next_ingress_ticket_++;
+    // $SYS belongs to the broker (MQTT 4.7.2).
+    if (wanted->topic.starts_with("$SYS/") ||
+        !shared_.access->allows(
+            TopicAction::publish, entry.identity, entry.client_id, wanted->topic)) {
+        routed.reason = ReasonCode::not_authorized;
+    } else {
+        auto message = mqtt::Message::create(
+            {.topic = wanted->topic,
+             .properties = packet.properties,
+             .payload = packet.payload,
+             .publisher = entry.client_id,
+             .qos = packet.qos,
+             .retain = packet.retain,
+             .arrival = now,
+             .message_expiry_seconds = packet.properties.message_expiry_interval()});
+        std::optional<store::InboundQos2> inbound;
+        if (wanted->keep_identifier) inbound = {entry.client_id, packet.packet_id};
+        Action action = NothingToDo{};
+        if (packet.qos != mqtt::QoS::at_most_once) {
+            action = AcknowledgePublish{{entry.slot, entry.generation}, ticket};
+        }
+        routed = route(std::move(message), std::move(inbound), {}, std::move(action), now);
+    }
+    session.ingress(packet.packet_id,
+                    packet.qos,
+                    routed.outcome,
+                    routed.reason,
+                    std::move(routed.message),
+                    routed.destinations.bits(),
+                    ticket,
+                    fx_);
+    mark_dirty(connection);
+    apply_effects(entry, now);
+}
+
+void Shard::on_pubrel(SessionEntry& entry, const mqtt::PubrelView& packet, Instant now) {
+    Connection& connection = connection_of(entry);
+    fx_.clear();
+    fx_.out = &connection.out;
+    if (entry.attached->session.on(packet, fx_) == mqtt::Session::Pubrel::commit_forget) {
+        commits_.add(store::InboundForgotten{entry.client_id, packet.packet_id},
+                     AnswerPubrel{{entry.slot, entry.generation}, packet.packet_id});
+    }
+    mark_dirty(connection);
+    apply_effects(entry, now);
+}
+
+void Shard::on_auth(Connection& connection, const mqtt::AuthView& packet, Instant now) {
+    (void)packet;
+    // AUTH is for clients that named a method in CONNECT, and no method is configured: such a
+    // CONNECT was refused (MQTT 5.0 4.12).
+    close(connection,
+          {.reason = ReasonCode::protocol_error,
+           .detail = "AUTH without an authentication method in CONNECT [MQTT-4.12.0-6]",
+           .send_disconnect = true},
+          now);
+}
+
+void Shard::on_disconnect(SessionEntry& entry, const mqtt::DisconnectView& packet, Instant now) {
+    with_session(entry, now, [&](auto& session, auto& fx) { session.on(packet, fx); });
+}
+
+/// Everything a call on the session asked for, in an order that is safe: what delivers to other
+/// sessions (and uses fx_ again) comes after fx_ has been read.
+void Shard::apply_effects(SessionEntry& entry, Instant now) {
+    if (!fx_.drops.empty()) count_drops(fx_);
+    Connection& connection = connection_of(entry);
+    if (entry.durable && entry.attached->session.commit_need() != mqtt::CommitNeed::none) {
+        request_commit(entry);
+    }
+    if (fx_.pause_reading) set_pause(connection, kPauseIngress, true);
+    if (fx_.resume_reading) set_pause(connection, kPauseIngress, false);
+    if (fx_.wants_more) request_feed(entry);
+    const std::optional<mqtt::Close> closing = fx_.close;
+    if (!fx_.releases.empty()) {
+        const AttachmentRef who{entry.slot, entry.generation};
+        std::vector<mqtt::Release> releases;
+        releases.swap(fx_.releases);
+        for (const mqtt::Release& each : releases) {
+            release(each.message, ShardMask{each.destinations}, now);
+        }
+        if (!closing) {  // give the capacity back
+            releases.clear();
+            if (fx_.releases.capacity() == 0) fx_.releases.swap(releases);
+        }
+        if (closing && sessions_.attached(who.slot, who.generation) == nullptr) return;
+    }
+    if (!closing) return;
+    if (matching_) {
+        deferred_closes_.push_back({{entry.slot, entry.generation}, *closing});
+    } else {
+        close(connection, *closing, now);
+    }
+}
+
+void Shard::count_drops(const mqtt::Effects& effects) {
+    for (const mqtt::Dropped& drop : effects.drops) {
+        counters_.dropped(drop.reason, drop.messages);
+    }
+}
+
+}  // namespace stentor::server

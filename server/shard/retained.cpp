@@ -1,0 +1,216 @@
+// Retained values: applied from the commit stream at their topic's home, read by new subscriptions
+// as of the position they were made at (rule 9).
+#include "base/log.hpp"
+#include "protocol/topic/level_order.hpp"
+#include "protocol/topic/validate.hpp"
+#include "server/shard/shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace stentor::server {
+
+using mqtt::QoS;
+
+void Shard::apply_retained(Seq seq, const store::MessageRecord& record, Instant now) {
+    if (shared_.placement->of_topic(record.message->topic()) != id_) return;
+    if (retained_.store({.message = record.message, .seq = seq}) ==
+        RetainedStore::Stored::refused) {
+        counters_.dropped(mqtt::DropReason::retained_limit);
+        static LogEvery every{5, std::chrono::seconds{10}};
+        if (const auto pass = every.admit(now)) {
+            STENTOR_LOG(
+                warn,
+                LogEvent("retained_refused",
+                         {{"topic", record.message->topic()}, {"suppressed", pass.suppressed}}),
+                "limits.retained_messages_max is reached: the message was delivered but "
+                "not retained");
+        }
+    }
+}
+
+void Shard::start_replay(SessionEntry& entry,
+                         const Subscription& subscription,
+                         std::string_view filter,
+                         Seq until,
+                         std::string next_topic) {
+    RetainedReplay replay;
+    replay.text = subscription.text;
+    replay.filter = filter;
+    replay.until = until;
+    replay.next_topic = next_topic;
+    replay.cookie = next_cookie_++;
+    const auto add_source = [&](ShardId shard) {
+        replay.sources.push_back({.shard = shard, .cursor = {.next_topic = next_topic}});
+    };
+    if (mqtt::has_wildcard(filter)) {
+        for (std::uint16_t i = 0; i < shared_.placement->shards(); ++i) add_source(ShardId{i});
+    } else {
+        add_source(shared_.placement->of_topic(filter));
+    }
+    std::deque<RetainedReplay>& replays = entry.attached->replays;
+    // A second SUBSCRIBE to the same filter starts its replay over [MQTT-3.8.4-4].
+    std::erase_if(replays, [&](const RetainedReplay& other) { return other.text == replay.text; });
+    replays.push_back(std::move(replay));
+    request_feed(entry);
+}
+
+/// Sends what the window and the outbox allow of the first replay, in topic order over all shards.
+void Shard::feed_replay(SessionEntry& entry, Instant now) {
+    const AttachmentRef who{entry.slot, entry.generation};
+    for (;;) {
+        RetainedReplay& replay = entry.attached->replays.front();
+        RetainedReplay::Source* first = nullptr;
+        bool incomplete = false;
+        for (RetainedReplay::Source& source : replay.sources) {
+            if (source.values.empty() && !source.cursor.done) {
+                if (!source.asked) ask_retained(entry, replay, source);
+                // Our own shard may have answered at once.
+                if (source.values.empty() && !source.cursor.done) {
+                    incomplete = true;
+                    continue;
+                }
+            }
+            if (source.values.empty()) continue;
+            if (first == nullptr || mqtt::level_order(source.values.front().message->topic(),
+                                                      first->values.front().message->topic()) < 0) {
+                first = &source;
+            }
+        }
+        if (incomplete) return;  // a page is on its way, and may hold what comes next
+        if (first == nullptr) {
+            finish_replay(entry, now);
+            if (entry.attached->replays.empty()) return;
+            continue;
+        }
+        const RetainedValue value = first->values.front();
+        const bool sent = send_retained(entry, replay, value, now);
+        if (sessions_.attached(who.slot, who.generation) == nullptr) return;
+        if (!sent) return;
+        first->values.pop_front();
+        // In the order of levels nothing lies between a topic and this.
+        replay.next_topic = std::string{value.message->topic()} + '/';
+        replay.progressed = true;
+    }
+}
+
+/// False if there is no room now.
+bool Shard::send_retained(SessionEntry& entry,
+                          RetainedReplay& replay,
+                          const RetainedValue& value,
+                          Instant now) {
+    const Subscription* subscription = entry.find(replay.text);
+    if (subscription == nullptr || value.message->expired(now)) return true;
+    if (subscription->options.no_local && value.message->publisher() == entry.client_id) {
+        return true;
+    }
+    if (shared_.access->checks_deliveries() &&
+        !shared_.access->allows(
+            TopicAction::deliver, entry.identity, entry.client_id, value.message->topic())) {
+        return true;
+    }
+    const Connection& connection = connection_of(entry);
+    if (connection.out.size() > options_.limits.outbox_bytes_max / 2) return false;
+    const QoS qos = std::min(subscription->options.qos, value.message->qos());
+    if (qos != QoS::at_most_once && !entry.attached->session.window_open()) return false;
+    identifiers_.clear();
+    if (subscription->identifier != 0) identifiers_.push_back(subscription->identifier);
+    const mqtt::Grant grant{
+        .qos = qos, .retain = true, .subscription_identifiers = identifiers_};  // [MQTT-3.3.1-8]
+    bool taken = true;
+    with_session(entry, now, [&](auto& session, auto& fx) {
+        if (qos == QoS::at_most_once || !entry.durable) {
+            session.deliver(value.message, grant, now, fx);
+        } else {
+            taken = session.deliver_pinned(value.seq, value.message, grant, now, fx) ==
+                    mqtt::Session::Logged::taken;
+        }
+        fx.wants_more = false;
+    });
+    return taken;
+}
+
+void Shard::finish_replay(SessionEntry& entry, Instant now) {
+    RetainedReplay replay = std::move(entry.attached->replays.front());
+    entry.attached->replays.pop_front();
+    Subscription* subscription = entry.find(replay.text);
+    if (subscription == nullptr || !subscription->replay_next) return;
+    subscription->replay_next.reset();
+    if (!entry.durable) return;
+    // "Done" is one commit with what the replay has in flight.
+    entry.attached->replays.push_front(std::move(replay));
+    entry.attached->replays.front().next_topic.clear();
+    entry.attached->replays.front().progressed = true;
+    commit_delivery(entry, now);
+    entry.attached->replays.pop_front();
+}
+
+void Shard::ask_retained(SessionEntry& entry,
+                         RetainedReplay& replay,
+                         RetainedReplay::Source& source) {
+    RetainedQuery query{.from = id_,
+                        .cookie = replay.cookie,
+                        .filter = replay.filter,
+                        .through = replay.until,
+                        .cursor = source.cursor};
+    source.asked = true;
+    replayers_[replay.cookie] = {entry.slot, entry.generation};
+    send_to(source.shard, std::move(query));
+}
+
+void Shard::retained_query(RetainedQuery query, Instant now) {
+    if (applied_ < query.through) {
+        waiting_queries_.push_back(std::move(query));
+        return;
+    }
+    RetainedPage page{.from = id_, .cookie = query.cookie, .cursor = std::move(query.cursor)};
+    retained_.match(query.filter, query.through, now, {}, page.cursor, page.values);
+    send_to(query.from, std::move(page));
+}
+
+void Shard::answer_waiting_queries(Instant now) {
+    for (std::size_t left = waiting_queries_.size(); left != 0; --left) {
+        RetainedQuery query = std::move(waiting_queries_.front());
+        waiting_queries_.pop_front();
+        retained_query(std::move(query), now);
+    }
+}
+
+void Shard::retained_page(RetainedPage page, Instant now) {
+    (void)now;
+    const auto replayer = replayers_.find(page.cookie);
+    if (replayer == replayers_.end()) return;
+    SessionEntry* entry = sessions_.attached(replayer->second.slot, replayer->second.generation);
+    RetainedReplay* replay = nullptr;
+    if (entry != nullptr) {
+        for (RetainedReplay& each : entry->attached->replays) {
+            if (each.cookie == page.cookie) replay = &each;
+        }
+    }
+    if (replay == nullptr) {
+        replayers_.erase(replayer);
+        return;
+    }
+    for (RetainedReplay::Source& source : replay->sources) {
+        if (source.shard != page.from) continue;
+        source.asked = false;
+        source.cursor = std::move(page.cursor);
+        source.values.assign(std::make_move_iterator(page.values.begin()),
+                             std::make_move_iterator(page.values.end()));
+    }
+    request_feed(*entry);
+}
+
+/// A newer value of a topic is on its way live: the old one in a page that waits must not follow
+/// it.
+void Shard::superseded_by_live(SessionEntry& entry, std::string_view topic) {
+    for (RetainedReplay& replay : entry.attached->replays) {
+        for (RetainedReplay::Source& source : replay.sources) {
+            std::erase_if(source.values, [&](const RetainedValue& value) {
+                return value.message->topic() == topic;
+            });
+        }
+    }
+}
+
+}  // namespace stentor::server

@@ -1,0 +1,317 @@
+// From a message to its receivers: the log or the mailboxes, the commit stream, matching, merging
+// of subscriptions, and the acknowledgements that wait for commits.
+#include "base/log.hpp"
+#include "protocol/codec/encoder.hpp"
+#include "protocol/topic/match.hpp"
+#include "protocol/topic/validate.hpp"
+#include "server/shard/shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace stentor::server {
+
+using mqtt::QoS;
+using mqtt::ReasonCode;
+
+Shard::Routed Shard::route(MessagePtr message,
+                           std::optional<store::InboundQos2> inbound,
+                           std::string fires_will_of,
+                           Action action,
+                           Instant now) {
+    (void)now;
+    const Interest interest = shared_.interest->look_up(message->topic(), message->topic_hash());
+    const bool kept_for_sessions =
+        message->qos() != QoS::at_most_once && (interest.durable || message->retain());
+    const ReasonCode success =
+        interest.shards.empty() ? ReasonCode::no_matching_subscribers : ReasonCode::success;
+    if (!kept_for_sessions && !message->retain() && !inbound && fires_will_of.empty()) {
+        if (interest.shards.empty()) return {mqtt::Ingress::no_subscribers, success, nullptr, {}};
+        return {mqtt::Ingress::released, success, std::move(message), interest.shards};
+    }
+    if (shared_.engine->room() == store::Room::none_for_messages && fires_will_of.empty()) {
+        return {mqtt::Ingress::refused, ReasonCode::quota_exceeded, nullptr, {}};
+    }
+    store::MessageRecord record;
+    record.for_durable_sessions = kept_for_sessions;
+    record.sets_retained = message->retain();
+    record.wanted_by = interest.shards.bits();
+    record.inbound = std::move(inbound);
+    record.fires_will_of = std::move(fires_will_of);
+    record.message = std::move(message);
+    ++counters_.messages_logged;
+    commits_.add(std::move(record), std::move(action));
+    return {mqtt::Ingress::pending, success, nullptr, {}};
+}
+
+/// An unlogged message whose turn has come.
+void Shard::release(const MessagePtr& message, ShardMask destinations, Instant now) {
+    destinations.for_each([&](ShardId shard) {
+        if (shard == id_) {
+            deliver_to_matching(message, kNoSeq, now);
+        } else {
+            outgoing_[shard.value()].push_back(message);
+        }
+    });
+}
+
+/// `seq` kNoSeq: the message is not in the log.
+void Shard::deliver_to_matching(const MessagePtr& message, Seq seq, Instant now) {
+    index_.match(message->topic(), message->topic_hash(), matches_);
+    if (matches_.empty()) return;
+    matching_ = true;
+    if (matches_.is_single_source()) {
+        for (const Subscriber& subscriber : matches_.sources()[0]) {
+            deliver_to(subscriber.id, std::span{&subscriber, 1}, message, seq, now);
+        }
+    } else {
+        match_groups_.assign(matches_);
+        for (std::size_t i = 0; i < match_groups_.size(); ++i) {
+            deliver_to(match_groups_[i].id(), match_groups_[i], message, seq, now);
+        }
+    }
+    matching_ = false;
+}
+
+/// One receiver's matching subscriptions, merged: it gets the message once, with the highest QoS
+/// and all subscription identifiers [MQTT-3.3.4-2..5].
+template <class Subscribers>
+void Shard::deliver_to(SubscriberId who,
+                       const Subscribers& subscribers,
+                       const MessagePtr& message,
+                       Seq seq,
+                       Instant now) {
+    if (who.is_shared_group()) {
+        assign_shared(who.slot(), message, seq, now);
+        return;
+    }
+    SessionEntry* entry = sessions_.at(who.slot());
+    if (entry == nullptr || entry->attached == nullptr || !entry->attached->open) return;
+    bool matches = false;
+    bool keeps_retain = false;
+    QoS qos = QoS::at_most_once;
+    identifiers_.clear();
+    for (const Subscriber& subscriber : subscribers) {
+        if (seq != kNoSeq && seq <= subscriber.since) continue;
+        if (subscriber.options.no_local && message->publisher() == entry->client_id) {
+            continue;  // [MQTT-3.8.3-3]
+        }
+        matches = true;
+        qos = std::max(qos, subscriber.options.qos);
+        keeps_retain = keeps_retain || subscriber.options.retain_as_published;
+        if (subscriber.subscription_identifier != 0) {
+            identifiers_.push_back(subscriber.subscription_identifier);
+        }
+    }
+    if (!matches) return;
+    if (shared_.access->checks_deliveries() &&
+        !shared_.access->allows(
+            TopicAction::deliver, entry->identity, entry->client_id, message->topic())) {
+        return;
+    }
+    ++counters_.messages_matched;
+    const mqtt::Grant grant{.qos = std::min(qos, message->qos()),
+                            .retain = keeps_retain && message->retain(),
+                            .subscription_identifiers = identifiers_};
+    if (!entry->attached->replays.empty() && message->retain()) {
+        superseded_by_live(*entry, message->topic());
+    }
+    if (grant.qos == QoS::at_most_once || !entry->durable) {
+        with_session(*entry, now, [&](auto& session, auto& fx) {
+            session.deliver(message, grant, now, fx);
+        });
+        return;
+    }
+    // An unlogged QoS 1/2 message for a durable session: its subscription is younger than the
+    // publish, whose SUBACK had not been sent. A session that is behind finds it in the log.
+    if (seq == kNoSeq || !entry->attached->session.live()) return;
+    with_session(*entry, now, [&](auto& session, auto& fx) {
+        if (session.deliver_logged(seq, message, grant, now, fx) ==
+            mqtt::Session::Logged::window_full) {
+            session.set_live(false);
+        }
+    });
+}
+
+/// A commit of all shards, in order (rule 2).
+void Shard::commit_group(const store::CommitGroup& group, Instant now) {
+    for (const store::CommitSlice& slice : group.slices) {
+        std::vector<Action>* actions =
+            slice.shard == id_ ? &commits_.actions_of(slice.ticket) : nullptr;
+        for (std::uint32_t i = 0; i < slice.count; ++i) {
+            const std::uint32_t at = slice.begin + i;
+            const Seq seq{group.first.value() + at};
+            if (const auto* message = std::get_if<store::MessageRecord>(&group.records[at])) {
+                if (message->for_durable_sessions) {
+                    last_durable_ = seq;
+                    last_durable_at_ = now;
+                }
+                if (message->sets_retained) apply_retained(seq, *message, now);
+                // A retained value goes to every shard: a subscription that came after the publish
+                // looked for interest neither finds it stored (Seq > s0) nor is in the mask.
+                if (message->sets_retained || ShardMask{message->wanted_by}.contains(id_)) {
+                    deliver_to_matching(message->message, seq, now);
+                }
+            }
+            if (actions != nullptr) activate_action((*actions)[i], seq, now);
+        }
+    }
+    applied_ = group.last();
+    retained_.applied_through(applied_);
+    answer_waiting_queries(now);
+}
+
+void Shard::activate_action(Action& action, Seq seq, Instant now) {
+    if (auto* subscribe = std::get_if<std::unique_ptr<FinishSubscribe>>(&action)) {
+        activate(**subscribe, seq, now);
+    } else if (auto* unsubscribe = std::get_if<std::unique_ptr<FinishUnsubscribe>>(&action)) {
+        activate(**unsubscribe, now);
+    }
+}
+
+void Shard::ticket_done(store::CommitTicket ticket, const Result<void>& result, Instant now) {
+    std::vector<Action> actions = commits_.finish(ticket);
+    if (!result) {
+        ++counters_.batches_failed;
+        static LogEvery every{5, std::chrono::seconds{10}};
+        if (const auto pass = every.admit(now)) {
+            STENTOR_LOG(error,
+                        LogEvent("commit_failed", {{"suppressed", pass.suppressed}}),
+                        "the store could not commit: {}",
+                        result.error().message());
+        }
+    }
+    for (Action& action : actions) {
+        if (result) {
+            acknowledge_action(action, now);
+        } else {
+            fail_action(action, result.error(), now);
+        }
+    }
+}
+
+void Shard::acknowledge_action(Action& action, Instant now) {
+    if (const auto* publish = std::get_if<AcknowledgePublish>(&action)) {
+        SessionEntry* entry = sessions_.attached(publish->who.slot, publish->who.generation);
+        if (entry == nullptr) return;
+        with_session(*entry, now, [&](auto& session, auto& fx) {
+            session.ingress_committed(publish->ingress_ticket, fx);
+        });
+    } else if (const auto* attach = std::get_if<FinishAttach>(&action)) {
+        SessionEntry* entry = sessions_.attached(attach->who.slot, attach->who.generation);
+        if (entry != nullptr) finish_attach(*entry, now);
+    } else if (auto* subscribe = std::get_if<std::unique_ptr<FinishSubscribe>>(&action)) {
+        acknowledge(std::move(*subscribe), now);
+    } else if (auto* unsubscribe = std::get_if<std::unique_ptr<FinishUnsubscribe>>(&action)) {
+        acknowledge(**unsubscribe, now);
+    } else if (const auto* delivery = std::get_if<ConfirmDelivery>(&action)) {
+        if (SessionEntry* same = sessions_.same(delivery->who.slot, delivery->who.generation)) {
+            same->committed_through = std::max(same->committed_through, delivery->sent_through);
+        }
+        SessionEntry* entry = sessions_.attached(delivery->who.slot, delivery->who.generation);
+        if (entry == nullptr) return;
+        with_session(
+            *entry, now, [&](auto& session, auto& fx) { session.delivery_committed(now, fx); });
+    } else if (const auto* detach = std::get_if<ConfirmDetach>(&action)) {
+        if (SessionEntry* same = sessions_.same(detach->slot, detach->generation)) {
+            same->committed_through = std::max(same->committed_through, detach->sent_through);
+        }
+    } else if (const auto* pubrel = std::get_if<AnswerPubrel>(&action)) {
+        SessionEntry* entry = sessions_.attached(pubrel->who.slot, pubrel->who.generation);
+        if (entry == nullptr) return;
+        with_session(*entry, now, [&](auto& session, auto& fx) {
+            session.forget_committed(pubrel->packet_id, fx);
+        });
+    }
+}
+
+/// Nothing of the batch is in the log: whoever waits is told, and nothing that was promised is
+/// lost.
+void Shard::fail_action(Action& action, const boost::system::error_code& error, Instant now) {
+    const ReasonCode reason = error == store::make_error_code(store::StoreErrc::store_full)
+                                  ? ReasonCode::quota_exceeded
+                                  : ReasonCode::implementation_specific_error;
+    const mqtt::Close unavailable{.reason = ReasonCode::server_unavailable,
+                                  .detail = "the store could not commit",
+                                  .send_disconnect = true};
+    if (const auto* publish = std::get_if<AcknowledgePublish>(&action)) {
+        SessionEntry* entry = sessions_.attached(publish->who.slot, publish->who.generation);
+        if (entry == nullptr) return;
+        with_session(*entry, now, [&](auto& session, auto& fx) {
+            session.ingress_failed(publish->ingress_ticket, reason, fx);
+        });
+    } else if (const auto* attach = std::get_if<FinishAttach>(&action)) {
+        SessionEntry* entry = sessions_.attached(attach->who.slot, attach->who.generation);
+        if (entry == nullptr) return;
+        fail_attach(*entry, now);
+    } else if (auto* subscribe = std::get_if<std::unique_ptr<FinishSubscribe>>(&action)) {
+        fail_subscribe(std::move(*subscribe), now);
+    } else if (auto* unsubscribe = std::get_if<std::unique_ptr<FinishUnsubscribe>>(&action)) {
+        SessionEntry* entry =
+            sessions_.attached((*unsubscribe)->who.slot, (*unsubscribe)->who.generation);
+        if (entry == nullptr) return;
+        if (entry->version != mqtt::ProtocolVersion::v5) {  // 3.1.1 has no way to say no
+            close(connection_of(*entry), unavailable, now);
+            return;
+        }
+        (*unsubscribe)->codes.assign((*unsubscribe)->filters.size(), reason);
+        acknowledge(**unsubscribe, now);
+    } else if (const auto* delivery = std::get_if<ConfirmDelivery>(&action)) {
+        if (SessionEntry* same = sessions_.same(delivery->who.slot, delivery->who.generation)) {
+            same->state_unsure = true;
+        }
+        SessionEntry* entry = sessions_.attached(delivery->who.slot, delivery->who.generation);
+        if (entry != nullptr) close(connection_of(*entry), unavailable, now);
+    } else if (const auto* detach = std::get_if<ConfirmDetach>(&action)) {
+        if (SessionEntry* same = sessions_.same(detach->slot, detach->generation)) {
+            same->state_unsure = true;
+        }
+    } else if (const auto* pubrel = std::get_if<AnswerPubrel>(&action)) {
+        SessionEntry* entry = sessions_.attached(pubrel->who.slot, pubrel->who.generation);
+        if (entry != nullptr) close(connection_of(*entry), unavailable, now);
+    } else if (auto* again = std::get_if<TryAgain>(&action)) {
+        retry(std::move(again->record));
+    }
+}
+
+void Shard::fail_attach(SessionEntry& entry, Instant now) {
+    Connection& connection = connection_of(entry);
+    const auto& request = entry.attached->session.request();
+    (void)mqtt::encode_connack(connection.out,
+                               request.version,
+                               {.session_present = false, .reason = ReasonCode::server_unavailable},
+                               request.packet_bytes_max);
+    const bool was_there = entry.attached->session_present;
+    const AttachmentRef who{entry.slot, entry.generation};
+    close(connection,
+          {.reason = ReasonCode::server_unavailable, .will = mqtt::CloseWill::forget},
+          now);
+    SessionEntry* same = sessions_.same(who.slot, who.generation);
+    if (same == nullptr) return;
+    same->state_unsure = true;
+    // CONNECT was refused: nothing it asked for may come to be.
+    if (!was_there) remove_entry(*same, now);
+}
+
+void Shard::fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant now) {
+    SessionEntry* same = sessions_.same(operation->who.slot, operation->who.generation);
+    for (PendingSubscription& each : operation->subscriptions) {
+        if (!each.accepted) continue;
+        each.accepted = false;
+        each.code = ReasonCode::implementation_specific_error;
+        if (same != nullptr) lower_interest(*same, each.text, each.options);
+    }
+    acknowledge(std::move(operation), now);
+}
+
+/// A record of our own that must be in the log sooner or later, unless what it speaks of has begun
+/// anew meanwhile (then the new beginning discards the old).
+void Shard::retry(std::unique_ptr<store::Record> record) {
+    if (const auto* ended = std::get_if<store::SessionEnded>(record.get())) {
+        if (sessions_.find(ended->client) != nullptr) return;
+    }
+    auto copy = std::make_unique<store::Record>(*record);
+    commits_.add(std::move(*record), TryAgain{std::move(copy)});
+}
+
+}  // namespace stentor::server

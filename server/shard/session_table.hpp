@@ -1,0 +1,147 @@
+#pragma once
+// The sessions at home on one shard, attached and detached, by client identifier and by slot.
+// One thread: the shard's. References live until the entry is erased.
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "persistence/contract/engine.hpp"
+#include "protocol/session/session.hpp"
+#include "server/core/access.hpp"
+#include "server/core/interest_table.hpp"
+#include "server/core/retained_store.hpp"
+#include "server/shard/shard_message.hpp"
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stentor::server {
+
+struct Subscription {
+    std::string text;  // as the client wrote it, with $share/...
+    mqtt::SubscriptionOptions options;
+    std::uint32_t identifier = 0;  // subscription identifier; 0: none
+    Seq since;
+    // A durable subscription's retained replay that is not done (rule 9).
+    std::optional<std::string> replay_next;
+    Seq replay_until;
+};
+
+/// Retained values on their way to a new subscription, from all shards, in topic order.
+struct RetainedReplay {
+    std::string text;    // the subscription
+    std::string filter;  // without $share
+    Seq until;
+    std::uint64_t cookie = 0;
+    struct Source {
+        ShardId shard;
+        RetainedCursor cursor;
+        std::deque<RetainedValue> values = {};  // fetched and not yet sent
+        bool asked = false;
+    };
+    std::vector<Source> sources;
+    std::string next_topic;   // everything before it has been sent
+    bool progressed = false;  // next_topic has moved since the last commit
+};
+
+/// How a durable session reads the log while it is behind.
+struct CatchUp {
+    std::shared_ptr<const std::vector<std::string>> filters;  // null: to be collected anew
+    bool reading = false;
+    std::uint64_t cookie = 0;  // of the read on its way; an answer to an earlier one is ignored
+    std::deque<store::PageEntry> page;
+    Seq page_through;
+    bool page_valid = false;
+};
+
+/// What a session has only while a client is connected.
+struct Attachment {
+    Attachment(mqtt::Session the_session, ConnectionId the_connection)
+        : session{std::move(the_session)}, connection{the_connection} {}
+
+    mqtt::Session session;
+    ConnectionId connection;
+    bool open = false;       // CONNACK sent
+    bool restoring = false;  // unfinished messages are being read back
+    bool session_present = false;
+    bool queued_for_commit = false;
+    bool queued_for_lazy_commit = false;
+    bool queued_for_feed = false;
+    CatchUp catch_up;
+    std::vector<Seq> restoring_seqs;
+    std::deque<RetainedReplay> replays;        // the first one is under way
+    std::deque<SharedDeliver> shared_waiting;  // its share of groups, waiting for the window
+};
+
+struct PendingWill {
+    mqtt::WillMessage will;
+    Instant due = kNever;  // valid while detached
+};
+
+struct SessionEntry {
+    std::string client_id;
+    std::uint32_t slot = 0;
+    std::uint32_t born = 0;        // the slot's generation when this session took it
+    std::uint32_t generation = 0;  // of the attachment, or of the last one
+    bool durable = false;          // stored in the log, kept when the connection ends
+    bool will_stored = false;      // the log knows a will of it
+    bool state_unsure = false;     // a commit of its delivery state failed: write it whole again
+    mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
+    std::uint32_t expiry_seconds = 0;
+    Identity identity;
+    Seq sent_through;       // while detached
+    Seq committed_through;  // by the log
+    Instant detached_at;
+    std::vector<Subscription> subscriptions;  // by text
+    std::unique_ptr<PendingWill> will;
+    std::unique_ptr<mqtt::SessionParts> parts;  // while detached; null: nothing unfinished
+    std::unique_ptr<Attachment> attached;
+
+    [[nodiscard]] Subscription* find(std::string_view text);
+    [[nodiscard]] Durability durability(const mqtt::SubscriptionOptions& options) const noexcept {
+        return durable && options.qos != mqtt::QoS::at_most_once ? Durability::durable
+                                                                 : Durability::transient;
+    }
+    [[nodiscard]] Instant expires_at() const noexcept {
+        if (expiry_seconds == store::kNeverExpires) return kNever;
+        return saturating_add(detached_at, std::chrono::seconds{expiry_seconds});
+    }
+};
+
+class SessionTable {
+  public:
+    [[nodiscard]] SessionEntry* find(std::string_view client_id);
+    [[nodiscard]] SessionEntry* at(std::uint32_t slot) noexcept {
+        return slot < slots_.size() ? slots_[slot].get() : nullptr;
+    }
+    /// The entry if that attachment is still there.
+    [[nodiscard]] SessionEntry* attached(std::uint32_t slot, std::uint32_t generation) noexcept {
+        SessionEntry* entry = at(slot);
+        return entry != nullptr && entry->attached != nullptr && entry->generation == generation
+                   ? entry
+                   : nullptr;
+    }
+    /// The entry if it is still the same session, attached or not.
+    [[nodiscard]] SessionEntry* same(std::uint32_t slot, std::uint32_t generation) noexcept {
+        SessionEntry* entry = at(slot);
+        return entry != nullptr && generation >= entry->born ? entry : nullptr;
+    }
+    SessionEntry& create(std::string client_id);
+    void erase(SessionEntry& entry);
+    [[nodiscard]] std::size_t size() const noexcept { return by_client_.size(); }
+    [[nodiscard]] std::size_t slots() const noexcept { return slots_.size(); }
+
+  private:
+    std::vector<std::unique_ptr<SessionEntry>> slots_;
+    std::vector<std::uint32_t> generations_;  // the last one of each slot, so that none comes twice
+    std::vector<std::uint32_t> free_;
+    boost::unordered_flat_map<std::string_view, std::uint32_t> by_client_;  // keys in the entries
+};
+
+}  // namespace stentor::server

@@ -1,0 +1,297 @@
+// The step: mailbox, timers, feeds, the batch, writes; recovery and the end.
+#include "server/shard/shard.hpp"
+
+#include "base/log.hpp"
+#include "protocol/topic/validate.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace stentor::server {
+
+namespace {
+
+constexpr std::size_t kFeedsPerStep = 512;  // sessions served per step: others get their turn
+constexpr std::size_t kTimersPerStep = 4096;
+
+}  // namespace
+
+Shard::Shard(ShardId id,
+             const ShardOptions& options,
+             const ShardShared& shared,
+             TransportPort& transport)
+    : id_{id},
+      options_{options},
+      shared_{shared},
+      transport_{transport},
+      retained_{options.retained},
+      commits_{id, *shared.engine},
+      outgoing_{shared.mailboxes.size()},
+      random_{options.seed} {}
+
+Shard::~Shard() = default;
+
+void Shard::recover(const store::Recovered& recovered, Instant now) {
+    applied_ = recovered.last;
+    last_durable_at_ = now;
+    next_lazy_commit_ = now;
+    timers_.set(saturating_add(now, std::chrono::seconds{1}), TimerKind::housekeeping, 0, 0);
+    for (const auto& [topic, value] : recovered.state.retained()) {
+        if (shared_.placement->of_topic(topic) != id_) continue;
+        (void)retained_.store({.message = value.message, .seq = value.seq});
+    }
+    retained_.applied_through(applied_);
+    for (const auto& [client, stored] : recovered.state.sessions()) {
+        if (shared_.placement->of_client(client) == id_) recover_session(stored, now);
+    }
+}
+
+/// A session as the log has it, detached. One that was attached when the broker died begins its
+/// expiry interval now, and its will is due, with its delay (rule 10).
+void Shard::recover_session(const store::StoredSession& stored, Instant now) {
+    SessionEntry& entry = sessions_.create(stored.client);
+    entry.durable = !stored.transient;
+    entry.version = stored.version;
+    entry.expiry_seconds = stored.expiry_seconds;
+    entry.identity.user = stored.user;
+    entry.sent_through = stored.sent_through;
+    entry.committed_through = stored.sent_through;
+    entry.detached_at = stored.attached ? now : stored.detached_at;
+    for (const store::StoredSubscription& from : stored.subscriptions) {
+        Subscription& to = entry.subscriptions.emplace_back();
+        to.text = from.filter;
+        to.options = from.options;
+        to.identifier = from.subscription_identifier;
+        to.since = from.since;
+        to.replay_next = from.replay_next;
+        to.replay_until = from.replay_until;
+    }
+    std::sort(entry.subscriptions.begin(),
+              entry.subscriptions.end(),
+              [](const Subscription& a, const Subscription& b) { return a.text < b.text; });
+    for (const Subscription& subscription : entry.subscriptions) {
+        raise_interest(entry, subscription.text, subscription.options);
+        announce_away(entry, subscription);
+    }
+    if (!stored.unfinished.empty() || !stored.inbound.empty()) {
+        entry.parts = std::make_unique<mqtt::SessionParts>();
+        for (const store::Unfinished& item : stored.unfinished) {
+            mqtt::InflightMessage& inflight = entry.parts->inflight.emplace_back();
+            inflight.seq = item.seq;
+            inflight.packet_id = item.packet_id;
+            inflight.qos = item.qos;
+            inflight.phase = static_cast<mqtt::DeliveryPhase>(item.phase);
+            entry.parts->last_packet_id =
+                std::max(entry.parts->last_packet_id, item.packet_id.value());
+        }
+        for (const PacketId id : stored.inbound) entry.parts->inbound_qos2.push_back(id.value());
+    }
+    if (stored.will) {
+        entry.will_stored = true;
+        entry.will = std::make_unique<PendingWill>();
+        entry.will->will = {stored.will->message, stored.will->delay_seconds};
+        const Duration delay = std::chrono::seconds{stored.will->delay_seconds};
+        entry.will->due = std::min(saturating_add(entry.detached_at, delay), entry.expires_at());
+        timers_.set(entry.will->due, TimerKind::will_delay, entry.slot, entry.generation);
+    }
+    const Instant expires = entry.durable ? entry.expires_at() : now;
+    if (expires != kNever) {
+        timers_.set(expires, TimerKind::session_expiry, entry.slot, entry.generation);
+    }
+}
+
+void Shard::handle(ShardMessage& message, Instant now) {
+    if (auto* group = std::get_if<GroupCommitted>(&message)) {
+        commit_group(*group->group, now);
+    } else if (auto* ticket = std::get_if<TicketDone>(&message)) {
+        ticket_done(ticket->ticket, ticket->result, now);
+    } else if (auto* deliver = std::get_if<Deliver>(&message)) {
+        for (const MessagePtr& each : deliver->messages) deliver_to_matching(each, kNoSeq, now);
+    } else if (auto* page = std::get_if<PageRead>(&message)) {
+        page_read(std::move(page->page), now);
+    } else if (auto* moved = std::get_if<MoveIn>(&message)) {
+        move_in(std::move(moved->connection), now);
+    } else if (auto* answer = std::get_if<Admitted>(&message)) {
+        Connection* connection = find(answer->connection);
+        if (connection != nullptr && connection->phase == Phase::authenticating) {
+            admitted(*connection, std::move(answer->admission), now);
+        }
+    } else if (auto* query = std::get_if<RetainedQuery>(&message)) {
+        retained_query(std::move(*query), now);
+    } else if (auto* retained = std::get_if<RetainedPage>(&message)) {
+        retained_page(std::move(*retained), now);
+    } else if (auto* join = std::get_if<SharedJoin>(&message)) {
+        shared_join(std::move(*join), now);
+    } else if (auto* joined = std::get_if<SharedJoined>(&message)) {
+        shared_joined(joined->cookie, now);
+    } else if (auto* leave = std::get_if<SharedLeave>(&message)) {
+        shared_leave(*leave, now);
+    } else if (auto* delivery = std::get_if<SharedDeliver>(&message)) {
+        shared_deliver(std::move(*delivery), now);
+    } else if (auto* returned = std::get_if<SharedReturn>(&message)) {
+        shared_return(std::move(*returned), now);
+    } else if (auto* kick = std::get_if<Kick>(&message)) {
+        this->kick(*kick, now);
+    } else if (auto* end = std::get_if<Drain>(&message)) {
+        drain(end->reason, now);
+    }
+}
+
+/// What we sent to ourselves; each may send more.
+void Shard::handle_local(Instant now) {
+    while (!local_.empty()) {
+        ShardMessage message = std::move(local_.front());
+        local_.pop_front();
+        handle(message, now);
+        close_deferred(now);
+    }
+}
+
+void Shard::step(Instant now) {
+    close_deferred(now);
+    handle_local(now);
+    mailbox_of(id_).drain(inbox_);
+    for (ShardMessage& message : inbox_) {
+        handle(message, now);
+        close_deferred(now);
+        handle_local(now);
+        if (commits_.is_large()) submit_batch(now);
+    }
+    inbox_.clear();
+
+    Timer due;
+    for (std::size_t fired = 0; fired < kTimersPerStep && timers_.pop_due(now, due); ++fired) {
+        fire(due, now);
+        handle_local(now);
+    }
+    move_out();
+    for (std::size_t fed = std::min(feed_queue_.size(), kFeedsPerStep); fed != 0; --fed) {
+        const AttachmentRef who = feed_queue_.front();
+        feed_queue_.pop_front();
+        SessionEntry* entry = sessions_.attached(who.slot, who.generation);
+        if (entry != nullptr) feed(*entry, now);
+        handle_local(now);
+    }
+    close_deferred(now);
+    handle_local(now);
+    commit_deliveries(now);
+    submit_batch(now);
+    submit_reads();
+    flush_outgoing();
+    flush_dirty();
+}
+
+void Shard::fire(const Timer& due, Instant now) {
+    switch (due.kind()) {
+        case TimerKind::connection:
+            connection_timer(due.id, due.tag(), now);
+            break;
+        case TimerKind::session_expiry:
+            expiry_timer(due.id, due.tag(), now);
+            break;
+        case TimerKind::will_delay:
+            will_timer(due.id, due.tag(), now);
+            break;
+        case TimerKind::housekeeping:
+            housekeeping(due.id, now);
+            break;
+    }
+}
+
+Instant Shard::next_deadline() const noexcept {
+    Instant at = timers_.next();
+    if (!lazy_commits_.empty()) at = std::min(at, next_lazy_commit_);
+    return at;
+}
+
+bool Shard::has_work() const noexcept {
+    return !feed_queue_.empty() || !local_.empty() || !leaving_.empty() || !dirty_.empty() ||
+           !commits_.empty() || !commit_queue_.empty() || !deferred_closes_.empty();
+}
+
+void Shard::submit_batch(Instant now) {
+    const bool full = commits_.submit(now) == store::Push::full;
+    set_congested(full || outgoing_blocked_);
+}
+
+/// One mailbox message per destination and step. A full one keeps its messages here and stops us
+/// from reading more.
+void Shard::flush_outgoing() {
+    outgoing_blocked_ = false;
+    for (std::size_t shard = 0; shard < outgoing_.size(); ++shard) {
+        if (outgoing_[shard].empty()) continue;
+        ShardMessage message = Deliver{std::move(outgoing_[shard])};
+        if (mailbox_of(ShardId{static_cast<std::uint16_t>(shard)}).push(message) == Push::full) {
+            outgoing_[shard] = std::move(std::get<Deliver>(message).messages);
+            outgoing_blocked_ = true;
+        } else {
+            outgoing_[shard].clear();
+        }
+    }
+    if (outgoing_blocked_) set_congested(true);
+}
+
+/// Back-pressure: received() stops at the next packet while this is on.
+void Shard::set_congested(bool congested) {
+    if (congested_ == congested) return;
+    congested_ = congested;
+    if (congested) return;
+    for (const auto& connection : connections_) {
+        if (connection != nullptr && (connection->paused & kPauseCongested) != 0) {
+            set_pause(*connection, kPauseCongested, false);
+        }
+    }
+}
+
+/// Closes that were asked for while a match was being read; see apply_effects().
+void Shard::close_deferred(Instant now) {
+    while (!deferred_closes_.empty()) {
+        const DeferredClose next = deferred_closes_.back();
+        deferred_closes_.pop_back();
+        SessionEntry* entry = sessions_.attached(next.who.slot, next.who.generation);
+        if (entry != nullptr) close(connection_of(*entry), next.close, now);
+    }
+}
+
+void Shard::kick(const Kick& kick, Instant now) {
+    SessionEntry* entry = sessions_.find(kick.client_id);
+    if (entry == nullptr) return;
+    if (entry->attached != nullptr) {
+        close(connection_of(*entry),
+              {.reason = kick.reason,
+               .detail = "closed by an administrator",
+               .send_disconnect = true},
+              now);
+        entry = sessions_.find(kick.client_id);
+    }
+    if (entry != nullptr && kick.discard_session) discard_session(*entry, now);
+}
+
+void Shard::drain(mqtt::ReasonCode reason, Instant now) {
+    draining_ = true;
+    for (std::size_t slot = 0; slot < connections_.size(); ++slot) {
+        Connection* connection = connections_[slot].get();
+        if (connection == nullptr) continue;
+        if (connection->phase == Phase::leaving) continue;  // its new home closes it
+        close(*connection,
+              {.reason = reason, .detail = "the server is stopping", .send_disconnect = true},
+              now);
+    }
+}
+
+bool Shard::drained() const noexcept {
+    return draining_ && connections_open_ == 0 && commits_.empty() &&
+           commits_.batches_on_their_way() == 0 && local_.empty();
+}
+
+std::string Shard::assign_client_id() {
+    // 128 bits, and at home here, so that the connection does not have to move.
+    static constexpr char kDigits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
+    for (;;) {
+        std::string id = "auto-";
+        for (int i = 0; i < 20; ++i) id += kDigits[random_.below(36)];
+        if (shared_.placement->of_client(id) == id_ && sessions_.find(id) == nullptr) return id;
+    }
+}
+
+}  // namespace stentor::server

@@ -1,0 +1,383 @@
+#pragma once
+// A shard: the connections and sessions of one thread, what they subscribe to, its part of the
+// retained values, its timers. A step function: bytes, mailbox and time go in, bytes and log
+// records come out. An epoll loop drives it in production, the simulator in tests.
+//
+// One thread for life. What crosses threads: the mailboxes, the interest table, the engine's
+// submit() and read(), immutable Messages and commit groups. Nothing else is shared.
+//
+// Rules of docs/architecture.md kept here: 2 (one order), 3 (the seam), 6 (since), 7 (interest
+// first), 9 (retained after the commit stream), 10 (attach is a commit), 11 (time is handed in).
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "base/random.hpp"
+#include "persistence/contract/engine.hpp"
+#include "protocol/codec/decoder.hpp"
+#include "protocol/session/session.hpp"
+#include "server/core/access.hpp"
+#include "server/core/interest_table.hpp"
+#include "server/core/placement.hpp"
+#include "server/core/retained_store.hpp"
+#include "server/core/subscription_index.hpp"
+#include "server/shard/commit_queue.hpp"
+#include "server/shard/counters.hpp"
+#include "server/shard/mailbox.hpp"
+#include "server/shard/session_table.hpp"
+#include "server/shard/shared_groups.hpp"
+#include "server/shard/timers.hpp"
+#include "server/shard/transport_port.hpp"
+
+#include <boost/unordered/unordered_flat_map.hpp>
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stentor::server {
+
+struct ShardOptions {
+    mqtt::SessionLimits limits;
+    std::uint32_t connections_max = 0;  // of this shard; 0: no bound of its own
+    Duration connect_timeout = std::chrono::seconds{10};
+    Duration lazy_commit_interval = std::chrono::seconds{1};  // QoS 1 progress (rule 5)
+    RetainedLimits retained;
+    std::uint32_t shared_waiting_messages_max = 100'000;  // of a group without attached member
+    std::uint64_t seed = 0;                               // of assigned client identifiers
+};
+
+/// What the shards of a process have in common; outlives them all.
+struct ShardShared {
+    InterestTable* interest = nullptr;
+    const Placement* placement = nullptr;
+    store::StorageEngine* engine = nullptr;
+    AccessControl* access = nullptr;
+    std::span<Mailbox* const> mailboxes;  // by ShardId
+};
+
+class Shard {
+  public:
+    Shard(ShardId id,
+          const ShardOptions& options,
+          const ShardShared& shared,
+          TransportPort& transport);
+    ~Shard();
+    Shard(const Shard&) = delete;
+    Shard& operator=(const Shard&) = delete;
+
+    /// Takes over the sessions and retained values of `recovered` that are at home here. Once,
+    /// before anything else.
+    void recover(const store::Recovered& recovered, Instant now);
+
+    // --- the driver's calls: see TransportPort ---------------------------------------------------
+    /// A connection was accepted on this shard. kNoConnection: refused, close it.
+    [[nodiscard]] ConnectionId opened(PeerInfo peer, Instant now);
+    /// Returns how many bytes were consumed; the others are to be offered again together with what
+    /// comes behind them. After a call the connection may have been closed or set to not reading.
+    [[nodiscard]] std::size_t received(ConnectionId connection, ByteView bytes, Instant now);
+    void writable(ConnectionId connection, Instant now);
+    /// The peer has closed, or the network has failed.
+    void disconnected(ConnectionId connection, Instant now);
+
+    /// Drains the mailbox, fires due timers, feeds sessions, submits the batch, writes what the
+    /// connections have to send. Call after every round of driver calls and when next_deadline()
+    /// is due. `now` never goes back.
+    void step(Instant now);
+    /// When step() has to run again at the latest, if nothing happens before.
+    [[nodiscard]] Instant next_deadline() const noexcept;
+    /// step() left work that waits for nothing but the next step().
+    [[nodiscard]] bool has_work() const noexcept;
+
+    /// After Drain: no connection is left and nothing is on its way to the log.
+    [[nodiscard]] bool drained() const noexcept;
+
+    [[nodiscard]] ShardId id() const noexcept { return id_; }
+    [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+    [[nodiscard]] std::size_t connections() const noexcept { return connections_open_; }
+    [[nodiscard]] std::size_t sessions() const noexcept { return sessions_.size(); }
+    [[nodiscard]] std::size_t subscriptions() const noexcept { return index_.subscriptions(); }
+    [[nodiscard]] std::size_t retained_messages() const noexcept { return retained_.size(); }
+
+  private:
+    enum class Phase : std::uint8_t {
+        handshake,       // waiting for CONNECT
+        authenticating,  // an authenticator is thinking
+        leaving,         // on its way to its home shard at the end of the step
+        attaching,       // CONNACK waits for a commit
+        open,
+    };
+    // Why a connection does not read; it reads when no bit is set.
+    enum Pause : std::uint8_t { kPauseOpening = 1, kPauseIngress = 2, kPauseCongested = 4 };
+
+    struct Connection {
+        explicit Connection(mqtt::DecodeLimits limits) : decoder{limits} {}
+        ConnectionId id;
+        Phase phase = Phase::handshake;
+        std::uint8_t paused = 0;
+        bool dirty = false;
+        bool write_blocked = false;
+        mqtt::Decoder decoder;
+        mqtt::WireBuffer out;
+        Instant last_packet;
+        std::uint32_t slot = 0;  // session, in phases attaching and open
+        std::unique_ptr<PeerInfo> peer;
+        std::unique_ptr<mqtt::ConnectRequest> request;  // until attached
+        Identity identity;
+    };
+
+    // connections.cpp
+    [[nodiscard]] Connection* find(ConnectionId id) noexcept;
+    [[nodiscard]] Connection& connection_of(SessionEntry& entry) noexcept;
+    Connection& create_connection(PeerInfo peer, Instant now);
+    void free_connection(Connection& connection);
+    void set_pause(Connection& connection, Pause why, bool on);
+    void mark_dirty(Connection& connection);
+    void flush_dirty();
+    void dispatch(Connection& connection, const mqtt::PacketView& packet, Instant now);
+    void refuse_packet(Connection& connection, const mqtt::ProtocolError& error, Instant now);
+    void close(Connection& connection, const mqtt::Close& close, Instant now);
+    void drop_connection(Connection& connection, bool send_rest);
+    void connection_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
+    [[nodiscard]] Instant keep_alive_deadline(const Connection& connection,
+                                              const SessionEntry& entry) const noexcept;
+
+    // on_connect.cpp
+    void on_connect(Connection& connection, const mqtt::ConnectView& packet, Instant now);
+    void refuse_connect(Connection& connection, mqtt::ReasonCode reason, const char* detail);
+    void admitted(Connection& connection, Admission admission, Instant now);
+    void move_out();
+    void move_in(std::unique_ptr<MovedConnection> moved, Instant now);
+    void attach(Connection& connection, Instant now);
+    SessionEntry& prepare_entry(const mqtt::ConnectRequest& request,
+                                bool& session_present,
+                                bool& discards,
+                                Instant now);
+    void finish_attach(SessionEntry& entry, Instant now);
+    void resume(SessionEntry& entry, Instant now);
+    void end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant now);
+    void discard_session(SessionEntry& entry, Instant now);
+    void remove_entry(SessionEntry& entry, Instant now);
+
+    // on_packet.cpp
+    void on_publish(SessionEntry& entry, const mqtt::PublishView& packet, Instant now);
+    void on_pubrel(SessionEntry& entry, const mqtt::PubrelView& packet, Instant now);
+    void on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet, Instant now);
+    void on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& packet, Instant now);
+    void on_auth(Connection& connection, const mqtt::AuthView& packet, Instant now);
+    void on_disconnect(SessionEntry& entry, const mqtt::DisconnectView& packet, Instant now);
+    /// Runs `call(session, effects)` on an attached session and does what the effects ask.
+    /// Afterwards the entry may be detached or gone.
+    template <class Call>
+    void with_session(SessionEntry& entry, Instant now, Call&& call);
+    void apply_effects(SessionEntry& entry, Instant now);
+
+    // subscriptions.cpp
+    void activate(FinishSubscribe& operation, Seq seq, Instant now);
+    void activate_one(SessionEntry& entry,
+                      FinishSubscribe& operation,
+                      const PendingSubscription& wanted,
+                      Seq seq,
+                      Instant now);
+    void lower_interest(const SessionEntry& entry,
+                        std::string_view text,
+                        const mqtt::SubscriptionOptions& options);
+    void raise_interest(const SessionEntry& entry,
+                        std::string_view text,
+                        const mqtt::SubscriptionOptions& options);
+    [[nodiscard]] mqtt::ReasonCode judge_filter(const SessionEntry& entry,
+                                                const mqtt::SubscriptionView& wanted) const;
+    [[nodiscard]] bool merge_grant(SessionEntry& entry,
+                                   const mqtt::Message& message,
+                                   Seq seq,
+                                   mqtt::Grant& grant);
+    void acknowledge(std::unique_ptr<FinishSubscribe> operation, Instant now);
+    void start_replays(SessionEntry& entry, const FinishSubscribe& operation);
+    void activate(FinishUnsubscribe& operation, Instant now);
+    void acknowledge(FinishUnsubscribe& operation, Instant now);
+    void index_subscription(SessionEntry& entry, const Subscription& subscription);
+    enum class Leaving : std::uint8_t { away, for_good };
+    void unindex_subscription(SessionEntry& entry,
+                              const Subscription& subscription,
+                              Leaving leaving);
+    void forget_subscriptions(SessionEntry& entry);
+    void shared_joined(std::uint64_t cookie, Instant now);
+
+    // routing.cpp
+    struct Routed {
+        mqtt::Ingress outcome = mqtt::Ingress::refused;
+        mqtt::ReasonCode reason = mqtt::ReasonCode::success;
+        MessagePtr message;
+        ShardMask destinations;
+    };
+    /// Decides between log and direct delivery; a logged message is in the batch afterwards.
+    [[nodiscard]] Routed route(MessagePtr message,
+                               std::optional<store::InboundQos2> inbound,
+                               std::string fires_will_of,
+                               Action action,
+                               Instant now);
+    void release(const MessagePtr& message, ShardMask destinations, Instant now);
+    void deliver_to_matching(const MessagePtr& message, Seq seq, Instant now);
+    template <class Subscribers>
+    void deliver_to(SubscriberId who,
+                    const Subscribers& subscribers,
+                    const MessagePtr& message,
+                    Seq seq,
+                    Instant now);
+    void commit_group(const store::CommitGroup& group, Instant now);
+    void activate_action(Action& action, Seq seq, Instant now);
+    void fail_attach(SessionEntry& entry, Instant now);
+    void fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant now);
+    void retry(std::unique_ptr<store::Record> record);
+    void ticket_done(store::CommitTicket ticket, const Result<void>& result, Instant now);
+    void acknowledge_action(Action& action, Instant now);
+    void fail_action(Action& action, const boost::system::error_code& error, Instant now);
+    void count_drops(const mqtt::Effects& effects);
+
+    // catch_up.cpp
+    void request_feed(SessionEntry& entry);
+    void request_commit(SessionEntry& entry);
+    void feed(SessionEntry& entry, Instant now);
+    void feed_from_log(SessionEntry& entry, Instant now);
+    [[nodiscard]] bool send_page(SessionEntry& entry, Instant now);
+    void read_page(SessionEntry& entry);
+    void page_read(store::Page page, Instant now);
+    void restored(SessionEntry& entry, store::Page& page, Instant now);
+    void read_missing(SessionEntry& entry);
+    void submit_reads();
+    void commit_deliveries(Instant now);
+    void commit_delivery(SessionEntry& entry, Instant now);
+    void housekeeping(std::uint32_t which, Instant now);
+    [[nodiscard]] static std::optional<Seq> needed_position(const SessionEntry& entry);
+
+    // retained.cpp
+    void apply_retained(Seq seq, const store::MessageRecord& record, Instant now);
+    void start_replay(SessionEntry& entry,
+                      const Subscription& subscription,
+                      std::string_view filter,
+                      Seq until,
+                      std::string next_topic);
+    void feed_replay(SessionEntry& entry, Instant now);
+    [[nodiscard]] bool send_retained(SessionEntry& entry,
+                                     RetainedReplay& replay,
+                                     const RetainedValue& value,
+                                     Instant now);
+    void finish_replay(SessionEntry& entry, Instant now);
+    void ask_retained(SessionEntry& entry, RetainedReplay& replay, RetainedReplay::Source& source);
+    void retained_query(RetainedQuery query, Instant now);
+    void answer_waiting_queries(Instant now);
+    void retained_page(RetainedPage page, Instant now);
+    void superseded_by_live(SessionEntry& entry, std::string_view topic);
+
+    // wills.cpp
+    void will_after_close(SessionEntry& entry,
+                          mqtt::CloseWill what,
+                          bool session_ends,
+                          Instant now);
+    void publish_will(SessionEntry& entry, Instant now);
+    void will_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
+    void expiry_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
+
+    // shared.cpp
+    void shared_join(SharedJoin join, Instant now);
+    void shared_leave(const SharedLeave& leave, Instant now);
+    void shared_deliver(SharedDeliver delivery, Instant now);
+    void shared_return(SharedReturn returned, Instant now);
+    void assign_shared(std::uint32_t group, const MessagePtr& message, Seq seq, Instant now);
+    void feed_shared(SessionEntry& entry, Instant now);
+    void announce_away(SessionEntry& entry, const Subscription& subscription);
+    void send_to(ShardId shard, ShardMessage message);
+
+    void recover_session(const store::StoredSession& stored, Instant now);
+    void handle(ShardMessage& message, Instant now);
+    void handle_local(Instant now);
+    void fire(const Timer& due, Instant now);
+    void close_deferred(Instant now);
+    void kick(const Kick& kick, Instant now);
+    void drain(mqtt::ReasonCode reason, Instant now);
+    void submit_batch(Instant now);
+    void flush_outgoing();
+    void set_congested(bool congested);
+    [[nodiscard]] std::string assign_client_id();
+    [[nodiscard]] Mailbox& mailbox_of(ShardId shard) const {
+        return *shared_.mailboxes[shard.value()];
+    }
+
+    const ShardId id_;
+    const ShardOptions options_;
+    const ShardShared shared_;
+    TransportPort& transport_;
+
+    std::vector<std::unique_ptr<Connection>> connections_;
+    std::vector<std::uint32_t> connection_generations_;
+    std::vector<std::uint32_t> free_connections_;
+    std::size_t connections_open_ = 0;
+    std::vector<ConnectionId> dirty_;
+    std::vector<ConnectionId> leaving_;
+
+    SessionTable sessions_;
+    SubscriptionIndex index_;
+    RetainedStore retained_;
+    SharedGroups groups_;
+    Timers timers_;
+    CommitQueue commits_;
+    Seq applied_;  // groups up to here have been handled
+
+    mqtt::Effects fx_;
+    MatchSet matches_;
+    MatchGroups match_groups_;
+    std::vector<std::uint32_t> identifiers_;
+
+    struct DeferredClose {
+        AttachmentRef who;
+        mqtt::Close close;
+    };
+    std::vector<DeferredClose> deferred_closes_;
+    bool matching_ = false;  // spans into the index are being read: nothing may change it
+
+    std::vector<ShardMessage> inbox_;
+    std::deque<ShardMessage> local_;                 // to ourselves
+    std::vector<std::vector<MessagePtr>> outgoing_;  // by shard
+    std::vector<AttachmentRef> commit_queue_;  // sessions whose delivery state must be committed
+    std::vector<AttachmentRef> lazy_commits_;
+    std::deque<AttachmentRef> feed_queue_;
+    std::deque<store::ReadRequest> reads_;  // the engine was full
+    std::deque<RetainedQuery> waiting_queries_;
+    std::vector<std::unique_ptr<FinishSubscribe>> waiting_joins_;
+    boost::unordered_flat_map<std::uint64_t, std::uint32_t> join_answers_;  // by cookie
+    boost::unordered_flat_map<std::uint64_t, AttachmentRef> readers_;       // by cookie of the read
+    boost::unordered_flat_map<std::uint64_t, AttachmentRef> replayers_;  // by cookie of the replay
+    struct NeedScan {  // the sliced search for the lowest position anybody needs
+        std::uint32_t next_slot = 0;
+        Seq started_at;
+        Seq lowest;
+        bool running = false;
+    } need_scan_;
+    Seq last_durable_;  // newest message for durable sessions that came by
+    Instant last_durable_at_;
+
+    std::uint64_t next_ingress_ticket_ = 1;
+    std::uint64_t next_cookie_ = 1;
+    Random random_;
+    bool congested_ = false;
+    bool outgoing_blocked_ = false;
+    bool draining_ = false;
+    Instant next_lazy_commit_ = kNever;
+    Counters counters_;
+};
+
+template <class Call>
+void Shard::with_session(SessionEntry& entry, Instant now, Call&& call) {
+    Connection& connection = connection_of(entry);
+    fx_.clear();
+    fx_.out = &connection.out;
+    call(entry.attached->session, fx_);
+    mark_dirty(connection);
+    apply_effects(entry, now);
+}
+
+}  // namespace stentor::server

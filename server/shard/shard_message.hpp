@@ -1,0 +1,154 @@
+#pragma once
+// Everything that threads tell a shard: one closed list. Values and immutable counted objects; a
+// reference never crosses.
+
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "persistence/contract/engine.hpp"
+#include "protocol/codec/decoder.hpp"
+#include "protocol/message.hpp"
+#include "protocol/session/session_types.hpp"
+#include "server/core/access.hpp"
+#include "server/core/retained_store.hpp"
+#include "server/shard/transport_port.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace stentor::server {
+
+using MessagePtr = IntrusivePtr<const mqtt::Message>;
+
+/// From the store's thread: a commit, in Seq order.
+struct GroupCommitted {
+    store::CommitGroupPtr group;
+};
+
+/// From the store's thread: a batch of this shard is committed or failed.
+struct TicketDone {
+    store::CommitTicket ticket = 0;
+    Result<void> result;
+};
+
+/// From the store's thread: the answer to a read.
+struct PageRead {
+    store::Page page;
+};
+
+/// From another shard: unlogged messages this shard is interested in, in their order.
+struct Deliver {
+    std::vector<MessagePtr> messages;
+};
+
+/// A connection that arrives at its session's home, CONNECT judged and admitted.
+struct MovedConnection {
+    explicit MovedConnection(mqtt::Decoder the_decoder) : decoder{the_decoder} {}
+    std::unique_ptr<MovedSocket> socket;
+    mqtt::Decoder decoder;
+    mqtt::ConnectRequest request;
+    Identity identity;
+    PeerInfo peer;
+};
+struct MoveIn {
+    std::unique_ptr<MovedConnection> connection;
+};
+
+/// The answer of an authenticator that took its time.
+struct Admitted {
+    ConnectionId connection;
+    Admission admission;
+};
+
+/// A session of shard `from` wants a page of retained values with Seq <= `through`; answered once
+/// this shard has applied `through` (rule 9).
+struct RetainedQuery {
+    ShardId from;
+    std::uint64_t cookie = 0;
+    std::string filter;
+    Seq through;
+    RetainedCursor cursor;
+};
+struct RetainedPage {
+    ShardId from;  // who answers
+    std::uint64_t cookie = 0;
+    std::vector<RetainedValue> values = {};
+    RetainedCursor cursor;  // where the next page begins
+};
+
+/// A member of a shared subscription, named for the group's home shard.
+struct SharedMember {
+    ShardId shard;
+    std::uint32_t slot = 0;        // session slot on `shard`
+    std::uint32_t generation = 0;  // of the attachment
+    friend bool operator==(const SharedMember&, const SharedMember&) = default;
+};
+
+/// To the group's home: a member session is attached and subscribed, or changed its options.
+struct SharedJoin {
+    std::string share_name;
+    std::string filter;
+    SharedMember member;
+    mqtt::SubscriptionOptions options;
+    std::uint32_t subscription_identifier = 0;
+    std::uint64_t cookie = 0;  // 0: no answer wanted
+    bool away = false;         // a durable session that is not connected: the group waits for it
+};
+/// The home's answer: every publish that starts from now on finds the member.
+struct SharedJoined {
+    std::uint64_t cookie = 0;
+};
+struct SharedLeave {
+    std::string share_name;
+    std::string filter;
+    SharedMember member;
+    bool away = false;  // the session stays: it has only lost its connection
+};
+/// The member's share of the work.
+struct SharedDeliver {
+    std::uint32_t group = 0;  // slot at the home shard, for returns
+    ShardId home;
+    SharedMember member;
+    MessagePtr message;
+    Seq seq;  // kNoSeq: unlogged
+    mqtt::SubscriptionOptions options;
+    std::uint32_t subscription_identifier = 0;
+};
+/// The member has gone without finishing: somebody else's work now.
+struct SharedReturn {
+    std::uint32_t group = 0;
+    MessagePtr message;
+    Seq seq;
+};
+
+/// An administrator ends a connection (and, with it, the session if `discard_session`).
+struct Kick {
+    std::string client_id;
+    mqtt::ReasonCode reason = mqtt::ReasonCode::administrative_action;
+    bool discard_session = false;
+};
+
+/// Stop accepting, tell 5.0 clients `reason`, close every connection, commit what must be.
+struct Drain {
+    mqtt::ReasonCode reason = mqtt::ReasonCode::server_shutting_down;
+};
+
+using ShardMessage = std::variant<GroupCommitted,
+                                  TicketDone,
+                                  PageRead,
+                                  Deliver,
+                                  MoveIn,
+                                  Admitted,
+                                  RetainedQuery,
+                                  RetainedPage,
+                                  SharedJoin,
+                                  SharedJoined,
+                                  SharedLeave,
+                                  SharedDeliver,
+                                  SharedReturn,
+                                  Kick,
+                                  Drain>;
+
+}  // namespace stentor::server

@@ -1,0 +1,326 @@
+// SUBSCRIBE and UNSUBSCRIBE: interest is raised before anything else and lowered after everything
+// else (rule 7); a durable subscription is active from the position of its record on (rule 6).
+#include "protocol/topic/validate.hpp"
+#include "server/shard/shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace stentor::server {
+
+using mqtt::ReasonCode;
+
+void Shard::raise_interest(const SessionEntry& entry,
+                           std::string_view text,
+                           const mqtt::SubscriptionOptions& options) {
+    const auto parsed = mqtt::parse_subscription_filter(text);
+    const ShardId shard =
+        parsed.is_shared() ? shared_.placement->of_shared(parsed.share_name, parsed.filter) : id_;
+    shared_.interest->raise(parsed.filter, shard, entry.durability(options));
+}
+
+void Shard::lower_interest(const SessionEntry& entry,
+                           std::string_view text,
+                           const mqtt::SubscriptionOptions& options) {
+    const auto parsed = mqtt::parse_subscription_filter(text);
+    const ShardId shard =
+        parsed.is_shared() ? shared_.placement->of_shared(parsed.share_name, parsed.filter) : id_;
+    shared_.interest->lower(parsed.filter, shard, entry.durability(options));
+}
+
+ReasonCode Shard::judge_filter(const SessionEntry& entry,
+                               const mqtt::SubscriptionView& wanted) const {
+    const auto parsed = mqtt::parse_subscription_filter(
+        wanted.filter, {.levels_max = options_.limits.topic_levels_max});
+    if (parsed.check == mqtt::TopicCheck::too_many_levels) return ReasonCode::quota_exceeded;
+    if (parsed.check != mqtt::TopicCheck::ok) return ReasonCode::topic_filter_invalid;
+    if (!shared_.access->allows(
+            TopicAction::subscribe, entry.identity, entry.client_id, parsed.filter)) {
+        return ReasonCode::not_authorized;
+    }
+    return static_cast<ReasonCode>(wanted.options.qos);  // granted as asked
+}
+
+void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet, Instant now) {
+    auto operation = std::make_unique<FinishSubscribe>(AttachmentRef{entry.slot, entry.generation},
+                                                       packet.packet_id);
+    operation->cookie = next_cookie_++;
+    for (const auto& identifier : packet.properties.subscription_identifiers()) {
+        operation->subscription_identifier = identifier.value;
+    }
+    std::size_t room = options_.limits.subscriptions_per_session_max -
+                       std::min<std::size_t>(entry.subscriptions.size(),
+                                             options_.limits.subscriptions_per_session_max);
+    store::Subscribed record;
+    record.client = entry.client_id;
+    for (const mqtt::SubscriptionView wanted : packet.subscriptions) {
+        if (wanted.options.no_local && wanted.filter.starts_with("$share/")) {
+            close(connection_of(entry),
+                  {.reason = ReasonCode::protocol_error,
+                   .detail = "No Local on a shared subscription [MQTT-3.8.3-4]",
+                   .send_disconnect = true},
+                  now);
+            return;
+        }
+    }
+    for (const mqtt::SubscriptionView wanted : packet.subscriptions) {
+        PendingSubscription pending;
+        pending.text = wanted.filter;
+        pending.options = wanted.options;
+        pending.code = judge_filter(entry, wanted);
+        const Subscription* existing = entry.find(wanted.filter);
+        if (static_cast<std::uint8_t>(pending.code) <= 2 && existing == nullptr) {
+            if (room == 0) {
+                pending.code = ReasonCode::quota_exceeded;
+            } else {
+                --room;
+            }
+        }
+        pending.accepted = static_cast<std::uint8_t>(pending.code) <= 2;
+        if (pending.accepted) {
+            // A subscription that kept nothing before (QoS 0) has no backlog to keep: it starts
+            // anew when it begins to.
+            pending.keeps_since =
+                existing != nullptr && (existing->options.qos != mqtt::QoS::at_most_once ||
+                                        wanted.options.qos == mqtt::QoS::at_most_once);
+            pending.replays_retained =
+                !wanted.filter.starts_with("$share/") &&  // [MQTT-4.8.2, no retained for shared]
+                (wanted.options.retain_handling == mqtt::RetainHandling::send ||
+                 (wanted.options.retain_handling == mqtt::RetainHandling::send_if_new &&
+                  existing == nullptr));
+            raise_interest(entry, wanted.filter, wanted.options);
+            record.subscriptions.push_back(
+                {.filter = pending.text,
+                 .options = pending.options,
+                 .subscription_identifier = operation->subscription_identifier,
+                 .keeps_since = pending.keeps_since,
+                 .replays_retained = pending.replays_retained});
+        }
+        operation->subscriptions.push_back(std::move(pending));
+    }
+    if (entry.durable && !record.subscriptions.empty()) {
+        commits_.add(std::move(record), std::move(operation));
+        return;
+    }
+    activate(*operation, applied_, now);
+    acknowledge(std::move(operation), now);
+}
+
+/// At the record's place in the commit stream (or at once, for a transient session).
+void Shard::activate(FinishSubscribe& operation, Seq seq, Instant now) {
+    SessionEntry* entry = sessions_.same(operation.who.slot, operation.who.generation);
+    for (const PendingSubscription& wanted : operation.subscriptions) {
+        if (!wanted.accepted || entry == nullptr) continue;
+        activate_one(*entry, operation, wanted, seq, now);
+    }
+}
+
+void Shard::activate_one(SessionEntry& entry,
+                         FinishSubscribe& operation,
+                         const PendingSubscription& wanted,
+                         Seq seq,
+                         Instant now) {
+    Subscription* subscription = entry.find(wanted.text);
+    if (subscription != nullptr) {
+        lower_interest(entry, subscription->text, subscription->options);  // was raised once more
+        if (!wanted.keeps_since) subscription->since = seq;
+    } else {
+        const auto at = std::lower_bound(
+            entry.subscriptions.begin(),
+            entry.subscriptions.end(),
+            wanted.text,
+            [](const Subscription& s, const std::string& key) { return s.text < key; });
+        subscription = &*entry.subscriptions.insert(at, Subscription{});
+        subscription->text = wanted.text;
+        subscription->since = seq;
+    }
+    subscription->options = wanted.options;
+    subscription->identifier = operation.subscription_identifier;
+    if (wanted.replays_retained) {
+        subscription->replay_next = std::string{};
+        subscription->replay_until = seq;
+    }
+    if (entry.attached == nullptr) return;
+    const auto parsed = mqtt::parse_subscription_filter(subscription->text);
+    const bool asks_home =
+        parsed.is_shared() && shared_.placement->of_shared(parsed.share_name, parsed.filter) != id_;
+    if (asks_home) {
+        send_to(shared_.placement->of_shared(parsed.share_name, parsed.filter),
+                SharedJoin{.share_name = std::string{parsed.share_name},
+                           .filter = std::string{parsed.filter},
+                           .member = {id_, entry.slot, entry.generation},
+                           .options = subscription->options,
+                           .subscription_identifier = subscription->identifier,
+                           .cookie = operation.cookie});
+        ++operation.joins_asked;
+    } else {
+        index_subscription(entry, *subscription);
+    }
+    // What was read from the log was read with the filters as they were.
+    CatchUp& catch_up = entry.attached->catch_up;
+    catch_up.filters.reset();
+    catch_up.page.clear();
+    catch_up.page_valid = false;
+    catch_up.reading = false;
+    (void)now;
+    request_feed(entry);
+}
+
+void Shard::acknowledge(std::unique_ptr<FinishSubscribe> operation, Instant now) {
+    if (operation->joins_asked != 0 && join_answers_[operation->cookie] < operation->joins_asked) {
+        waiting_joins_.push_back(std::move(operation));
+        return;
+    }
+    join_answers_.erase(operation->cookie);
+    SessionEntry* entry = sessions_.attached(operation->who.slot, operation->who.generation);
+    if (entry == nullptr) return;
+    std::vector<ReasonCode> codes;
+    codes.reserve(operation->subscriptions.size());
+    for (const PendingSubscription& each : operation->subscriptions) codes.push_back(each.code);
+    with_session(*entry, now, [&](auto& session, auto& fx) {
+        session.send_suback(operation->packet_id, codes, fx);
+    });
+    entry = sessions_.attached(operation->who.slot, operation->who.generation);
+    if (entry != nullptr) start_replays(*entry, *operation);
+}
+
+void Shard::shared_joined(std::uint64_t cookie, Instant now) {
+    ++join_answers_[cookie];
+    const auto at = std::find_if(waiting_joins_.begin(),
+                                 waiting_joins_.end(),
+                                 [&](const auto& waiting) { return waiting->cookie == cookie; });
+    if (at == waiting_joins_.end()) return;
+    auto operation = std::move(*at);
+    waiting_joins_.erase(at);
+    acknowledge(std::move(operation), now);
+}
+
+void Shard::start_replays(SessionEntry& entry, const FinishSubscribe& operation) {
+    for (const PendingSubscription& each : operation.subscriptions) {
+        if (!each.accepted || !each.replays_retained) continue;
+        const Subscription* subscription = entry.find(each.text);
+        if (subscription == nullptr || !subscription->replay_next) continue;
+        start_replay(entry, *subscription, each.text, subscription->replay_until, {});
+    }
+}
+
+void Shard::on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& packet, Instant now) {
+    auto operation = std::make_unique<FinishUnsubscribe>();
+    operation->who = {entry.slot, entry.generation};
+    operation->packet_id = packet.packet_id;
+    store::Unsubscribed record;
+    record.client = entry.client_id;
+    bool replaying = false;
+    for (const std::string_view filter : packet.filters) {
+        operation->filters.emplace_back(filter);
+        record.filters.emplace_back(filter);
+        for (const RetainedReplay& replay : entry.attached->replays) {
+            replaying = replaying || replay.text == filter;
+        }
+    }
+    if (!entry.durable) {
+        activate(*operation, now);
+        acknowledge(*operation, now);
+        return;
+    }
+    // What a replay has sent must be listed before the log may let go of it
+    // (persistence/record.hpp).
+    if (replaying) commit_delivery(entry, now);
+    std::erase_if(entry.attached->replays, [&](const RetainedReplay& replay) {
+        return std::find(record.filters.begin(), record.filters.end(), replay.text) !=
+               record.filters.end();
+    });
+    commits_.add(std::move(record), std::move(operation));
+}
+
+void Shard::activate(FinishUnsubscribe& operation, Instant now) {
+    (void)now;
+    SessionEntry* entry = sessions_.same(operation.who.slot, operation.who.generation);
+    for (const std::string& filter : operation.filters) {
+        Subscription* subscription = entry == nullptr ? nullptr : entry->find(filter);
+        if (subscription == nullptr) {
+            operation.codes.push_back(mqtt::parse_subscription_filter(filter).check ==
+                                              mqtt::TopicCheck::ok
+                                          ? ReasonCode::no_subscription_existed
+                                          : ReasonCode::topic_filter_invalid);
+            continue;
+        }
+        operation.codes.push_back(ReasonCode::success);
+        unindex_subscription(*entry, *subscription, Leaving::for_good);
+        if (entry->attached != nullptr) {
+            std::erase_if(entry->attached->replays,
+                          [&](const RetainedReplay& replay) { return replay.text == filter; });
+            CatchUp& catch_up = entry->attached->catch_up;
+            catch_up.filters.reset();  // a page with too much in it does no harm
+        }
+        lower_interest(*entry, subscription->text, subscription->options);
+        entry->subscriptions.erase(entry->subscriptions.begin() +
+                                   (subscription - entry->subscriptions.data()));
+    }
+}
+
+void Shard::acknowledge(FinishUnsubscribe& operation, Instant now) {
+    SessionEntry* entry = sessions_.attached(operation.who.slot, operation.who.generation);
+    if (entry == nullptr) return;
+    with_session(*entry, now, [&](auto& session, auto& fx) {
+        session.send_unsuback(operation.packet_id, operation.codes, fx);
+    });
+}
+
+/// Makes an attached session's subscription match, here or at its group's home.
+void Shard::index_subscription(SessionEntry& entry, const Subscription& subscription) {
+    const auto parsed = mqtt::parse_subscription_filter(subscription.text);
+    if (!parsed.is_shared()) {
+        index_.add(parsed.filter,
+                   {.id = SubscriberId::session(entry.slot),
+                    .options = subscription.options,
+                    .subscription_identifier = subscription.identifier,
+                    .since = subscription.since});
+        return;
+    }
+    send_to(shared_.placement->of_shared(parsed.share_name, parsed.filter),
+            SharedJoin{.share_name = std::string{parsed.share_name},
+                       .filter = std::string{parsed.filter},
+                       .member = {id_, entry.slot, entry.generation},
+                       .options = subscription.options,
+                       .subscription_identifier = subscription.identifier});
+}
+
+/// A recovered session's share: its group waits for it.
+void Shard::announce_away(SessionEntry& entry, const Subscription& subscription) {
+    const auto parsed = mqtt::parse_subscription_filter(subscription.text);
+    if (!parsed.is_shared()) return;
+    send_to(shared_.placement->of_shared(parsed.share_name, parsed.filter),
+            SharedJoin{.share_name = std::string{parsed.share_name},
+                       .filter = std::string{parsed.filter},
+                       .member = {id_, entry.slot, entry.generation},
+                       .options = subscription.options,
+                       .subscription_identifier = subscription.identifier,
+                       .away = true});
+}
+
+void Shard::unindex_subscription(SessionEntry& entry,
+                                 const Subscription& subscription,
+                                 Leaving leaving) {
+    const auto parsed = mqtt::parse_subscription_filter(subscription.text);
+    if (!parsed.is_shared()) {
+        (void)index_.remove(parsed.filter, SubscriberId::session(entry.slot));
+        return;
+    }
+    send_to(shared_.placement->of_shared(parsed.share_name, parsed.filter),
+            SharedLeave{.share_name = std::string{parsed.share_name},
+                        .filter = std::string{parsed.filter},
+                        .member = {id_, entry.slot, entry.generation},
+                        .away = leaving == Leaving::away});
+}
+
+/// The session is ending. What it shared with others is theirs now.
+void Shard::forget_subscriptions(SessionEntry& entry) {
+    for (const Subscription& subscription : entry.subscriptions) {
+        unindex_subscription(entry, subscription, Leaving::for_good);
+        lower_interest(entry, subscription.text, subscription.options);
+    }
+    entry.subscriptions.clear();
+}
+
+}  // namespace stentor::server

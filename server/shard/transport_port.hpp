@@ -1,0 +1,62 @@
+#pragma once
+// What a shard needs from whatever moves its bytes: epoll and sockets in production
+// (server/transport), byte pipes in the simulation. Neither leaks into the shard.
+//
+// Everything here is called on the shard's thread, and calls back into the shard only from the
+// driver's own loop, never from inside one of these functions.
+
+#include "base/ids.hpp"
+#include "protocol/codec/wire_buffer.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace stentor::server {
+
+/// Where a connection came from; told once, when it is opened.
+struct PeerInfo {
+    std::string address;  // numeric, without the port; empty for a unix socket
+    std::uint16_t port = 0;
+    std::uint16_t listener = 0;      // index in the configuration
+    bool loopback_listener = false;  // the listener is bound to loopback (contracts: "loopback")
+};
+
+/// A descriptor between two shards, with its transport state and the bytes that were read and not
+/// yet consumed. Destroying it closes the connection.
+class MovedSocket {
+  public:
+    virtual ~MovedSocket() = default;
+    MovedSocket(const MovedSocket&) = delete;
+    MovedSocket& operator=(const MovedSocket&) = delete;
+
+  protected:
+    MovedSocket() = default;
+};
+
+/// The driver's half of the bargain, towards the shard: for every connection that opened() gave an
+/// id, received() is called with the unconsumed bytes from the front, again whenever more have come
+/// or reading was switched on again; disconnected() once, unless the shard closed or detached it.
+class TransportPort {
+  public:
+    virtual ~TransportPort() = default;
+
+    /// Sends from the front of `out` what the kernel takes now and consumes it. If something
+    /// remains, Shard::writable() follows when it makes sense to try again.
+    virtual void write(ConnectionId connection, mqtt::WireBuffer& out) = 0;
+
+    /// Off: received() is not called and the peer is pushed back by TCP. On is the initial state.
+    virtual void set_reading(ConnectionId connection, bool enabled) = 0;
+
+    /// Sends what is left of `out` as far as the peer takes it within a bounded time, then closes.
+    /// The id is free at once; disconnected() is not called.
+    virtual void close(ConnectionId connection, mqtt::WireBuffer out) = 0;
+
+    /// Takes the connection out of this driver. The id is free at once.
+    [[nodiscard]] virtual std::unique_ptr<MovedSocket> detach(ConnectionId connection) = 0;
+
+    /// Puts one that another shard's driver detached under this driver and id. Reading is on.
+    virtual void attach(ConnectionId connection, std::unique_ptr<MovedSocket> socket) = 0;
+};
+
+}  // namespace stentor::server

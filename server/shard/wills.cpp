@@ -1,0 +1,67 @@
+// Wills and the ends of sessions: when a will is due, and what time does to detached sessions.
+#include "server/shard/shard.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace stentor::server {
+
+/// The connection has ended. `entry.attached` is already gone.
+void Shard::will_after_close(SessionEntry& entry,
+                             mqtt::CloseWill what,
+                             bool session_ends,
+                             Instant now) {
+    if (!entry.will) return;
+    if (what == mqtt::CloseWill::forget) {  // DISCONNECT with reason 0 [MQTT-3.14.4-3]
+        entry.will.reset();
+        return;  // the Detached (or SessionEnded) record that follows forgets it in the log
+    }
+    const std::uint32_t delay = entry.will->will.delay_seconds;
+    if (session_ends || delay == 0) {
+        publish_will(entry, now);
+        return;
+    }
+    // At the end of the delay or of the session, whichever is first (MQTT 5.0 3.1.3.2.2).
+    entry.will->due =
+        std::min(saturating_add(now, std::chrono::seconds{delay}), entry.expires_at());
+    timers_.set(entry.will->due, TimerKind::will_delay, entry.slot, entry.generation);
+}
+
+void Shard::publish_will(SessionEntry& entry, Instant now) {
+    const MessagePtr will = std::move(entry.will->will.message);
+    entry.will.reset();
+    const bool stored = std::exchange(entry.will_stored, false);
+    if (!shared_.access->allows(
+            TopicAction::publish, entry.identity, entry.client_id, will->topic())) {
+        counters_.dropped(mqtt::DropReason::not_authorized);
+        if (stored) commits_.add(store::WillForgotten{entry.client_id}, NothingToDo{});
+        return;
+    }
+    auto message = mqtt::published_at(*will, now);
+    const Routed routed = route(std::move(message),
+                                std::nullopt,
+                                stored ? entry.client_id : std::string{},
+                                NothingToDo{},
+                                now);
+    if (routed.outcome == mqtt::Ingress::released) {
+        release(routed.message, routed.destinations, now);
+    } else if (routed.outcome == mqtt::Ingress::refused) {
+        counters_.dropped(mqtt::DropReason::retained_limit);
+    }
+}
+
+void Shard::will_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
+    SessionEntry* entry = sessions_.at(slot);
+    if (entry == nullptr || !Timers::same_tag(tag, entry->generation)) return;
+    if (entry->attached != nullptr || !entry->will || entry->will->due > now) return;
+    publish_will(*entry, now);
+}
+
+void Shard::expiry_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
+    SessionEntry* entry = sessions_.at(slot);
+    if (entry == nullptr || !Timers::same_tag(tag, entry->generation)) return;
+    if (entry->attached != nullptr || entry->expires_at() > now) return;
+    discard_session(*entry, now);
+}
+
+}  // namespace stentor::server
