@@ -28,14 +28,14 @@ void set_topic_hash_key(HashKey key) noexcept;
 
 /// What a message is made of; everything is copied.
 struct MessageFields {
-    std::string_view topic;     // not empty: topic aliases are resolved before
-    PropertiesView properties;  // of PUBLISH or a will; what is not forwarded is left out
-    ByteView payload;
-    std::string_view publisher;  // client identifier, for No Local; empty: the broker itself
+    std::string_view topic = {};     // not empty: topic aliases are resolved before
+    PropertiesView properties = {};  // of PUBLISH or a will; what is not forwarded is left out
+    ByteView payload = {};
+    std::string_view publisher = {};  // client identifier, for No Local; empty: the broker itself
     QoS qos = QoS::at_most_once;
     bool retain = false;  // as published
-    Instant arrival;
-    std::optional<std::uint32_t> message_expiry_seconds;  // not taken from `properties`
+    Instant arrival = {};
+    std::optional<std::uint32_t> message_expiry_seconds = {};  // not taken from `properties`
 };
 
 class Message : public Counted<Message> {

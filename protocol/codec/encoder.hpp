@@ -44,8 +44,8 @@ Encoded encode_connack(WireBuffer& out,
                        std::size_t packet_bytes_max = kPacketBytesMax);
 
 struct Suback {
-    PacketId packet_id;
-    std::span<const ReasonCode> reasons;
+    PacketId packet_id = {};
+    std::span<const ReasonCode> reasons = {};
     ByteView properties = {};
 };
 /// In 3.1.1 every failure becomes 0x80 [MQTT-3.9.3-2 of 3.1.1].
@@ -64,9 +64,9 @@ struct PublishDelivery {
     QoS qos = QoS::at_most_once;
     bool dup = false;
     bool retain = false;
-    PacketId packet_id;  // kNoPacketId with QoS 0
-    std::optional<std::uint32_t> message_expiry_left_seconds;
-    std::span<const std::uint32_t> subscription_identifiers;
+    PacketId packet_id = {};  // kNoPacketId with QoS 0
+    std::optional<std::uint32_t> message_expiry_left_seconds = {};
+    std::span<const std::uint32_t> subscription_identifiers = {};
     std::uint16_t topic_alias = 0;  // 0: none
     bool topic_omitted = false;     // the receiver knows the alias already
 };
@@ -88,7 +88,7 @@ void encode_publish(WireBuffer& out,
 
 struct Ack {
     PacketType type = PacketType::puback;  // puback, pubrec, pubrel or pubcomp
-    PacketId packet_id;
+    PacketId packet_id = {};
     ReasonCode reason = ReasonCode::success;
     ByteView properties = {};
 };
@@ -120,7 +120,7 @@ Encoded encode_auth(WireBuffer& out,
 // ---- the client's packets
 
 struct Will {
-    std::string_view topic;
+    std::string_view topic = {};
     ByteView payload = {};
     QoS qos = QoS::at_most_once;
     bool retain = false;
@@ -141,7 +141,7 @@ Encoded encode_connect(WireBuffer& out, const Connect& packet);
 
 /// A PUBLISH from its parts; `properties` are complete, topic alias and expiry included.
 struct Publish {
-    std::string_view topic;
+    std::string_view topic = {};
     ByteView payload = {};
     QoS qos = QoS::at_most_once;
     bool dup = false;
@@ -155,8 +155,8 @@ Encoded encode_publish(WireBuffer& out,
                        std::size_t packet_bytes_max = kPacketBytesMax);
 
 struct Subscribe {
-    PacketId packet_id;
-    std::span<const SubscriptionView> subscriptions;
+    PacketId packet_id = {};
+    std::span<const SubscriptionView> subscriptions = {};
     ByteView properties = {};
 };
 Encoded encode_subscribe(WireBuffer& out,
@@ -165,8 +165,8 @@ Encoded encode_subscribe(WireBuffer& out,
                          std::size_t packet_bytes_max = kPacketBytesMax);
 
 struct Unsubscribe {
-    PacketId packet_id;
-    std::span<const std::string_view> filters;
+    PacketId packet_id = {};
+    std::span<const std::string_view> filters = {};
     ByteView properties = {};
 };
 Encoded encode_unsubscribe(WireBuffer& out,

@@ -77,7 +77,7 @@ void check_delivery(const Message& message, ProtocolVersion version) {
                                    .packet_id = PacketId{7},
                                    .message_expiry_left_seconds = message.message_expiry_seconds(),
                                    .subscription_identifiers = identifiers,
-                                   .topic_alias = std::uint16_t{v5 ? 3U : 0U}};
+                                   .topic_alias = static_cast<std::uint16_t>(v5 ? 3 : 0)};
     WireBuffer wire;
     encode_publish(wire, version, message, delivery);
     STENTOR_ASSERT(wire.size() == publish_wire_size(version, message, delivery));
