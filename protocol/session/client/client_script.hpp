@@ -5,6 +5,7 @@
 
 #include "protocol/codec/decoder.hpp"
 #include "protocol/codec/encoder.hpp"
+#include "protocol/codec/property_writer.hpp"
 #include "protocol/session/client/client_session.hpp"
 
 #include <gtest/gtest.h>

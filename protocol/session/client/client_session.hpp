@@ -20,6 +20,7 @@
 #include "protocol/codec/decoder.hpp"
 #include "protocol/codec/encoder.hpp"
 #include "protocol/codec/packet.hpp"
+#include "protocol/codec/property_writer.hpp"
 #include "protocol/codec/wire_buffer.hpp"
 #include "protocol/session/client/client_types.hpp"
 #include "protocol/session/client/outbound_store.hpp"
