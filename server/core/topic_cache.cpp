@@ -20,6 +20,14 @@ constexpr std::uint64_t kEmptyPrefix = 1;
 TopicCache::TopicCache(std::size_t topics_max)
     : entries_max_{topics_max == 0 ? 0 : std::bit_ceil(std::max<std::size_t>(topics_max, 2))} {}
 
+// Prefixes of different lengths never share a group: devices that come and go, deep down, leave the
+// entries' shorter prefixes alone.
+std::uint16_t TopicCache::group_of(std::size_t prefix_levels, std::uint64_t prefix_hash) noexcept {
+    if (prefix_levels == 0) return 0;
+    return static_cast<std::uint16_t>(1 + (prefix_levels - 1) * kGroupsPerLength +
+                                      prefix_hash % kGroupsPerLength);
+}
+
 std::uint64_t TopicCache::changes_of(const Groups& groups) const noexcept {
     std::uint64_t sum = 0;
     for (const std::uint16_t group : groups) sum += changes_[group];
@@ -66,10 +74,10 @@ bool TopicCache::insert(std::string_view topic,
     if (!holds(entry, topic, topic_hash)) entries_[pair + 1] = entry;
     entry.topic_hash = topic_hash;
     std::uint64_t prefix = kEmptyPrefix;
-    for (std::size_t i = 0; i <= kPrefixLevels; ++i) {
-        // A topic of fewer levels repeats its last group: the sum is still one that only grows.
-        entry.groups[i] = static_cast<std::uint16_t>(prefix % kGroups);
-        if (i < std::min(levels.size(), kPrefixLevels)) prefix = next_prefix(prefix, levels[i]);
+    entry.groups.fill(0);  // where the topic ends early; the sum is still one that only grows
+    for (std::size_t i = 0; i < std::min(levels.size(), kPrefixLevels); ++i) {
+        prefix = next_prefix(prefix, levels[i]);
+        entry.groups[i + 1] = group_of(i + 1, prefix);
     }
     entry.changes = changes_of(entry.groups);
     entry.topic_size = static_cast<std::uint8_t>(topic.size());
@@ -85,7 +93,7 @@ void TopicCache::filter_changed(const mqtt::FilterShape& shape,
     std::uint64_t prefix = kEmptyPrefix;
     const std::size_t depth = std::min<std::size_t>(shape.literal_prefix_levels(), kPrefixLevels);
     for (std::size_t i = 0; i < depth; ++i) prefix = next_prefix(prefix, levels[i]);
-    ++changes_[prefix % kGroups];
+    ++changes_[group_of(depth, prefix)];
 }
 
 std::size_t TopicCache::memory_bytes() const noexcept {

@@ -46,7 +46,8 @@ class TopicCache {
 
   private:
     static constexpr std::size_t kPrefixLevels = 4;
-    static constexpr std::size_t kGroups = 4096;
+    static constexpr std::size_t kGroupsPerLength = 8192;  // of prefix; there is one empty prefix
+    static constexpr std::size_t kGroups = 1 + kPrefixLevels * kGroupsPerLength;
     static constexpr std::size_t kFiltersMax = 8;
     static constexpr std::size_t kTopicBytesMax = 68;
 
@@ -62,7 +63,10 @@ class TopicCache {
         std::array<char, kTopicBytesMax> topic;
     };
     static_assert(sizeof(Entry) == 128);
+    static_assert(kGroups <= 0x1'0000);
 
+    [[nodiscard]] static std::uint16_t group_of(std::size_t prefix_levels,
+                                                std::uint64_t prefix_hash) noexcept;
     [[nodiscard]] std::uint64_t changes_of(const Groups& groups) const noexcept;
     [[nodiscard]] bool holds(const Entry& entry,
                              std::string_view topic,
