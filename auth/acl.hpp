@@ -1,0 +1,113 @@
+#pragma once
+// Who may publish and read what: the rules of an ACL file in Mosquitto's syntax.
+// Immutable; a reload makes a new one and swaps the shared_ptr. Pure; any thread.
+//
+//     topic read news/#             before any user line: for clients without a name
+//     user anna                     from here on for anna
+//     topic write sensors/anna/#    read | write | readwrite (default) | deny
+//     pattern devices/%c/#          for everybody; %c is the client id, %u the user name
+//
+// What no rule allows is denied; a deny that matches wins, whatever else matches and wherever it
+// stands. (In Mosquitto a user's own topic line wins over a deny of a pattern line.) A rule that
+// does not begin with '$' says nothing about topics that do.
+
+#include "auth/file_error.hpp"
+#include "base/result.hpp"
+
+#include <cstdint>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace stentor::auth {
+
+/// Whose rules: borrowed for the call.
+struct Subject {
+    std::string_view user;  // as authenticated; empty: anonymous
+    std::string_view client_id;
+    bool is_admin = false;
+};
+
+/// refuse: a filter that matches more than may be read is refused as a whole.
+/// filter: it is granted, and deliver() decides about each message (Mosquitto).
+enum class SubscribePolicy : std::uint8_t { refuse, filter };
+
+enum class Access : std::uint8_t { read, write };
+
+struct Decider {
+    bool allowed = false;
+    /// The line of the rule that decided; 0: none matched, or no rule was needed.
+    std::uint32_t line = 0;
+
+    explicit operator bool() const noexcept { return allowed; }
+};
+
+class Acl {
+  public:
+    /// Allows everything but $SYS: what holds without an ACL file.
+    Acl() = default;
+
+    /// Understands a file, or names all its mistakes. The text is not needed afterwards.
+    [[nodiscard]] static Result<Acl, std::vector<FileError>> parse(std::string_view text,
+                                                                   SubscribePolicy policy);
+
+    /// True: publish() and deliver() would say yes to every topic that does not begin with '$'.
+    /// Ask this first; it is one load.
+    [[nodiscard]] bool allows_everything() const noexcept { return !restricted_; }
+    [[nodiscard]] SubscribePolicy subscribe_policy() const noexcept { return policy_; }
+
+    /// `topic` is a valid topic name. Nobody may publish below $SYS: it is the broker's.
+    [[nodiscard]] Decider publish(const Subject& subject, std::string_view topic) const;
+
+    /// `filter` is a valid filter without its "$share/{name}/". Below $SYS admins may read, others
+    /// only where a rule says so. A filter is allowed if one rule covers it and no deny overlaps
+    /// it: several rules that cover it only together are not enough.
+    [[nodiscard]] Decider subscribe(const Subject& subject, std::string_view filter) const;
+
+    /// Needed per message only with SubscribePolicy::filter, and after a reload for subscriptions
+    /// that were granted before it.
+    [[nodiscard]] Decider deliver(const Subject& subject, std::string_view topic) const;
+
+    [[nodiscard]] std::size_t rule_count() const noexcept;
+
+  private:
+    friend class AclParser;  // fills the rules; nobody else does
+
+    struct Rule {
+        bool read = false;
+        bool write = false;  // neither: deny
+        bool has_user = false;
+        bool has_client = false;
+        std::uint32_t line = 0;
+        std::string filter;
+
+        [[nodiscard]] bool denies() const noexcept { return !read && !write; }
+        [[nodiscard]] bool grants(Access access) const noexcept {
+            return access == Access::read ? read : write;
+        }
+    };
+    using Rules = std::vector<Rule>;
+
+    struct Hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const noexcept {
+            return std::hash<std::string_view>{}(text);
+        }
+    };
+
+    /// How a rule's filter relates to what is asked for: a topic or a filter.
+    struct Question;
+
+    [[nodiscard]] Decider decide(const Subject& subject, const Question& question) const;
+    [[nodiscard]] const Rules& own_rules(const Subject& subject) const;
+
+    bool restricted_ = false;
+    SubscribePolicy policy_ = SubscribePolicy::refuse;
+    Rules anonymous_;
+    std::unordered_map<std::string, Rules, Hash, std::equal_to<>> users_;
+    Rules patterns_;
+};
+
+}  // namespace stentor::auth

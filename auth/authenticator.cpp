@@ -1,0 +1,100 @@
+#include "auth/authenticator.hpp"
+
+#include "base/assert.hpp"
+
+#include <openssl/crypto.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace stentor::auth {
+
+Request::Request(std::shared_ptr<const Chain> chain,
+                 ConnectCredentials credentials,
+                 Ticket ticket,
+                 DecisionSink& sink) noexcept
+    : chain_{std::move(chain)},
+      credentials_{std::move(credentials)},
+      ticket_{ticket},
+      sink_{&sink} {}
+
+Request::Request(Request&& other) noexcept
+    : chain_{std::move(other.chain_)},
+      next_{other.next_},
+      credentials_{std::move(other.credentials_)},
+      ticket_{other.ticket_},
+      sink_{std::exchange(other.sink_, nullptr)} {
+    // A short password lives inside the string object and stays behind when it is moved.
+    if (other.credentials_.password) {
+        std::string& left = *other.credentials_.password;
+        left.resize(left.capacity());
+        OPENSSL_cleanse(left.data(), left.size());
+        left.clear();
+    }
+}
+
+Request::~Request() {
+    if (sink_ == nullptr) return;
+    decide({.outcome = Outcome::unavailable, .principal = {}, .why = "nobody answered"});
+}
+
+void Request::decide(Decision decision) noexcept {
+    STENTOR_ASSERT(sink_ != nullptr, "a request is answered once");
+    if (credentials_.password) {
+        OPENSSL_cleanse(credentials_.password->data(), credentials_.password->size());
+    }
+    std::exchange(sink_, nullptr)->decided(ticket_, std::move(decision));
+}
+
+void Request::accept(std::string_view authenticator, std::string name) && {
+    const bool admin = chain_->is_admin(authenticator, name);
+    decide({.outcome = Outcome::accepted,
+            .principal = {.authenticator = std::string{authenticator},
+                          .name = std::move(name),
+                          .is_admin = admin},
+            .why = {}});
+}
+
+void Request::deny(Outcome outcome, std::string why) && {
+    STENTOR_ASSERT(outcome != Outcome::accepted);
+    decide({.outcome = outcome, .principal = {}, .why = std::move(why)});
+}
+
+void Request::pass_on() && {
+    // The chain must outlive the call even if the next link keeps nothing of the request.
+    const std::shared_ptr<const Chain> chain = chain_;
+    chain->ask_next(std::move(*this));
+}
+
+Chain::Chain(std::vector<std::unique_ptr<const Authenticator>> links,
+             std::vector<std::string> admins)
+    : links_{std::move(links)}, admins_{std::move(admins)} {}
+
+bool Chain::is_admin(std::string_view authenticator, std::string_view name) const {
+    return std::any_of(admins_.begin(), admins_.end(), [&](std::string_view admin) {
+        return admin.size() == authenticator.size() + 1 + name.size() &&
+               admin.starts_with(authenticator) && admin[authenticator.size()] == ':' &&
+               admin.ends_with(name);
+    });
+}
+
+void Chain::ask_next(Request request) const {
+    if (request.next_ < links_.size()) {
+        const Authenticator& link = *links_[request.next_++];
+        link.ask(std::move(request));
+        return;
+    }
+    const bool named = request.credentials().user.has_value();
+    std::move(request).deny(named ? Outcome::bad_credentials : Outcome::not_authorised,
+                            named ? "unknown user or wrong password" : "no user name given");
+}
+
+void authenticate(std::shared_ptr<const Chain> chain,
+                  ConnectCredentials credentials,
+                  Ticket ticket,
+                  DecisionSink& sink) {
+    STENTOR_ASSERT(chain != nullptr);
+    Request{std::move(chain), std::move(credentials), ticket, sink}.pass_on();
+}
+
+}  // namespace stentor::auth

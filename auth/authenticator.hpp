@@ -1,0 +1,138 @@
+#pragma once
+// Who is this client? A chain of authenticators is asked one after the other; each accepts, denies
+// or passes the request on. Answers may come at once or later, from any thread: a shard hands over
+// what CONNECT said with a ticket, and its sink is told.
+//
+//     auth::authenticate(chain, std::move(credentials), ticket, sink);
+//     ... sink.decided(ticket, decision), exactly once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stentor::auth {
+
+/// loopback: the listener is bound to loopback (or is a Unix socket) *and* the peer brought no
+/// PROXY header or X-Forwarded-For. Anything else is remote.
+enum class Locality : std::uint8_t { loopback, remote };
+
+/// What a client said about itself. Owned: it outlives the packet. The password is overwritten as
+/// soon as the decision has been made.
+struct ConnectCredentials {
+    std::string client_id;
+    std::optional<std::string> user;
+    std::optional<std::string> password;  // bytes
+    Locality locality = Locality::remote;
+    std::string peer_address;  // for logs
+};
+
+/// Who the client is from then on.
+struct Principal {
+    std::string authenticator;  // "password", "anonymous", ...
+    std::string name;           // empty: anonymous; this, not what CONNECT said, is %u in rules
+    bool is_admin = false;      // "authenticator:name" is among http.admins
+};
+
+enum class Outcome : std::uint8_t {
+    accepted,
+    bad_credentials,  // 0x86; 3.1.1: 4
+    not_authorised,   // 0x87; 3.1.1: 5
+    unavailable,      // 0x88; 3.1.1: 3. The client may try again
+};
+
+struct Decision {
+    Outcome outcome = Outcome::unavailable;
+    Principal principal;  // of Outcome::accepted
+    std::string why;      // for the log; never for the client, who must not learn which users exist
+};
+
+using Ticket = std::uint64_t;
+
+class DecisionSink {
+  public:
+    /// Exactly once per ticket, possibly before authenticate() returns; on any thread.
+    virtual void decided(Ticket ticket, Decision decision) noexcept = 0;
+
+  protected:
+    ~DecisionSink() = default;
+};
+
+class Chain;
+
+/// One client at the door, on its way along the chain. Whoever holds it must answer it by calling
+/// exactly one of the three functions; one that is destroyed without is decided as `unavailable`.
+class Request {
+  public:
+    Request(std::shared_ptr<const Chain> chain,
+            ConnectCredentials credentials,
+            Ticket ticket,
+            DecisionSink& sink) noexcept;
+    Request(Request&& other) noexcept;
+    Request& operator=(Request&&) = delete;
+    Request(const Request&) = delete;
+    Request& operator=(const Request&) = delete;
+    ~Request();
+
+    [[nodiscard]] const ConnectCredentials& credentials() const noexcept { return credentials_; }
+
+    /// The client is `name`, says `authenticator`.
+    void accept(std::string_view authenticator, std::string name) &&;
+    void deny(Outcome outcome, std::string why) &&;
+    /// Not for this authenticator: the next one is asked. After the last the request is denied.
+    void pass_on() &&;
+
+  private:
+    friend class Chain;
+
+    void decide(Decision decision) noexcept;
+
+    std::shared_ptr<const Chain> chain_;
+    std::size_t next_ = 0;  // link to ask next
+    ConnectCredentials credentials_;
+    Ticket ticket_;
+    DecisionSink* sink_;  // null: answered, or moved from
+};
+
+/// A link of the chain. Immutable while it is in use: it is asked from several threads at a time.
+class Authenticator {
+  public:
+    virtual ~Authenticator() = default;
+    Authenticator() = default;
+    Authenticator(const Authenticator&) = delete;
+    Authenticator& operator=(const Authenticator&) = delete;
+
+    /// "password", "jwt", ...: the first part of the names in http.admins.
+    [[nodiscard]] virtual std::string_view name() const noexcept = 0;
+
+    /// Answers now or later. Must not block: slow work goes to an Executor.
+    virtual void ask(Request request) const = 0;
+};
+
+/// Immutable; a reload makes a new one, requests under way finish with theirs.
+class Chain {
+  public:
+    /// `admins` are "authenticator:name".
+    Chain(std::vector<std::unique_ptr<const Authenticator>> links, std::vector<std::string> admins);
+
+    [[nodiscard]] std::size_t size() const noexcept { return links_.size(); }
+    [[nodiscard]] bool is_admin(std::string_view authenticator, std::string_view name) const;
+
+  private:
+    friend class Request;
+
+    void ask_next(Request request) const;
+
+    std::vector<std::unique_ptr<const Authenticator>> links_;
+    std::vector<std::string> admins_;
+};
+
+/// Starts a client's way along the chain. Any thread; `sink` must live until it has been told.
+void authenticate(std::shared_ptr<const Chain> chain,
+                  ConnectCredentials credentials,
+                  Ticket ticket,
+                  DecisionSink& sink);
+
+}  // namespace stentor::auth

@@ -1,0 +1,66 @@
+#include "auth/authenticators.hpp"
+
+#include <utility>
+
+namespace stentor::auth {
+namespace {
+
+class VerifyPassword final : public Job {
+  public:
+    VerifyPassword(std::shared_ptr<const PasswordFile> file, Request request) noexcept
+        : file_{std::move(file)}, request_{std::move(request)} {}
+
+    void run() override {
+        const ConnectCredentials& credentials = request_.credentials();
+        if (file_->verify(*credentials.user, *credentials.password)) {
+            std::string name = *credentials.user;
+            std::move(request_).accept("password", std::move(name));
+        } else {
+            std::move(request_).pass_on();
+        }
+    }
+
+    [[nodiscard]] Request take_request() && { return std::move(request_); }
+
+  private:
+    std::shared_ptr<const PasswordFile> file_;
+    Request request_;
+};
+
+}  // namespace
+
+PasswordAuthenticator::PasswordAuthenticator(PasswordFile file, Executor& executor)
+    : file_{std::make_shared<const PasswordFile>(std::move(file))}, executor_{executor} {}
+
+void PasswordAuthenticator::ask(Request request) const {
+    if (!request.credentials().user || !request.credentials().password) {
+        std::move(request).pass_on();
+        return;
+    }
+    auto refused = executor_.post(std::make_unique<VerifyPassword>(file_, std::move(request)));
+    if (refused == nullptr) return;
+    auto& job = static_cast<VerifyPassword&>(*refused);
+    std::move(job).take_request().deny(Outcome::unavailable,
+                                       "too many clients are being authenticated");
+}
+
+void AnonymousAuthenticator::ask(Request request) const {
+    const ConnectCredentials& credentials = request.credentials();
+    if (credentials.user && names_ == UnverifiedNames::refused) {
+        std::move(request).pass_on();
+        return;
+    }
+    const bool welcome =
+        policy_ == Anonymous::always ||
+        (policy_ == Anonymous::loopback && credentials.locality == Locality::loopback);
+    if (welcome) {
+        std::move(request).accept("anonymous", {});
+        return;
+    }
+    std::move(request).deny(Outcome::not_authorised,
+                            policy_ == Anonymous::loopback
+                                ? "anonymous clients are welcome on loopback listeners only"
+                                : "anonymous clients are not welcome");
+}
+
+}  // namespace stentor::auth

@@ -1,0 +1,53 @@
+#pragma once
+// The links of the chain that this version has: the password file, and clients without a name.
+// Immutable; asked on any thread.
+
+#include "auth/authenticator.hpp"
+#include "auth/executor.hpp"
+#include "auth/password_file.hpp"
+
+#include <memory>
+#include <string_view>
+
+namespace stentor::auth {
+
+/// Accepts users of the file. Clients without user name or password are passed on, and so are
+/// wrong ones (after the same time as right ones): a later link may know them.
+class PasswordAuthenticator final : public Authenticator {
+  public:
+    /// Hashing runs on `executor`, which must outlive all requests. When its queue is full a
+    /// client is told to come back later (Outcome::unavailable).
+    PasswordAuthenticator(PasswordFile file, Executor& executor);
+
+    [[nodiscard]] std::string_view name() const noexcept override { return "password"; }
+    void ask(Request request) const override;
+
+  private:
+    std::shared_ptr<const PasswordFile> file_;  // a job under way keeps it past a reload
+    Executor& executor_;
+};
+
+/// Whom the anonymous policy lets in. auth.anonymous of the configuration.
+enum class Anonymous : std::uint8_t { never, loopback, always };
+
+/// What somebody who gives a user name is, where no authenticator knows any.
+enum class UnverifiedNames : std::uint8_t {
+    refused,  // there are authenticators, and none vouched for the name
+    ignored,  // there are none: the client is anonymous, as in Mosquitto
+};
+
+/// The last link. Anonymous clients have an empty name, whatever name they gave.
+class AnonymousAuthenticator final : public Authenticator {
+  public:
+    AnonymousAuthenticator(Anonymous policy, UnverifiedNames names) noexcept
+        : policy_{policy}, names_{names} {}
+
+    [[nodiscard]] std::string_view name() const noexcept override { return "anonymous"; }
+    void ask(Request request) const override;
+
+  private:
+    Anonymous policy_;
+    UnverifiedNames names_;
+};
+
+}  // namespace stentor::auth

@@ -1,0 +1,131 @@
+#include "auth/password_file.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace stentor::auth {
+namespace {
+
+/// Cuts the first line, with its end, from the front.
+std::string_view take_line(std::string_view& text) noexcept {
+    const auto end = text.find('\n');
+    const std::string_view line =
+        text.substr(0, end == std::string_view::npos ? text.size() : end + 1);
+    text.remove_prefix(line.size());
+    return line;
+}
+
+std::string_view without_end(std::string_view line) noexcept {
+    const auto last = line.find_last_not_of(" \t\r\n");
+    return last == std::string_view::npos ? std::string_view{} : line.substr(0, last + 1);
+}
+
+bool is_line_of(std::string_view line, std::string_view name) noexcept {
+    return !line.starts_with('#') && line.substr(0, line.find(':')) == name &&
+           line.find(':') != std::string_view::npos;
+}
+
+}  // namespace
+
+const char* user_name_error(std::string_view name) noexcept {
+    if (name.empty()) return "a user name must not be empty";
+    if (name.size() > kUserNameBytesMax) return "a user name has at most 1024 bytes";
+    if (name.front() == '#') return "a user name must not begin with '#'";
+    if (name.find(':') != std::string_view::npos) return "a user name must not contain ':'";
+    if (name.front() == ' ' || name.back() == ' ') return "a user name must not end in a blank";
+    const bool control = std::any_of(name.begin(), name.end(), [](char c) {
+        return static_cast<unsigned char>(c) < 0x20U || c == 0x7F;
+    });
+    return control ? "a user name must not contain control characters" : nullptr;
+}
+
+Result<PasswordFile, std::vector<FileError>> PasswordFile::parse(std::string_view text) {
+    PasswordFile file;
+    std::vector<FileError> errors;
+    for (std::uint32_t number = 1; !text.empty(); ++number) {
+        file.parse_line(without_end(take_line(text)), number, errors);
+    }
+    if (!errors.empty()) return errors;
+    const auto dearest =
+        std::max_element(file.users_.begin(), file.users_.end(), [](const auto& a, const auto& b) {
+            return a.second.cost() < b.second.cost();
+        });
+    if (dearest != file.users_.end()) file.decoy_ = dearest->second.decoy();
+    return file;
+}
+
+void PasswordFile::parse_line(std::string_view line,
+                              std::uint32_t number,
+                              std::vector<FileError>& errors) {
+    if (line.empty() || line.front() == '#') return;
+    const auto colon = std::min(line.find(':'), line.size());
+    const std::string_view name = line.substr(0, colon);
+    const auto fail = [&](std::size_t at, std::size_t length, std::string what, std::string hint) {
+        errors.push_back(FileError{.line = number,
+                                   .column = static_cast<std::uint32_t>(at + 1),
+                                   .length = static_cast<std::uint32_t>(length),
+                                   .what = std::move(what),
+                                   .hint = std::move(hint)});
+    };
+    if (colon == line.size()) {
+        fail(0, line.size(), "a line is user:hash", "`stentor user add FILE NAME` writes one");
+        return;
+    }
+    if (const char* error = user_name_error(name)) {
+        fail(0, name.size(), error, "");
+        return;
+    }
+    auto hash = PasswordHash::parse(line.substr(colon + 1));
+    if (!hash) {
+        // The rest of the line may be a password in clear: it is not repeated.
+        fail(colon + 1, 1, hash.error(), "`stentor user passwd FILE NAME` writes a new one");
+        return;
+    }
+    if (!users_.emplace(std::string{name}, *std::move(hash)).second) {
+        fail(0, name.size(), "the user is listed twice", "remove one of the lines");
+        return;
+    }
+    names_.emplace_back(name);
+}
+
+bool PasswordFile::verify(std::string_view user, std::string_view password) const {
+    const auto found = users_.find(user);
+    if (found != users_.end()) return found->second.verify(password);
+    if (decoy_) static_cast<void>(decoy_->verify(password));
+    return false;
+}
+
+std::string with_user(std::string_view text, std::string_view name, const PasswordHash& hash) {
+    const std::string entry = std::string{name} + ':' + hash.encoded() + '\n';
+    std::string out;
+    bool replaced = false;
+    while (!text.empty()) {
+        const std::string_view line = take_line(text);
+        if (is_line_of(line, name)) {
+            if (!replaced) out += entry;
+            replaced = true;
+        } else {
+            out += line;
+        }
+    }
+    if (replaced) return out;
+    if (!out.empty() && out.back() != '\n') out += '\n';
+    return out + entry;
+}
+
+std::optional<std::string> without_user(std::string_view text, std::string_view name) {
+    std::string out;
+    bool found = false;
+    while (!text.empty()) {
+        const std::string_view line = take_line(text);
+        if (is_line_of(line, name)) {
+            found = true;
+        } else {
+            out += line;
+        }
+    }
+    if (!found) return std::nullopt;
+    return out;
+}
+
+}  // namespace stentor::auth

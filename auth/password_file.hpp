@@ -1,0 +1,63 @@
+#pragma once
+// The password file: one `user:hash` a line, empty lines and lines that begin with # are skipped.
+// Immutable after parse(); a reload makes a new one. The edit functions work on the text, so that
+// comments and order survive them. Pure; any thread.
+
+#include "auth/file_error.hpp"
+#include "auth/password_hash.hpp"
+#include "base/result.hpp"
+
+#include <cstddef>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace stentor::auth {
+
+inline constexpr std::size_t kUserNameBytesMax = 1024;
+
+class PasswordFile {
+  public:
+    PasswordFile() = default;
+
+    /// Understands a file, or names all its mistakes. The text is not needed afterwards.
+    [[nodiscard]] static Result<PasswordFile, std::vector<FileError>> parse(std::string_view text);
+
+    /// Slow, see PasswordHash. An unknown user takes as long as one whose hash is the dearest of
+    /// the file, so that time does not tell who exists.
+    [[nodiscard]] bool verify(std::string_view user, std::string_view password) const;
+
+    [[nodiscard]] std::size_t user_count() const noexcept { return users_.size(); }
+    /// In the order of the file.
+    [[nodiscard]] const std::vector<std::string>& user_names() const noexcept { return names_; }
+
+  private:
+    struct Hash {
+        using is_transparent = void;
+        std::size_t operator()(std::string_view text) const noexcept {
+            return std::hash<std::string_view>{}(text);
+        }
+    };
+
+    void parse_line(std::string_view line, std::uint32_t number, std::vector<FileError>& errors);
+
+    std::unordered_map<std::string, PasswordHash, Hash, std::equal_to<>> users_;
+    std::vector<std::string> names_;
+    std::optional<PasswordHash> decoy_;  // nothing while there are no users
+};
+
+/// Why a name cannot stand in the file, for people; null if it can.
+[[nodiscard]] const char* user_name_error(std::string_view name) noexcept;
+
+/// The text with the user's line replaced, or appended if there is none.
+[[nodiscard]] std::string with_user(std::string_view text,
+                                    std::string_view name,
+                                    const PasswordHash& hash);
+
+/// The text without the user's line; nothing if there is no such user.
+[[nodiscard]] std::optional<std::string> without_user(std::string_view text, std::string_view name);
+
+}  // namespace stentor::auth
