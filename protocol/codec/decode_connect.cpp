@@ -41,8 +41,9 @@ ProtocolResult<void> check_flags(std::uint8_t flags, ProtocolVersion version) no
     const unsigned will_qos = flags >> 3U & 0x03U;
     if ((flags & kWill) == 0) {
         if (will_qos != 0) return malformed("Will QoS without a will [MQTT-3.1.2-11]");
-        if ((flags & kWillRetain) != 0)
+        if ((flags & kWillRetain) != 0) {
             return malformed("Will Retain without a will [MQTT-3.1.2-13]");
+        }
     }
     if (will_qos == 3) return malformed("Will QoS 3 [MQTT-3.1.2-12]");
     if (version == ProtocolVersion::v3_1_1 && (flags & kPassword) != 0 &&
@@ -126,8 +127,9 @@ ProtocolResult<void> decode_connect(ByteView bytes,
     if (!body.u8(flags)) return malformed("CONNECT without flags (3.1.2.3)");
     STENTOR_TRY_VOID(check_flags(flags, out.version));
     out.clean_start = (flags & kCleanStart) != 0;
-    if (!body.u16(out.keep_alive_seconds))
+    if (!body.u16(out.keep_alive_seconds)) {
         return malformed("CONNECT without Keep Alive (3.1.2.10)");
+    }
     STENTOR_TRY_VOID(read_properties(body, out.version, PropertyContext::connect, out.properties));
     STENTOR_TRY_VOID(read_text(body, out.client_id));
     STENTOR_TRY_VOID(read_will(body, flags, topic_levels_max, out));

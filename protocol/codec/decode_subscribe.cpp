@@ -104,8 +104,9 @@ ProtocolResult<void> decode_suback(ByteView bytes,
     STENTOR_TRY_VOID(
         read_properties(body, context.version, PropertyContext::suback, out.properties));
     out.reasons = ReasonCodes{body.rest()};
-    if (out.reasons.size() == 0)
+    if (out.reasons.size() == 0) {
         return protocol_error("SUBACK without a reason code [MQTT-3.8.4-6]");
+    }
     for (std::size_t i = 0; i < out.reasons.size(); ++i) {
         if (!is_suback_reason(out.reasons[i], context.version)) {
             return protocol_error("reason code SUBACK does not have [MQTT-3.9.3-2]");

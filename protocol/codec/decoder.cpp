@@ -176,8 +176,9 @@ ProtocolResult<void> Decoder::check_turn(PacketType type) const noexcept {
         return malformed("packet type 15 (2.2.1 of 3.1.1)");
     }
     if (role_ == Role::client) {
-        if (!server_sends(type, version))
+        if (!server_sends(type, version)) {
             return protocol_error("a packet only clients send (2.1.2)");
+        }
         return {};
     }
     if (type == PacketType::connect) return protocol_error("a second CONNECT [MQTT-3.1.0-2]");

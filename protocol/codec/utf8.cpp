@@ -92,8 +92,9 @@ TopicNameScan scan_topic_name(std::string_view topic, std::size_t levels_max) no
     // knows which of the two it is.
     const auto admits = [&separators](std::uint64_t word) {
         if (!is_plain_ascii(word)) return false;
-        if ((zero_bytes(word ^ repeated('+')) | zero_bytes(word ^ repeated('#'))) != 0)
+        if ((zero_bytes(word ^ repeated('+')) | zero_bytes(word ^ repeated('#'))) != 0) {
             return false;
+        }
         separators += static_cast<std::size_t>(std::popcount(zero_bytes(word ^ repeated('/'))));
         return true;
     };
