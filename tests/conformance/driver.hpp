@@ -1,0 +1,77 @@
+#pragma once
+// Where rows run: a broker process reached over TCP, or a simulated broker. A Script sees only
+// this. One thread.
+
+#include "tests/conformance/table.hpp"
+#include "tests/conformance/wire.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <memory>
+#include <optional>
+#include <set>
+#include <span>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+
+namespace stentor::conformance {
+
+/// One connection, the client's end.
+class Wire {
+  public:
+    Wire() = default;
+    Wire(const Wire&) = delete;
+    Wire& operator=(const Wire&) = delete;
+    virtual ~Wire() = default;
+
+    /// All of it; silently less when the broker has closed.
+    virtual void send(std::string_view octets) = 0;
+
+    /// What has come, possibly nothing yet; no value once the broker has closed and all before
+    /// that was handed out. Does not wait.
+    [[nodiscard]] virtual std::optional<Octets> receive() = 0;
+
+    /// Closes without a word; nothing else may be called afterwards.
+    virtual void drop() = 0;
+};
+
+/// A broker of one row's own.
+class Broker {
+  public:
+    Broker() = default;
+    Broker(const Broker&) = delete;
+    Broker& operator=(const Broker&) = delete;
+    virtual ~Broker() = default;
+
+    [[nodiscard]] virtual std::unique_ptr<Wire> connect() = 0;
+
+    /// Returns when receive() of one of them has something to say, a close included; false when
+    /// that did not happen in a time in which it should have.
+    [[nodiscard]] virtual bool wait(std::span<Wire* const> wires) = 0;
+
+    /// Moves the clock; only where the driver offers "sim".
+    virtual void advance(std::chrono::milliseconds by) = 0;
+
+    /// The operator asks it to stop; does not wait for the end.
+    virtual void stop() = 0;
+
+    /// What the broker has logged, for failure messages.
+    [[nodiscard]] virtual std::string log() const = 0;
+};
+
+class Driver {
+  public:
+    Driver() = default;
+    Driver(const Driver&) = delete;
+    Driver& operator=(const Driver&) = delete;
+    virtual ~Driver() = default;
+
+    /// Which `needs` of a row it can serve.
+    [[nodiscard]] virtual const std::set<std::string>& offers() const = 0;
+
+    /// A fresh broker with the row's settings and files. Throws when it does not start.
+    [[nodiscard]] virtual std::unique_ptr<Broker> start(const Row& row) = 0;
+};
+
+}  // namespace stentor::conformance
