@@ -1,0 +1,427 @@
+#include "server/transport/epoll_driver.hpp"
+
+#include "base/log.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+#include <utility>
+
+namespace stentor::server {
+
+namespace {
+
+// epoll's user data is a packed ConnectionId; slots that no connection can have name the rest.
+constexpr std::uint32_t kWakeSlot = 0xFFFF'FFFF;
+constexpr std::uint32_t kListenerSlots = 0xFFFE'0000;   // + index
+constexpr std::uint32_t kLingeringSlots = 0xF000'0000;  // + index
+constexpr std::size_t kEventsPerTurn = 512;
+constexpr std::size_t kPartsPerWrite = 64;
+constexpr std::size_t kUnreadChunk = std::size_t{64} * 1024;
+
+std::uint64_t tag_of(std::uint32_t slot) { return ConnectionId{slot, 0}.packed(); }
+
+PeerInfo peer_info(const sockaddr_storage& address, const Listener& listener) {
+    PeerInfo peer;
+    peer.listener = listener.index();
+    peer.loopback_listener = listener.is_loopback();
+    char text[INET6_ADDRSTRLEN] = {};
+    if (address.ss_family == AF_INET) {
+        const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
+        ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
+        peer.port = ntohs(v4.sin_port);
+    } else if (address.ss_family == AF_INET6) {
+        const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
+        ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
+        peer.port = ntohs(v6.sin6_port);
+    }
+    peer.address = text;
+    return peer;
+}
+
+}  // namespace
+
+struct EpollDriver::Moved final : MovedSocket {
+    Descriptor descriptor;
+    Bytes unread;
+};
+
+EpollDriver::EpollDriver(const EpollOptions& options, std::function<Instant()> now)
+    : options_{options},
+      clock_{std::move(now)},
+      epoll_{::epoll_create1(EPOLL_CLOEXEC)},
+      wake_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)},
+      arena_{std::make_unique<std::byte[]>(options.arena_bytes)} {
+    STENTOR_ASSERT(epoll_ && wake_, "epoll and eventfd are there");
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_of(kWakeSlot)}};
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
+}
+
+EpollDriver::~EpollDriver() = default;
+
+void EpollDriver::wake() noexcept {
+    const std::uint64_t one = 1;
+    (void)!::write(wake_.get(), &one, sizeof one);
+}
+
+void EpollDriver::stop_accepting() noexcept {
+    stop_accepting_.store(true);
+    wake();
+}
+
+void EpollDriver::request_stop() noexcept {
+    stop_.store(true);
+    wake();
+}
+
+void EpollDriver::run(Shard& shard, Mailbox& mailbox, std::span<const Listener> listeners) {
+    listeners_ = listeners;
+    now_ = clock_();
+    pause_accepting(false);
+    std::array<epoll_event, kEventsPerTurn> events;
+    while (!stop_.load(std::memory_order_relaxed)) {
+        const int timeout = sleep_milliseconds(shard, mailbox);
+        const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, timeout);
+        mailbox.awake();
+        now_ = clock_();
+        for (int i = 0; i < count; ++i) {
+            on_event(shard,
+                     events[static_cast<std::size_t>(i)].data.u64,
+                     events[static_cast<std::size_t>(i)].events);
+        }
+        std::vector<ConnectionId> refeeds;
+        refeeds.swap(refeeds_);
+        for (const ConnectionId id : refeeds) offer_unread(shard, id);
+        shard.step(now_);
+        std::vector<ConnectionId> broken;
+        broken.swap(broken_);
+        for (const ConnectionId id : broken) {
+            if (find(id) != nullptr) shard.disconnected(id, now_);
+        }
+        expire_lingering(now_);
+        if (stop_accepting_.load(std::memory_order_relaxed) && accepting_) pause_accepting(true);
+        if (accept_again_ <= now_) pause_accepting(false);
+        if (shard.drained() && lingering_deadlines_.empty()) return;
+    }
+}
+
+int EpollDriver::sleep_milliseconds(const Shard& shard, Mailbox& mailbox) {
+    if (shard.has_work() || !refeeds_.empty() || !broken_.empty()) return 0;
+    Instant deadline = std::min(shard.next_deadline(), accept_again_);
+    if (!lingering_deadlines_.empty()) {
+        deadline = std::min(deadline, lingering_deadlines_.front().first);
+    }
+    const Instant now = clock_();
+    if (deadline <= now) return 0;
+    if (!mailbox.prepare_sleep()) return 0;
+    if (deadline == kNever) return -1;
+    const auto wait = std::chrono::ceil<std::chrono::milliseconds>(deadline - now).count();
+    return static_cast<int>(std::min<std::int64_t>(wait, 60'000));
+}
+
+void EpollDriver::pause_accepting(bool pause) {
+    accept_again_ = kNever;
+    if (pause == !accepting_ || (!pause && stop_accepting_.load(std::memory_order_relaxed))) return;
+    accepting_ = !pause;
+    for (std::size_t i = 0; i < listeners_.size(); ++i) {
+        epoll_event event{.events = EPOLLIN | EPOLLEXCLUSIVE,
+                          .data = {.u64 = tag_of(kListenerSlots + static_cast<std::uint32_t>(i))}};
+        (void)::epoll_ctl(epoll_.get(),
+                          pause ? EPOLL_CTL_DEL : EPOLL_CTL_ADD,
+                          listeners_[i].descriptor(),
+                          &event);
+    }
+}
+
+void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events) {
+    const ConnectionId id = ConnectionId::unpack(tag);
+    if (id.slot == kWakeSlot) {
+        std::uint64_t count = 0;
+        (void)!::read(wake_.get(), &count, sizeof count);
+        return;
+    }
+    if (id.slot >= kListenerSlots) {
+        accept_some(shard, listeners_[id.slot - kListenerSlots]);
+        return;
+    }
+    if (id.slot >= kLingeringSlots) {
+        linger(id.slot - kLingeringSlots, events);
+        return;
+    }
+    Socket* socket = find(id);
+    if (socket == nullptr) return;  // closed earlier in this turn
+    if ((events & EPOLLOUT) != 0) {
+        socket->polls_writes = false;
+        poll_for(id, *socket);
+        shard.writable(id, now_);
+        socket = find(id);
+        if (socket == nullptr) return;
+    }
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+    if (!socket->reading) {
+        // Told only now: most pauses end before anything comes.
+        if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
+            shard.disconnected(id, now_);
+            return;
+        }
+        socket->polls_reads = false;
+        poll_for(id, *socket);
+        return;
+    }
+    receive(shard, id);
+}
+
+void EpollDriver::accept_some(Shard& shard, const Listener& listener) {
+    for (std::size_t i = 0; i < options_.accepts_per_turn; ++i) {
+        sockaddr_storage address{};
+        socklen_t size = sizeof address;
+        Descriptor accepted{::accept4(listener.descriptor(),
+                                      reinterpret_cast<sockaddr*>(&address),
+                                      &size,
+                                      SOCK_NONBLOCK | SOCK_CLOEXEC)};
+        if (!accepted) {
+            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+                static LogEvery every{1, std::chrono::seconds{10}};
+                if (const auto pass = every.admit(now_)) {
+                    STENTOR_LOG(error,
+                                LogEvent("accept_failed", {{"suppressed", pass.suppressed}}),
+                                "no descriptors left for new connections: {}; raise the limit of "
+                                "open files (ulimit -n, LimitNOFILE=)",
+                                std::strerror(errno));
+                }
+                pause_accepting(true);
+                accept_again_ =
+                    saturating_add(now_, std::chrono::milliseconds{options_.accept_pause_ms});
+            }
+            return;
+        }
+        if (!listener.is_unix()) {
+            const int on = 1;
+            (void)::setsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        }
+        const ConnectionId id = shard.opened(peer_info(address, listener), now_);
+        if (id == kNoConnection) continue;
+        place(id, std::move(accepted));
+    }
+}
+
+EpollDriver::Socket* EpollDriver::find(ConnectionId connection) noexcept {
+    if (connection.slot >= sockets_.size()) return nullptr;
+    Socket& socket = sockets_[connection.slot];
+    return socket.descriptor && socket.generation == connection.generation ? &socket : nullptr;
+}
+
+EpollDriver::Socket& EpollDriver::place(ConnectionId connection, Descriptor descriptor) {
+    if (connection.slot >= sockets_.size()) sockets_.resize(connection.slot + 1);
+    Socket& socket = sockets_[connection.slot];
+    STENTOR_ASSERT(!socket.descriptor, "a slot has one socket");
+    socket = Socket{};
+    socket.descriptor = std::move(descriptor);
+    socket.generation = connection.generation;
+    epoll_event event{.events = EPOLLIN, .data = {.u64 = connection.packed()}};
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, socket.descriptor.get(), &event);
+    return socket;
+}
+
+void EpollDriver::poll_for(ConnectionId connection, Socket& socket) {
+    epoll_event event{
+        .events = (socket.polls_reads ? EPOLLIN : 0U) | (socket.polls_writes ? EPOLLOUT : 0U),
+        .data = {.u64 = connection.packed()}};
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket.descriptor.get(), &event);
+}
+
+void EpollDriver::remove(Socket& socket) {
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_DEL, socket.descriptor.get(), nullptr);
+}
+
+void EpollDriver::receive(Shard& shard, ConnectionId id) {
+    Socket& socket = *find(id);
+    ssize_t got = 0;
+    if (socket.unread.empty()) {
+        got = ::recv(socket.descriptor.get(), arena_.get(), options_.arena_bytes, 0);
+        if (got > 0) {
+            const auto bytes = static_cast<std::size_t>(got);
+            bytes_received_ += bytes;
+            const std::size_t used = shard.received(id, {arena_.get(), bytes}, now_);
+            Socket* still = find(id);
+            if (still != nullptr && used < bytes) {
+                still->unread.assign(arena_.get() + used, arena_.get() + bytes);
+            }
+            return;
+        }
+    } else {
+        const std::size_t before = socket.unread.size();
+        socket.unread.resize(before + kUnreadChunk);
+        got = ::recv(socket.descriptor.get(), socket.unread.data() + before, kUnreadChunk, 0);
+        socket.unread.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
+        if (got > 0) {
+            bytes_received_ += static_cast<std::size_t>(got);
+            offer_unread(shard, id);
+            return;
+        }
+    }
+    if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+    shard.disconnected(id, now_);
+}
+
+void EpollDriver::offer_unread(Shard& shard, ConnectionId id) {
+    Socket* socket = find(id);
+    if (socket == nullptr) return;
+    socket->refeeds = false;
+    if (!socket->reading || socket->unread.empty()) return;
+    // The bytes must not move while the shard reads them, and sockets_ may grow meanwhile.
+    Bytes bytes = std::move(socket->unread);
+    socket->unread = Bytes{};
+    const std::size_t used = shard.received(id, bytes, now_);
+    socket = find(id);
+    if (socket == nullptr || used >= bytes.size()) return;
+    bytes.erase(bytes.begin(), bytes.begin() + static_cast<std::ptrdiff_t>(used));
+    socket->unread = std::move(bytes);
+}
+
+void EpollDriver::set_reading(ConnectionId connection, bool enabled) {
+    Socket* socket = find(connection);
+    if (socket == nullptr) return;
+    socket->reading = enabled;
+    if (!enabled) return;
+    if (!socket->polls_reads) {
+        socket->polls_reads = true;
+        poll_for(connection, *socket);
+    }
+    if (!socket->refeeds) {
+        socket->refeeds = true;
+        refeeds_.push_back(connection);
+    }
+}
+
+/// False: the connection is broken. `blocked`: the kernel takes no more now.
+bool EpollDriver::send_some(int descriptor, mqtt::WireBuffer& out, bool& blocked) {
+    blocked = false;
+    while (!out.empty()) {
+        std::array<ByteView, kPartsPerWrite> parts;
+        std::array<iovec, kPartsPerWrite> vectors;
+        const std::size_t count = out.gather(parts);
+        for (std::size_t i = 0; i < count; ++i) {
+            vectors[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
+        }
+        msghdr header{};
+        header.msg_iov = vectors.data();
+        header.msg_iovlen = count;
+        const ssize_t sent = ::sendmsg(descriptor, &header, MSG_NOSIGNAL);
+        if (sent < 0) {
+            if (errno == EINTR) continue;
+            blocked = errno == EAGAIN || errno == EWOULDBLOCK;
+            return blocked;
+        }
+        bytes_sent_ += static_cast<std::size_t>(sent);
+        out.consume(static_cast<std::size_t>(sent));
+    }
+    return true;
+}
+
+void EpollDriver::write(ConnectionId connection, mqtt::WireBuffer& out) {
+    Socket* socket = find(connection);
+    if (socket == nullptr) return;
+    bool blocked = false;
+    if (!send_some(socket->descriptor.get(), out, blocked)) {
+        out.clear();
+        broken_.push_back(connection);
+        return;
+    }
+    if (blocked && !socket->polls_writes) {
+        socket->polls_writes = true;
+        poll_for(connection, *socket);
+    }
+}
+
+void EpollDriver::close(ConnectionId connection, mqtt::WireBuffer out) {
+    Socket* socket = find(connection);
+    if (socket == nullptr) return;
+    remove(*socket);
+    Descriptor descriptor = std::move(socket->descriptor);
+    *socket = Socket{};
+    if (out.empty()) return;  // gone, or nothing left to say
+    bool blocked = false;
+    if (!send_some(descriptor.get(), out, blocked)) return;
+    if (lingering_deadlines_.size() >= options_.lingering_max) return;
+    auto lingering = std::make_unique<Lingering>();
+    lingering->descriptor = std::move(descriptor);
+    lingering->out = std::move(out);
+    lingering->deadline = saturating_add(now_, options_.linger);
+    if (lingering_free_.empty()) {
+        lingering->index = static_cast<std::uint32_t>(lingering_.size());
+        lingering_.emplace_back();
+    } else {
+        lingering->index = lingering_free_.back();
+        lingering_free_.pop_back();
+    }
+    const std::uint32_t index = lingering->index;
+    lingering_deadlines_.emplace_back(lingering->deadline, index);
+    epoll_event event{.events = EPOLLIN | (blocked ? EPOLLOUT : 0U),
+                      .data = {.u64 = tag_of(kLingeringSlots + index)}};
+    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, lingering->descriptor.get(), &event);
+    lingering->sent = !blocked;
+    if (lingering->sent) (void)::shutdown(lingering->descriptor.get(), SHUT_WR);
+    lingering_[index] = std::move(lingering);
+}
+
+void EpollDriver::linger(std::uint32_t index, std::uint32_t events) {
+    Lingering* lingering = index < lingering_.size() ? lingering_[index].get() : nullptr;
+    if (lingering == nullptr) return;
+    if (!lingering->sent && (events & EPOLLOUT) != 0) {
+        bool blocked = false;
+        if (!send_some(lingering->descriptor.get(), lingering->out, blocked)) {
+            end_lingering(index);
+            return;
+        }
+        if (!blocked) {
+            lingering->sent = true;
+            epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_of(kLingeringSlots + index)}};
+            (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, lingering->descriptor.get(), &event);
+            (void)::shutdown(lingering->descriptor.get(), SHUT_WR);
+        }
+    }
+    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
+    const ssize_t got = ::recv(lingering->descriptor.get(), arena_.get(), options_.arena_bytes, 0);
+    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
+    end_lingering(index);
+}
+
+void EpollDriver::end_lingering(std::uint32_t index) {
+    lingering_[index].reset();  // closes it, which also takes it out of epoll
+    std::erase_if(lingering_deadlines_, [&](const auto& each) { return each.second == index; });
+    lingering_free_.push_back(index);
+}
+
+void EpollDriver::expire_lingering(Instant now) {
+    while (!lingering_deadlines_.empty() && lingering_deadlines_.front().first <= now) {
+        end_lingering(lingering_deadlines_.front().second);
+    }
+}
+
+std::unique_ptr<MovedSocket> EpollDriver::detach(ConnectionId connection) {
+    Socket* socket = find(connection);
+    STENTOR_ASSERT(socket != nullptr, "only an open connection moves");
+    remove(*socket);
+    auto moved = std::make_unique<Moved>();
+    moved->descriptor = std::move(socket->descriptor);
+    moved->unread = std::move(socket->unread);
+    *socket = Socket{};
+    return moved;
+}
+
+void EpollDriver::attach(ConnectionId connection, std::unique_ptr<MovedSocket> socket) {
+    auto& moved = static_cast<Moved&>(*socket);
+    Socket& placed = place(connection, std::move(moved.descriptor));
+    placed.unread = std::move(moved.unread);
+}
+
+}  // namespace stentor::server

@@ -1,0 +1,121 @@
+#pragma once
+// Drives one shard: an epoll loop over its connections, the listeners and its mailbox's wake-up.
+// The data plane's only system calls are here: accept, recv, sendmsg, epoll.
+//
+// One thread, the one that calls run(). wake() and request_stop() may be called from any thread.
+// Level-triggered; one recv into the shard's arena per readable connection and turn, parsed in
+// place; only the rest of a packet that has not come whole is kept with its connection.
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "protocol/codec/wire_buffer.hpp"
+#include "server/shard/shard.hpp"
+#include "server/shard/transport_port.hpp"
+#include "server/transport/descriptor.hpp"
+#include "server/transport/listener.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <span>
+#include <vector>
+
+namespace stentor::server {
+
+struct EpollOptions {
+    std::size_t arena_bytes = std::size_t{256} * 1024;  // one recv takes at most this much
+    std::size_t accepts_per_turn = 64;
+    Duration linger = std::chrono::seconds{2};  // a closed connection's last bytes
+    std::size_t lingering_max = 4096;           // beyond it they are closed at once
+    std::uint32_t accept_pause_ms = 100;        // without descriptors left
+};
+
+class EpollDriver final : public TransportPort {
+  public:
+    /// `now` gives the store clock's time. Listeners outlive run().
+    EpollDriver(const EpollOptions& options, std::function<Instant()> now);
+    ~EpollDriver() override;
+    EpollDriver(const EpollDriver&) = delete;
+    EpollDriver& operator=(const EpollDriver&) = delete;
+
+    /// Turns until the shard has drained and the last bytes are out, or until request_stop().
+    void run(Shard& shard, Mailbox& mailbox, std::span<const Listener> listeners);
+
+    /// Ends a sleep of run(): what a mailbox does when something comes.
+    void wake() noexcept;
+    /// No further connections are accepted from the next turn on.
+    void stop_accepting() noexcept;
+    /// run() returns after the current turn, whatever is left.
+    void request_stop() noexcept;
+
+    // TransportPort
+    void write(ConnectionId connection, mqtt::WireBuffer& out) override;
+    void set_reading(ConnectionId connection, bool enabled) override;
+    void close(ConnectionId connection, mqtt::WireBuffer out) override;
+    [[nodiscard]] std::unique_ptr<MovedSocket> detach(ConnectionId connection) override;
+    void attach(ConnectionId connection, std::unique_ptr<MovedSocket> socket) override;
+
+    [[nodiscard]] std::uint64_t bytes_received() const noexcept { return bytes_received_; }
+    [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return bytes_sent_; }
+
+  private:
+    struct Socket {
+        Descriptor descriptor;
+        std::uint32_t generation = 0;
+        bool reading = true;      // what the shard wants
+        bool polls_reads = true;  // what epoll has been told
+        bool polls_writes = false;
+        bool refeeds = false;  // queued: unread bytes wait to be offered again
+        Bytes unread;          // from the front of what the shard has not consumed
+    };
+    struct Moved;
+    /// A connection the shard is done with, whose last bytes are still to go and whose peer is
+    /// still to close: closing at once would let the kernel reset it under them.
+    struct Lingering {
+        Descriptor descriptor;
+        mqtt::WireBuffer out;
+        Instant deadline;
+        std::uint32_t index = 0;
+        bool sent = false;
+    };
+
+    [[nodiscard]] Socket* find(ConnectionId connection) noexcept;
+    Socket& place(ConnectionId connection, Descriptor descriptor);
+    void poll_for(ConnectionId connection, Socket& socket);
+    void remove(Socket& socket);
+    void accept_some(Shard& shard, const Listener& listener);
+    void pause_accepting(bool pause);
+    void on_event(Shard& shard, std::uint64_t tag, std::uint32_t events);
+    void receive(Shard& shard, ConnectionId connection);
+    void offer_unread(Shard& shard, ConnectionId connection);
+    [[nodiscard]] bool send_some(int descriptor, mqtt::WireBuffer& out, bool& blocked);
+    void linger(std::uint32_t index, std::uint32_t events);
+    void end_lingering(std::uint32_t index);
+    void expire_lingering(Instant now);
+    [[nodiscard]] int sleep_milliseconds(const Shard& shard, Mailbox& mailbox);
+
+    const EpollOptions options_;
+    const std::function<Instant()> clock_;
+    Descriptor epoll_;
+    Descriptor wake_;
+    std::span<const Listener> listeners_;
+    std::vector<Socket> sockets_;  // by ConnectionId::slot
+    std::vector<std::unique_ptr<Lingering>> lingering_;
+    std::vector<std::uint32_t> lingering_free_;
+    std::deque<std::pair<Instant, std::uint32_t>> lingering_deadlines_;
+    std::vector<ConnectionId> refeeds_;
+    std::vector<ConnectionId> broken_;  // a write failed: disconnected() is due
+    std::unique_ptr<std::byte[]> arena_;
+    Instant now_;
+    bool accepting_ = false;
+    Instant accept_again_ = kNever;
+    std::atomic<bool> stop_accepting_{false};
+    std::atomic<bool> stop_{false};
+    std::uint64_t bytes_received_ = 0;
+    std::uint64_t bytes_sent_ = 0;
+};
+
+}  // namespace stentor::server
