@@ -59,9 +59,9 @@ class RetainedStore {
     RetainedStore& operator=(const RetainedStore&) = delete;
 
     /// Makes `value` the one of its message's topic, or clears that topic if the payload is empty,
-    /// unless the topic has already seen this Seq or a newer one. Refused is only what would go past
-    /// a limit: a clear never is, nor a replacement that is no larger. Constant time where the topic
-    /// has a value before and after, otherwise O(log n).
+    /// unless the topic has already seen this Seq or a newer one. Refused is only what would go
+    /// past a limit: a clear never is, nor a replacement that is no larger. Constant time where the
+    /// topic has a value before and after, otherwise O(log n).
     Stored store(RetainedValue value);
 
     /// Promises that no store() with a Seq at or below `seq` follows: what was remembered to

@@ -59,8 +59,8 @@ class TopicCache {
         Groups groups{};
         std::uint8_t topic_size = 0;  // 0: free
         std::uint8_t filters_size = 0;
-        std::array<FilterNumber, kFiltersMax> filters;
-        std::array<char, kTopicBytesMax> topic;
+        std::array<FilterNumber, kFiltersMax> filters{};
+        std::array<char, kTopicBytesMax> topic{};
     };
     static_assert(sizeof(Entry) == 128);
     static_assert(kGroups <= 0x1'0000);
