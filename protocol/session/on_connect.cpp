@@ -74,19 +74,16 @@ void judge_keep_alive(const ConnectView& connect,
     request.keep_alive_overridden = true;
 }
 
-[[nodiscard]] ProtocolResult<void> judge_authentication(const ConnectView& connect,
-                                                        ConnectRequest& request) {
+void take_credentials(const ConnectView& connect, ConnectRequest& request) {
     if (connect.user_name) request.user_name.emplace(*connect.user_name);
     if (connect.password) request.password.emplace(as_text(*connect.password));
-    const auto data = connect.properties.authentication_data();
-    const auto method = connect.properties.authentication_method();
-    if (data && !method) {
-        return ProtocolError{ReasonCode::protocol_error,
-                             "Authentication Data without a method 3.1.2.11.10"};
+    // The decoder has refused data without a method (3.1.2.11.10).
+    if (const auto method = connect.properties.authentication_method()) {
+        request.authentication_method = *method;
     }
-    if (method) request.authentication_method = *method;
-    if (data) request.authentication_data = as_text(*data);
-    return {};
+    if (const auto data = connect.properties.authentication_data()) {
+        request.authentication_data = as_text(*data);
+    }
 }
 
 }  // namespace
@@ -109,7 +106,7 @@ ProtocolResult<ConnectRequest> judge_connect(const ConnectView& connect,
     request.client_id = connect.client_id;
     judge_session_expiry(connect, limits, request);
     judge_keep_alive(connect, limits, request);
-    STENTOR_TRY_VOID(judge_authentication(connect, request));
+    take_credentials(connect, request);
     if (connect.will) {
         STENTOR_TRY(request.will, judge_will(*connect.will, connect.client_id, limits, now));
     }

@@ -29,7 +29,7 @@ namespace stentor::mqtt {
 
 /// What survives a connection, and what a session is resumed from.
 struct SessionParts {
-    Seq sent_through;                            // durable only
+    Seq sent_through = {};                       // durable only
     std::vector<InflightMessage> inflight = {};  // in order of sending
     /// Identifiers received, committed and not released. One whose PUBLISH is still being committed
     /// is not among them: it joins the stored session when that record commits.

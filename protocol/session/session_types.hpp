@@ -81,7 +81,7 @@ struct ConnectRequest {
 
 /// Judges a decoded CONNECT. Fails with the reason for CONNACK: client_identifier_not_valid for an
 /// empty identifier with Clean Session 0 [MQTT-3.1.3-8 of 3.1.1], topic_name_invalid for the will's
-/// topic, protocol_error. `client_id` stays empty when the server has to assign one.
+/// topic. `client_id` stays empty when the server has to assign one.
 [[nodiscard]] ProtocolResult<ConnectRequest> judge_connect(const ConnectView& connect,
                                                            const SessionLimits& limits,
                                                            Instant now);
@@ -94,7 +94,7 @@ void assign_client_id(ConnectRequest& request, std::string client_id);
 struct Grant {
     QoS qos = QoS::at_most_once;  // already the minimum of subscription and message
     bool retain = false;          // RETAIN of the outgoing packet
-    std::span<const std::uint32_t> subscription_identifiers;  // valid during the call
+    std::span<const std::uint32_t> subscription_identifiers = {};  // valid during the call
 };
 
 enum class Verdict : std::uint8_t { allow, deny };
