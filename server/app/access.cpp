@@ -1,0 +1,109 @@
+#include "server/app/access.hpp"
+
+#include "server/config/text_file.hpp"
+
+#include <memory>
+#include <utility>
+
+namespace stentor::app {
+namespace {
+
+using config::Diagnostic;
+
+std::vector<Diagnostic> unreadable(config::ValueError error) {
+    return {Diagnostic{.source = "configuration",
+                       .place = {},
+                       .line_text = {},
+                       .what = std::move(error.what),
+                       .hint = std::move(error.hint)}};
+}
+
+/// Whether the line may be shown: an ACL's may, a password file's may hold a password in clear.
+enum class ShowLine : std::uint8_t { yes, no };
+
+std::vector<Diagnostic> located(const std::string& path,
+                                std::string_view text,
+                                std::vector<auth::FileError> errors,
+                                ShowLine show) {
+    std::vector<Diagnostic> diagnostics;
+    for (auth::FileError& error : errors) {
+        Diagnostic diagnostic{.source = path,
+                              .place = {error.line, error.column, error.length},
+                              .line_text = {},
+                              .what = std::move(error.what),
+                              .hint = std::move(error.hint)};
+        if (show == ShowLine::yes) diagnostic.line_text = config::line_of(text, error.line);
+        diagnostics.push_back(std::move(diagnostic));
+    }
+    return diagnostics;
+}
+
+auth::Anonymous policy_of(config::AnonymousPolicy policy) noexcept {
+    switch (policy) {
+        case config::AnonymousPolicy::never:
+            return auth::Anonymous::never;
+        case config::AnonymousPolicy::loopback:
+            return auth::Anonymous::loopback;
+        case config::AnonymousPolicy::always:
+            return auth::Anonymous::always;
+    }
+    return auth::Anonymous::never;
+}
+
+}  // namespace
+
+Result<auth::PasswordFile, std::vector<Diagnostic>> read_password_file(const std::string& path) {
+    auto text = config::read_text_file(path, kAccessFileBytesMax);
+    if (!text) return unreadable(std::move(text).error());
+    auto file = auth::PasswordFile::parse(*text);
+    if (!file) return located(path, *text, std::move(file).error(), ShowLine::no);
+    return *std::move(file);
+}
+
+Result<auth::Acl, std::vector<Diagnostic>> read_acl_file(const std::string& path,
+                                                         auth::SubscribePolicy policy) {
+    auto text = config::read_text_file(path, kAccessFileBytesMax);
+    if (!text) return unreadable(std::move(text).error());
+    auto acl = auth::Acl::parse(*text, policy);
+    if (!acl) return located(path, *text, std::move(acl).error(), ShowLine::yes);
+    return *std::move(acl);
+}
+
+Result<Access, std::vector<Diagnostic>> load_access(const config::Options& options,
+                                                    auth::Executor& executor) {
+    std::vector<Diagnostic> errors;
+    const auto collect = [&errors](const std::vector<Diagnostic>& more) {
+        errors.insert(errors.end(), more.begin(), more.end());
+    };
+    std::vector<std::unique_ptr<const auth::Authenticator>> links;
+    if (!options.auth.password_file.empty()) {
+        if (auto file = read_password_file(options.auth.password_file)) {
+            links.push_back(
+                std::make_unique<auth::PasswordAuthenticator>(*std::move(file), executor));
+        } else {
+            collect(file.error());
+        }
+    }
+    const auto names =
+        links.empty() ? auth::UnverifiedNames::ignored : auth::UnverifiedNames::refused;
+    links.push_back(
+        std::make_unique<auth::AnonymousAuthenticator>(policy_of(options.auth.anonymous), names));
+
+    auth::Acl acl;
+    if (!options.auth.acl_file.empty()) {
+        const auto policy = options.auth.acl_subscribe == config::AclSubscribe::filter
+                                ? auth::SubscribePolicy::filter
+                                : auth::SubscribePolicy::refuse;
+        if (auto read = read_acl_file(options.auth.acl_file, policy)) {
+            acl = *std::move(read);
+        } else {
+            collect(read.error());
+        }
+    }
+    if (!errors.empty()) return errors;
+    return Access{
+        .chain = std::make_shared<const auth::Chain>(std::move(links), options.http.admins),
+        .acl = std::make_shared<const auth::Acl>(std::move(acl))};
+}
+
+}  // namespace stentor::app

@@ -1,0 +1,96 @@
+#include "server/app/announce.hpp"
+
+#include "base/log.hpp"
+#include "server/app/version.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <string_view>
+#include <sys/stat.h>
+
+namespace stentor::app {
+namespace {
+
+bool stdout_is_stderr() noexcept {
+    struct stat out {};
+    struct stat err {};
+    return ::fstat(STDOUT_FILENO, &out) == 0 && ::fstat(STDERR_FILENO, &err) == 0 &&
+           out.st_dev == err.st_dev && out.st_ino == err.st_ino;
+}
+
+std::string boxed(const std::vector<std::string>& lines) {
+    std::size_t width = 0;
+    for (const std::string& line : lines) width = std::max(width, line.size());
+    const std::string border = '+' + std::string(width + 2, '-') + "+\n";
+    std::string out = border;
+    for (const std::string& line : lines) {
+        out += "| " + line + std::string(width - line.size(), ' ') + " |\n";
+    }
+    return out + border;
+}
+
+std::string who_may_connect(const config::Options& options) {
+    const bool all_loopback =
+        std::all_of(options.listeners.begin(), options.listeners.end(), [](const auto& listener) {
+            return is_loopback(listener.url);
+        });
+    const bool has_users = !options.auth.password_file.empty();
+    switch (options.auth.anonymous) {
+        case config::AnonymousPolicy::always:
+            return "Everybody who reaches it may connect.";
+        case config::AnonymousPolicy::never:
+            return has_users ? "Clients need a user name and password."
+                             : "Nobody may connect: there are no users.";
+        case config::AnonymousPolicy::loopback:
+            break;
+    }
+    if (all_loopback) return "Only this machine can connect; no password is needed.";
+    return has_users ? "Clients from other machines need a user name and password."
+                     : "Clients from other machines are refused: there are no users.";
+}
+
+}  // namespace
+
+std::string welcome_box(const config::Options& options) {
+    std::vector<std::string> lines{
+        fmt::format("Stentor {} runs without a configuration file.", version()),
+        who_may_connect(options),
+        options.node.keeps_nothing() ? "Nothing is kept on disk."
+                                     : "Data is kept in " + options.node.data_dir + '.',
+        "",
+        "To let other machines in:",
+        "  stentor user add users NAME",
+        "  stentor serve --listen mqtt://0.0.0.0:1883 --set auth.password_file=users",
+        "All settings: stentor check --print-example > stentor.toml",
+    };
+    return boxed(lines);
+}
+
+void announce(const std::vector<std::string>& urls,
+              const config::Options& options,
+              std::int64_t started_in_ms) {
+    for (const std::string& url : urls) std::printf("listening url=%s\n", url.c_str());
+    const bool one_stream = stdout_is_stderr();
+    if (!one_stream) {
+        std::printf(options.logging.format == config::LogFormat::text ? "ready\n"
+                                                                      : "{\"event\":\"ready\"}\n");
+        for (const std::string& url : urls) {
+            // The words of the plain line, for whoever reads only the log.
+            STENTOR_LOG(info, LogEvent("listening", {{"url", url}}), "listening url={} .", url);
+        }
+    }
+    std::fflush(stdout);
+    STENTOR_LOG(info,
+                LogEvent("ready",
+                         {{"version", version()},
+                          {"pid", ::getpid()},
+                          {"name", options.node.name},
+                          {"listeners", urls.size()}}),
+                "started in {} ms",
+                started_in_ms);
+}
+
+}  // namespace stentor::app

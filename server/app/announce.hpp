@@ -1,0 +1,23 @@
+#pragma once
+// What a starting broker says: the box without a configuration file, the doors, the ready line.
+// Main thread.
+
+#include "server/config/options.hpp"
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stentor::app {
+
+/// The box for who starts without a configuration file: what holds now, and how to open up.
+[[nodiscard]] std::string welcome_box(const config::Options& options);
+
+/// `listening url=<URL>` per door and one `ready` line, for programs that started us. They go to
+/// stdout; the log (stderr) has the same as events. If both are one terminal, pipe or file, each is
+/// written once.
+void announce(const std::vector<std::string>& urls,
+              const config::Options& options,
+              std::int64_t started_in_ms);
+
+}  // namespace stentor::app

@@ -1,0 +1,137 @@
+#include "server/app/check_command.hpp"
+
+#include "server/app/access.hpp"
+#include "server/app/bind_check.hpp"
+#include "server/app/exit_code.hpp"
+#include "server/app/port_owner.hpp"
+#include "server/config/reference.hpp"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <iostream>
+#include <sys/stat.h>
+#include <system_error>
+
+namespace stentor::app {
+namespace {
+
+using config::Diagnostic;
+
+/// Collects what was found; good news goes to stdout, bad news to stderr.
+class Report {
+  public:
+    void good(std::string_view about, std::string_view what) {
+        std::cout << about << std::string(about.size() < 14 ? 14 - about.size() : 1, ' ') << what
+                  << '\n';
+    }
+    void mistakes(const std::vector<Diagnostic>& diagnostics) {
+        std::cerr << config::render(diagnostics);
+        code_ = kExitUsage;
+    }
+    void warnings(const std::vector<Diagnostic>& diagnostics) {
+        std::cerr << config::render(diagnostics, "warning");
+    }
+    void not_ready(const Problem& problem) {
+        std::cerr << "error: " << problem.what << '\n';
+        if (!problem.hint.empty()) std::cerr << "     = " << problem.hint << '\n';
+        code_ = std::max(code_, kExitFailed);
+    }
+    [[nodiscard]] int code() const noexcept { return code_; }
+
+  private:
+    int code_ = kExitOk;
+};
+
+void check_access(const config::AuthOptions& auth, Report& report) {
+    if (!auth.password_file.empty()) {
+        if (const auto file = read_password_file(auth.password_file)) {
+            report.good("users", std::to_string(file->user_count()) + " in " + auth.password_file);
+        } else {
+            report.mistakes(file.error());
+        }
+    }
+    if (!auth.acl_file.empty()) {
+        if (const auto acl = read_acl_file(auth.acl_file, auth::SubscribePolicy::refuse)) {
+            report.good("rules", std::to_string(acl->rule_count()) + " in " + auth.acl_file);
+        } else {
+            report.mistakes(acl.error());
+        }
+    }
+}
+
+void check_data_dir(const config::NodeOptions& node, Report& report) {
+    if (node.keeps_nothing()) {
+        report.good("data", "kept in memory only");
+        return;
+    }
+    std::error_code error;
+    std::filesystem::path place = std::filesystem::absolute(node.data_dir, error);
+    // What does not exist yet is made; then the directory above it counts.
+    const bool exists = std::filesystem::exists(place, error);
+    while (!std::filesystem::exists(place, error) && place.has_relative_path()) {
+        place = place.parent_path();
+    }
+    if (!std::filesystem::is_directory(place, error)) {
+        report.not_ready({.what = "the data directory " + node.data_dir +
+                                  " cannot be made: " + place.string() + " is not a directory",
+                          .hint = "set node.data_dir or --data"});
+    } else if (::access(place.c_str(), W_OK | X_OK) != 0) {
+        report.not_ready({.what = "the data directory " + node.data_dir +
+                                  " cannot be written: " + std::generic_category().message(errno) +
+                                  " (" + place.string() + ")",
+                          .hint = "give the directory to this user, or set node.data_dir"});
+    } else {
+        report.good("data", node.data_dir + (exists ? "" : " (will be made)"));
+    }
+}
+
+/// The broker that is being checked may be running: then its port is rightly in use.
+bool held_by_stentor(const config::ListenUrl& url) {
+    const auto owner = url.scheme == config::Scheme::unix_socket ? owner_of_unix_socket(url.path)
+                                                                 : owner_of_port(url.port);
+    return owner && owner->name == "stentor";
+}
+
+void check_listeners(const config::Options& options, Report& report) {
+    for (const config::ListenerOptions& listener : options.listeners) {
+        const std::string url = to_string(listener.url);
+        const auto problem = bind_problem(listener.url);
+        if (!problem) {
+            report.good("listener", url);
+        } else if (held_by_stentor(listener.url)) {
+            report.good("listener", url + " (in use by a running stentor)");
+        } else {
+            report.not_ready(*problem);
+        }
+    }
+}
+
+}  // namespace
+
+int run_check(const CheckArguments& arguments) {
+    if (arguments.print == CheckArguments::Print::reference) {
+        std::cout << config::reference_markdown();
+        return kExitOk;
+    }
+    if (arguments.print == CheckArguments::Print::example) {
+        std::cout << config::example_toml();
+        return kExitOk;
+    }
+    Report report;
+    const auto loaded = config::load(arguments.sources);
+    if (!loaded) {
+        report.mistakes(loaded.error());
+        return report.code();
+    }
+    report.good("configuration", arguments.sources.file.value_or("defaults (no file given)"));
+    report.warnings(loaded->warnings);
+    check_access(loaded->options.auth, report);
+    check_data_dir(loaded->options.node, report);
+    check_listeners(loaded->options, report);
+    return report.code();
+}
+
+}  // namespace stentor::app

@@ -1,0 +1,21 @@
+#pragma once
+// `stentor check`: is everything in order to serve with this configuration?
+// Main thread; reads files and tries ports, changes nothing.
+
+#include "server/config/load.hpp"
+
+#include <cstdint>
+
+namespace stentor::app {
+
+struct CheckArguments {
+    enum class Print : std::uint8_t { findings, reference, example };
+    config::Sources sources;
+    Print print = Print::findings;
+};
+
+/// 0: in order. 1: the machine is not ready (port in use, directory not writable).
+/// 2: the configuration or a file it names has mistakes.
+[[nodiscard]] int run_check(const CheckArguments& arguments);
+
+}  // namespace stentor::app

@@ -1,0 +1,212 @@
+#include "server/app/command_line.hpp"
+
+#include "server/app/exit_code.hpp"
+#include "server/app/tool_commands.hpp"
+#include "server/config/suggest.hpp"
+
+#include <CLI/CLI.hpp>
+
+#include <algorithm>
+#include <iostream>
+#include <optional>
+#include <utility>
+
+namespace stentor::app {
+namespace {
+
+constexpr const char* kFooter =
+    "`stentor COMMAND --help` says more about one command.\n"
+    "Exit codes: 0 ok, 1 failed, 2 usage or configuration.";
+
+void add_sources(CLI::App& app, config::Sources& sources) {
+    app.add_option("-c,--config", sources.file, "configuration file (TOML)")->type_name("FILE");
+    app.add_option("--listen",
+                   sources.listen,
+                   "listen here instead of where the file says; "
+                   "may be repeated")
+        ->type_name("URL")
+        ->expected(1)
+        ->take_all();
+    app.add_option("--data", sources.data_dir, "data directory; :memory: keeps nothing")
+        ->type_name("DIR");
+    app.add_option("--set", sources.settings, "set one key of the configuration; may be repeated")
+        ->type_name("KEY=VALUE")
+        ->expected(1)
+        ->take_all();
+}
+
+/// The parser and what it fills; one per call.
+class Parser {
+  public:
+    Parser() {
+        app_.name("stentor");
+        app_.footer(kFooter);
+        app_.set_version_flag("--version", std::string{"see `stentor version`"});
+        app_.allow_extras();
+        add_serve();
+        add_check();
+        add_user();
+        app_.add_subcommand("version", "version, commit, build and libraries")->callback([this] {
+            command_ = VersionArguments{};
+        });
+        for (const ToolCommand& tool : tool_commands()) {
+            app_.add_subcommand(std::string{tool.name}, std::string{tool.description});
+        }
+        for (CLI::App* each : app_.get_subcommands({})) each->allow_extras();
+    }
+
+    Command parse(std::vector<std::string> arguments) {
+        std::reverse(arguments.begin(), arguments.end());  // CLI11 wants the first one last
+        try {
+            app_.parse(std::move(arguments));
+        } catch (const CLI::CallForVersion&) {
+            return VersionArguments{};
+        } catch (const CLI::ParseError& error) {
+            // Help is an exception, too; its code is 0.
+            if (error.get_exit_code() == 0) {
+                app_.exit(error);
+                return Done{kExitOk};
+            }
+            return fail(error.what(), deepest());
+        }
+        if (const auto failed = complain_about_extras()) return *failed;
+        if (app_.get_subcommands().empty()) {
+            std::cerr << app_.help();
+            return Done{kExitUsage};
+        }
+        return std::move(command_);
+    }
+
+  private:
+    void add_serve() {
+        CLI::App* app = app_.add_subcommand("serve", "run the broker in the foreground");
+        add_sources(*app, serve_.sources);
+        app->footer(
+            "Without a configuration file: mqtt://127.0.0.1:1883, this machine only.\n"
+            "TERM and INT drain and stop, a second one stops at once; HUP reloads.");
+        app->callback([this] { command_ = serve_; });
+    }
+
+    void add_check() {
+        CLI::App* app = app_.add_subcommand(
+            "check", "validate configuration, users, rules, data directory and listeners");
+        add_sources(*app, check_.sources);
+        app->add_flag_callback(
+            "--print-reference",
+            [this] { check_.print = CheckArguments::Print::reference; },
+            "print all keys of the configuration as Markdown");
+        app->add_flag_callback(
+            "--print-example",
+            [this] { check_.print = CheckArguments::Print::example; },
+            "print a commented configuration file");
+        app->callback([this] { command_ = check_; });
+    }
+
+    void add_user() {
+        CLI::App* app = app_.add_subcommand("user", "edit a password file");
+        app->require_subcommand(0, 1);
+        app->footer("The password is asked for; --password-file - reads it from standard input.");
+        add_user_action(*app, "add", "add a user", UserArguments::Action::add);
+        add_user_action(*app, "passwd", "change a password", UserArguments::Action::passwd);
+        add_user_action(*app, "del", "delete a user", UserArguments::Action::del);
+        add_user_action(*app, "list", "list the users", UserArguments::Action::list);
+        user_ = app;
+    }
+
+    void add_user_action(CLI::App& parent,
+                         const std::string& name,
+                         const std::string& description,
+                         UserArguments::Action action) {
+        CLI::App* app = parent.add_subcommand(name, description);
+        app->allow_extras();
+        app->add_option("FILE", user_arguments_.file, "password file")->required();
+        if (action != UserArguments::Action::list) {
+            app->add_option("NAME", user_arguments_.name, "user name")->required();
+        }
+        if (action == UserArguments::Action::add || action == UserArguments::Action::passwd) {
+            app->add_option("--password-file",
+                            user_arguments_.password_file,
+                            "read the password from the first line of FILE; -: standard input")
+                ->type_name("FILE");
+        }
+        app->callback([this, action] {
+            user_arguments_.action = action;
+            command_ = user_arguments_;
+        });
+    }
+
+    /// The command that was being read.
+    [[nodiscard]] const CLI::App& deepest() const {
+        const CLI::App* app = &app_;
+        while (!app->get_subcommands().empty()) app = app->get_subcommands().front();
+        return *app;
+    }
+
+    [[nodiscard]] std::string name_of(const CLI::App& app) const {
+        std::string name;
+        for (const CLI::App* each = &app; each != nullptr; each = each->get_parent()) {
+            name = each->get_name() + (name.empty() ? "" : " ") + name;
+        }
+        return name;
+    }
+
+    Command fail(const std::string& what, const CLI::App& app, const std::string& hint = {}) const {
+        std::cerr << "stentor: " << what << '\n';
+        if (!hint.empty()) std::cerr << "  " << hint << '\n';
+        std::cerr << "  see `" << name_of(app) << " --help`\n";
+        return Done{kExitUsage};
+    }
+
+    [[nodiscard]] std::optional<Command> complain_about_extras() const {
+        const CLI::App& app = deepest();
+        std::vector<std::string> extras = app_.remaining(true);
+        if (extras.empty()) {
+            if (&app != user_) return std::nullopt;
+            return fail("what shall be done with the users?", app, "add, passwd, del or list");
+        }
+        const std::string& word = extras.front();
+        const bool flag = word.starts_with('-');
+        const std::string_view bare = std::string_view{word}.substr(0, word.find('='));
+        std::vector<std::string> names;
+        if (flag) {
+            for (const CLI::Option* option : app.get_options()) {
+                for (const std::string& name : option->get_lnames()) names.push_back("--" + name);
+            }
+        } else {
+            for (const CLI::App* each : app.get_subcommands({})) names.push_back(each->get_name());
+        }
+        const std::vector<std::string_view> candidates{names.begin(), names.end()};
+        const std::string_view guess = config::nearest(bare, candidates);
+        const bool is_command = !flag && !names.empty();
+        const std::string kind = flag         ? "unknown flag"
+                                 : is_command ? "unknown command"
+                                              : "one word too many:";
+        std::string hint;
+        if (!guess.empty()) hint = "did you mean `" + std::string{guess} + "`?";
+        return fail(
+            kind + " `" + std::string{flag ? bare : std::string_view{word}} + '`', app, hint);
+    }
+
+    CLI::App app_{"Stentor, an MQTT 3.1.1 and 5.0 broker"};
+    const CLI::App* user_ = nullptr;
+    ServeArguments serve_;
+    CheckArguments check_;
+    UserArguments user_arguments_;
+    Command command_ = Done{kExitUsage};
+};
+
+}  // namespace
+
+Command parse_command_line(const std::vector<std::string>& arguments) {
+    if (!arguments.empty()) {
+        // These have letters that mean something else here (-h is a host).
+        for (const ToolCommand& tool : tool_commands()) {
+            if (arguments.front() != tool.name) continue;
+            return ToolArguments{.command = arguments.front(),
+                                 .arguments = {arguments.begin() + 1, arguments.end()}};
+        }
+    }
+    return Parser{}.parse(arguments);
+}
+
+}  // namespace stentor::app

@@ -1,0 +1,133 @@
+#include "server/app/gate.hpp"
+
+#include "base/log.hpp"
+#include "server/shard/transport_port.hpp"
+
+#include <utility>
+
+namespace stentor::app {
+
+namespace {
+
+/// An answer that comes while the question is being asked, on the same thread: the usual case
+/// (anonymous), which then needs no way through the mailbox.
+struct InlineAnswer {
+    auth::Ticket ticket = 0;
+    std::optional<auth::Decision> decision;
+};
+thread_local InlineAnswer* inline_answer = nullptr;
+
+mqtt::ReasonCode reason_of(auth::Outcome outcome) {
+    switch (outcome) {
+        case auth::Outcome::accepted:
+            return mqtt::ReasonCode::success;
+        case auth::Outcome::bad_credentials:
+            return mqtt::ReasonCode::bad_user_name_or_password;
+        case auth::Outcome::not_authorised:
+            return mqtt::ReasonCode::not_authorized;
+        case auth::Outcome::unavailable:
+            return mqtt::ReasonCode::server_unavailable;
+    }
+    return mqtt::ReasonCode::not_authorized;
+}
+
+server::Admission admission_of(auth::Decision decision) {
+    server::Admission admission;
+    admission.accepted = decision.outcome == auth::Outcome::accepted;
+    admission.reason = reason_of(decision.outcome);
+    admission.identity = {std::move(decision.principal.name), decision.principal.is_admin};
+    if (!admission.accepted) {
+        STENTOR_LOG(info,
+                    LogEvent("not_admitted", {{"reason", mqtt::name(admission.reason)}}),
+                    "a client was not admitted: {}",
+                    decision.why);
+    }
+    return admission;
+}
+
+}  // namespace
+
+Gate::Gate(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<const auth::Acl> acl)
+    : acl_{acl.get()}, chain_{std::move(chain)} {
+    acls_.push_back(std::move(acl));
+}
+
+Gate::~Gate() = default;
+
+void Gate::replace(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<const auth::Acl> acl) {
+    const std::lock_guard lock{mutex_};
+    chain_ = std::move(chain);
+    acl_.store(acl.get(), std::memory_order_release);
+    acls_.push_back(std::move(acl));
+}
+
+std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request,
+                                             const server::PeerInfo& peer,
+                                             ShardId shard,
+                                             ConnectionId connection) {
+    auth::ConnectCredentials credentials;
+    credentials.client_id = request.client_id;
+    credentials.user = request.user_name;
+    credentials.password = request.password;
+    credentials.locality =
+        peer.loopback_listener ? auth::Locality::loopback : auth::Locality::remote;
+    credentials.peer_address = peer.address;
+    InlineAnswer answer;
+    std::shared_ptr<const auth::Chain> chain;
+    {
+        const std::lock_guard lock{mutex_};
+        answer.ticket = next_ticket_++;
+        askers_.emplace(answer.ticket, Asker{shard, connection});
+        chain = chain_;
+    }
+    inline_answer = &answer;
+    auth::authenticate(std::move(chain), std::move(credentials), answer.ticket, *this);
+    inline_answer = nullptr;
+    if (!answer.decision) return std::nullopt;
+    return admission_of(std::move(*answer.decision));
+}
+
+void Gate::decided(auth::Ticket ticket, auth::Decision decision) noexcept {
+    Asker asker;
+    {
+        const std::lock_guard lock{mutex_};
+        const auto at = askers_.find(ticket);
+        STENTOR_ASSERT(at != askers_.end(), "an authenticator answers once");
+        asker = at->second;
+        askers_.erase(at);
+    }
+    if (inline_answer != nullptr && inline_answer->ticket == ticket) {
+        inline_answer->decision = std::move(decision);
+        return;
+    }
+    mailboxes_[asker.shard.value()]->push_reserved(
+        server::Admitted{asker.connection, admission_of(std::move(decision))});
+}
+
+bool Gate::allows(server::TopicAction action,
+                  const server::Identity& identity,
+                  std::string_view client_id,
+                  std::string_view topic) const {
+    const auth::Acl& acl = *acl_.load(std::memory_order_acquire);
+    if (acl.allows_everything() && !topic.starts_with('$') &&
+        action != server::TopicAction::subscribe) {
+        return true;
+    }
+    const auth::Subject subject{identity.user, client_id, identity.admin};
+    switch (action) {
+        case server::TopicAction::publish:
+            return acl.publish(subject, topic).allowed;
+        case server::TopicAction::subscribe:
+            return acl.subscribe(subject, topic).allowed;
+        case server::TopicAction::deliver:
+            return acl.deliver(subject, topic).allowed;
+    }
+    return false;
+}
+
+bool Gate::checks_deliveries() const noexcept {
+    const auth::Acl& acl = *acl_.load(std::memory_order_acquire);
+    return !acl.allows_everything() && acl.subscribe_policy() == auth::SubscribePolicy::filter;
+}
+
+}  // namespace stentor::app

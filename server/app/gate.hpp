@@ -1,0 +1,62 @@
+#pragma once
+// Connects the shards' questions about people (server/core/access.hpp) with auth/: the chain of
+// authenticators and the ACL. Owned by the Server, asked by every shard's thread; replace() is the
+// main thread's.
+
+#include "auth/acl.hpp"
+#include "auth/authenticator.hpp"
+#include "server/core/access.hpp"
+#include "server/shard/mailbox.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace stentor::app {
+
+class Gate final : public server::AccessControl, private auth::DecisionSink {
+  public:
+    Gate(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<const auth::Acl> acl);
+    ~Gate() override;  // every request has been answered
+
+    /// Where late answers go; before the first admit().
+    void set_mailboxes(std::span<server::Mailbox* const> mailboxes) { mailboxes_ = mailboxes; }
+
+    /// For clients and messages from now on; decisions under way finish with what they began with.
+    void replace(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<const auth::Acl> acl);
+
+    [[nodiscard]] std::optional<server::Admission> admit(const mqtt::ConnectRequest& request,
+                                                         const server::PeerInfo& peer,
+                                                         ShardId shard,
+                                                         ConnectionId connection) override;
+    [[nodiscard]] bool allows(server::TopicAction action,
+                              const server::Identity& identity,
+                              std::string_view client_id,
+                              std::string_view topic) const override;
+    [[nodiscard]] bool checks_deliveries() const noexcept override;
+
+  private:
+    struct Asker {
+        ShardId shard;
+        ConnectionId connection;
+    };
+    void decided(auth::Ticket ticket, auth::Decision decision) noexcept override;
+
+    std::span<server::Mailbox* const> mailboxes_;
+    // Read on every PUBLISH: one load. Earlier ones are kept: a shard may be reading them, and
+    // reloads are few.
+    std::atomic<const auth::Acl*> acl_;
+    std::mutex mutex_;  // guards what follows
+    std::shared_ptr<const auth::Chain> chain_;
+    std::vector<std::shared_ptr<const auth::Acl>> acls_;
+    std::unordered_map<auth::Ticket, Asker> askers_;
+    auth::Ticket next_ticket_ = 1;
+};
+
+}  // namespace stentor::app

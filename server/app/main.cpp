@@ -1,0 +1,52 @@
+// The program `stentor`: one binary, one command per run.
+#include "server/app/command_line.hpp"
+#include "server/app/exit_code.hpp"
+#include "server/app/serve_command.hpp"
+#include "server/app/tool_commands.hpp"
+#include "server/app/version.hpp"
+
+#include <exception>
+#include <iostream>
+#include <string>
+#include <vector>
+
+namespace {
+
+using namespace stentor;
+using namespace stentor::app;
+
+struct Runner {
+    int operator()(ServeArguments& serve) const {
+        serve.sources.environment = config::process_environment();
+        return run_serve(serve.sources);
+    }
+    int operator()(CheckArguments& check) const {
+        check.sources.environment = config::process_environment();
+        return run_check(check);
+    }
+    int operator()(const UserArguments& user) const { return run_user(user); }
+    int operator()(const VersionArguments& /*version*/) const {
+        std::cout << version_text();
+        return kExitOk;
+    }
+    int operator()(ToolArguments& tool) const {
+        for (const ToolCommand& command : tool_commands()) {
+            if (command.name == tool.command) return run_tool(command, std::move(tool.arguments));
+        }
+        return kExitUsage;
+    }
+    int operator()(const Done& done) const { return done.exit_code; }
+};
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    try {
+        Command command = parse_command_line({argv + 1, argv + argc});
+        return std::visit(Runner{}, command);
+    } catch (const std::exception& error) {
+        // Exhausted memory, or a file system that throws: nothing above it knows more.
+        std::cerr << "stentor: " << error.what() << '\n';
+        return kExitFailed;
+    }
+}

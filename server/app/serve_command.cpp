@@ -1,0 +1,233 @@
+#include "server/app/serve_command.hpp"
+
+#include "base/clock.hpp"
+#include "base/log.hpp"
+#include "server/app/access.hpp"
+#include "server/app/announce.hpp"
+#include "server/app/exit_code.hpp"
+#include "server/app/file_limit.hpp"
+#include "server/app/server.hpp"
+
+#include <poll.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <csignal>
+#include <cstdio>
+#include <iostream>
+#include <memory>
+#include <sys/signalfd.h>
+#include <thread>
+#include <utility>
+
+namespace stentor::app {
+namespace {
+
+constexpr std::size_t kHashQueueMax = 1024;
+constexpr unsigned kHashThreadsMax = 4;  // of 19 MiB each while they hash
+
+stentor::LogLevel level_of(config::LogLevel level) noexcept {
+    return static_cast<stentor::LogLevel>(level);
+}
+static_assert(static_cast<int>(stentor::LogLevel::warn) ==
+              static_cast<int>(config::LogLevel::warn));
+static_assert(static_cast<int>(stentor::LogLevel::error) ==
+              static_cast<int>(config::LogLevel::error));
+
+stentor::LogFormat format_of(config::LogFormat format) noexcept {
+    return static_cast<stentor::LogFormat>(format);
+}
+static_assert(static_cast<int>(stentor::LogFormat::json) ==
+              static_cast<int>(config::LogFormat::json));
+
+/// TERM, INT and HUP arrive here instead of interrupting anything; threads started later inherit
+/// the mask. SIGPIPE is off: a peer that has gone is an error of the write.
+class Signals {
+  public:
+    Signals() {
+        ::sigemptyset(&mask_);
+        for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&mask_, signal);
+        ::sigprocmask(SIG_BLOCK, &mask_, nullptr);
+        std::signal(SIGPIPE, SIG_IGN);
+        descriptor_ = ::signalfd(-1, &mask_, SFD_CLOEXEC | SFD_NONBLOCK);
+        STENTOR_ASSERT(descriptor_ >= 0, "a process that starts can have one more descriptor");
+    }
+    Signals(const Signals&) = delete;
+    Signals& operator=(const Signals&) = delete;
+    ~Signals() { ::close(descriptor_); }
+
+    /// Waits for a signal and returns its number, or 0 once `other` is readable.
+    [[nodiscard]] int wait_also_for(int other) const {
+        std::array<pollfd, 2> descriptors{{{.fd = descriptor_, .events = POLLIN, .revents = 0},
+                                           {.fd = other, .events = POLLIN, .revents = 0}}};
+        while (true) {
+            signalfd_siginfo info{};
+            if (::read(descriptor_, &info, sizeof info) == sizeof info) {
+                return static_cast<int>(info.ssi_signo);
+            }
+            const int ready = ::poll(descriptors.data(), descriptors.size(), -1);
+            if (ready > 0 && descriptors[1].revents != 0) return 0;
+        }
+    }
+
+  private:
+    sigset_t mask_{};
+    int descriptor_ = -1;
+};
+
+std::string one_line(const config::Diagnostic& diagnostic) {
+    std::string text = diagnostic.source;
+    if (diagnostic.place.line != 0) {
+        text += ':' + std::to_string(diagnostic.place.line) + ':' +
+                std::to_string(diagnostic.place.column);
+    }
+    text += ": " + diagnostic.what;
+    return diagnostic.hint.empty() ? text : text + " (" + diagnostic.hint + ')';
+}
+
+/// The broker between its start and its end.
+class Service {
+  public:
+    Service(const config::Sources& sources, config::Options options)
+        : sources_{sources},
+          options_{std::move(options)},
+          workers_{std::make_unique<auth::Workers>(
+              std::clamp(std::thread::hardware_concurrency(), 1U, kHashThreadsMax),
+              kHashQueueMax)} {}
+
+    int run(const Signals& signals) {
+        const Instant begin = monotonic_now();
+        auto access = load_access(options_, *workers_);
+        if (!access) {
+            std::cerr << config::render(access.error());
+            return kExitUsage;
+        }
+        auto server = Server::start(options_, *std::move(access));
+        if (!server) {
+            const Problem& problem = server.error();
+            STENTOR_LOG(
+                error, LogEvent("start_failed", {{"hint", problem.hint}}), "{}", problem.what);
+            return kExitFailed;
+        }
+        server_ = *std::move(server);
+        const auto took =
+            std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - begin);
+        announce(server_->listening_urls(), options_, took.count());
+        wait_for_the_end(signals);
+        const auto ended = server_->run();
+        // Requests still with the workers are answered now, while their sinks exist.
+        workers_.reset();
+        if (ended) {
+            STENTOR_LOG(info, "stopped", "bye");
+            return kExitOk;
+        }
+        const Problem& problem = ended.error();
+        STENTOR_LOG(error, LogEvent("stopped", {{"hint", problem.hint}}), "{}", problem.what);
+        return kExitFailed;
+    }
+
+  private:
+    void wait_for_the_end(const Signals& signals) {
+        int stops = 0;
+        while (const int signal = signals.wait_also_for(server_->stopped_descriptor())) {
+            if (signal == SIGHUP) {
+                reload();
+                continue;
+            }
+            const bool first = ++stops == 1;
+            STENTOR_LOG(info,
+                        LogEvent("stopping", {{"signal", first ? "first" : "again"}}),
+                        "{}",
+                        first ? "draining; a second signal stops at once" : "stopping at once");
+            server_->request_stop(first ? StopMode::drain : StopMode::at_once);
+        }
+    }
+
+    void reload() {
+        auto loaded = config::load(sources_);
+        if (!loaded) {
+            keep(loaded.error());
+            return;
+        }
+        auto access = load_access(loaded->options, *workers_);
+        if (!access) {
+            keep(access.error());
+            return;
+        }
+        config::Options& fresh = loaded->options;
+        std::string restart;
+        for (const config::Change& change : config::changes(options_, fresh)) {
+            if (change.applies == config::Applies::at_reload) continue;
+            restart.append(restart.empty() ? "" : ", ").append(change.path);
+        }
+        set_log_level(level_of(fresh.logging.level));
+        options_.auth = fresh.auth;
+        options_.http = fresh.http;
+        options_.logging.level = fresh.logging.level;
+        server_->reload(options_, *std::move(access));
+        STENTOR_LOG(info, "reloaded", "configuration, users and rules are in force");
+        if (restart.empty()) return;
+        STENTOR_LOG(warn,
+                    LogEvent("restart_needed", {{"keys", restart}}),
+                    "these changes wait for the next start: {}",
+                    restart);
+    }
+
+    static void keep(const std::vector<config::Diagnostic>& errors) {
+        for (const config::Diagnostic& error : errors) {
+            STENTOR_LOG(
+                error,
+                LogEvent("reload_failed", {{"source", error.source}, {"line", error.place.line}}),
+                "{}",
+                one_line(error));
+        }
+        STENTOR_LOG(warn, "reload_failed", "the old configuration stays in force");
+    }
+
+    const config::Sources& sources_;
+    config::Options options_;
+    std::unique_ptr<auth::Workers> workers_;
+    std::unique_ptr<Server> server_;
+};
+
+void raise_file_limit_for(const config::Options& options) {
+    const std::uint64_t limit = raise_file_limit();
+    std::uint64_t wanted = 0;
+    for (const config::ListenerOptions& listener : options.listeners) {
+        wanted += listener.connections_max;
+    }
+    if (wanted <= connections_possible(limit)) return;
+    STENTOR_LOG(warn,
+                LogEvent("file_limit", {{"limit", limit}, {"max_connections", wanted}}),
+                "the system allows {} open files, too few for max_connections = {}; raise it with "
+                "`ulimit -Hn` or LimitNOFILE= of systemd",
+                limit,
+                wanted);
+}
+
+}  // namespace
+
+int run_serve(const config::Sources& sources) {
+    const Signals signals;
+    auto loaded = config::load(sources);
+    if (!loaded) {
+        std::cerr << config::render(loaded.error());
+        return kExitUsage;
+    }
+    const config::Options& options = loaded->options;
+    log_start(
+        {.level = level_of(options.logging.level), .format = format_of(options.logging.format)});
+    if (!sources.file) {
+        std::fputs(welcome_box(options).c_str(), stdout);
+        std::fflush(stdout);
+    }
+    for (const config::Diagnostic& warning : loaded->warnings) {
+        STENTOR_LOG(warn, "configuration", "{}", one_line(warning));
+    }
+    raise_file_limit_for(options);
+    return Service{sources, options}.run(signals);
+}
+
+}  // namespace stentor::app

@@ -1,0 +1,38 @@
+#include "server/app/version.hpp"
+
+#include "server/app/version_data.hpp"
+
+#include <boost/version.hpp>
+#include <fmt/core.h>
+#include <openssl/crypto.h>
+
+namespace stentor::app {
+namespace {
+
+std::string dotted(int version, int large, int small) {
+    return std::to_string(version / large) + '.' + std::to_string(version / small % 1000) + '.' +
+           std::to_string(version % small);
+}
+
+}  // namespace
+
+std::string_view version() noexcept { return STENTOR_VERSION; }
+
+std::string version_text() {
+    std::string out = "stentor " + std::string{version()} + '\n';
+    out += "commit     " STENTOR_COMMIT "\n";
+    out += "build      " STENTOR_BUILD_TYPE "\n";
+#if defined(__clang__)
+    out += "compiler   clang " __clang_version__ "\n";
+#else
+    out += "compiler   g++ " __VERSION__ "\n";
+#endif
+    out += "protocols  MQTT 3.1.1, 5.0\n";
+    out += "libraries  " + std::string{OpenSSL_version(OPENSSL_VERSION)} + "; Boost " +
+           std::to_string(BOOST_VERSION / 100'000) + '.' +
+           std::to_string(BOOST_VERSION / 100 % 1000) + "; fmt " +
+           dotted(FMT_VERSION, 10'000, 100) + '\n';
+    return out;
+}
+
+}  // namespace stentor::app
