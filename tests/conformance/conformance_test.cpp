@@ -6,11 +6,16 @@
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <string>
 #include <vector>
 
 namespace stentor::conformance {
+
+// For GoogleTest's messages.
+std::ostream& operator<<(std::ostream& out, const Row& row) {
+    return out << row.table << ".txt:" << row.line << " " << row.title;
+}
+
 namespace {
 
 const std::vector<Row>& all_rows() {

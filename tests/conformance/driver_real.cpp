@@ -56,7 +56,7 @@ class TcpWire final : public Wire {
     }
 
     std::optional<Octets> receive() override {
-        std::array<char, 65'536> buffer;
+        std::array<char, 65'536> buffer{};
         while (true) {
             const ssize_t got = ::recv(socket_, buffer.data(), buffer.size(), MSG_DONTWAIT);
             if (got > 0) return Octets{buffer.data(), static_cast<std::size_t>(got)};
@@ -101,7 +101,7 @@ class RealBroker final : public Broker {
     bool wait(std::span<Wire* const> wires) override {
         std::vector<pollfd> polled;
         for (Wire* wire : wires) {
-            polled.push_back({static_cast<TcpWire*>(wire)->descriptor(), POLLIN, 0});
+            polled.push_back({dynamic_cast<TcpWire&>(*wire).descriptor(), POLLIN, 0});
         }
         while (true) {
             const int ready = ::poll(polled.data(), polled.size(), kPatienceMs);

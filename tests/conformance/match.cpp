@@ -81,7 +81,7 @@ std::string mismatched_properties(const PacketText& expected,
     }
     const bool exact = expected.exact || packet.type == Type::publish;
     for (const Property& property : packet.properties) {
-        const std::string name{property.kind->name};
+        std::string name{property.kind->name};
         if (std::ranges::find(expected.absent, name) != expected.absent.end()) return name;
         // Aliases towards the client are the broker's to use; the connection has resolved them.
         const bool free = packet.type == Type::publish && name == "topic_alias";
@@ -167,8 +167,9 @@ std::string mismatched_field(const PacketText& expected,
         if (!octets_match(*topic, packet.topic, variables)) return "t";
         const Field none{"p", "", true};
         const Field* payload = expected.find("p");
-        if (!octets_match(payload == nullptr ? none : *payload, packet.payload, variables))
+        if (!octets_match(payload == nullptr ? none : *payload, packet.payload, variables)) {
             return "p";
+        }
     }
     if (packet.type == Type::suback || packet.type == Type::unsuback) {
         const Field* list = expected.find("rc");

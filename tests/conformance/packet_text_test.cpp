@@ -104,7 +104,7 @@ TEST(Match, Values) {
 }
 
 TEST(Match, PropertiesOfPublishAreExactAndInOrder) {
-    const std::string two = "x 30 { \"a\" { 26 \"k\" \"1\" 26 \"k\" \"2\" } }";
+    const std::string two = R"(x 30 { "a" { 26 "k" "1" 26 "k" "2" } })";
     EXPECT_EQ(compared("PUBLISH t=a user_property=k:1 user_property=k:2", two), "");
     EXPECT_EQ(compared("PUBLISH t=a user_property=k:2 user_property=k:1", two),
               "user_property differs");

@@ -402,7 +402,7 @@ void Script::expect_close(Connection& from) {
 
 // False when the broker has closed. Other packets stay where they are.
 bool Script::ping(Connection& to) {
-    static const Octets kPingreq{"\xc0\x00", 2};
+    static constexpr std::string_view kPingreq{"\xc0\x00", 2};
     to.send(kPingreq, false);
     while (true) {
         auto& packets = to.packets();

@@ -170,8 +170,7 @@ class Reader {
             const std::uint32_t byte = number(1);
             value |= (byte & 0x7fU) << shift;
             if (byte >= 0x80) continue;
-            if (byte == 0 && shift > 0)
-                throw BadPacket{"a longer variable byte integer than needed"};
+            if (byte == 0 && shift > 0) throw BadPacket{"a longer integer than needed"};
             return value;
         }
         throw BadPacket{"a variable byte integer of five bytes"};
@@ -274,8 +273,9 @@ void read_publish(Packet& packet, Reader& body, unsigned flags) {
     if (packet.qos == 3) throw BadPacket{"QoS 3"};
     if (packet.dup && packet.qos == 0) throw BadPacket{"DUP at QoS 0"};
     packet.topic = body.text();
-    if (packet.topic.find_first_of("+#") != Octets::npos)
+    if (packet.topic.find_first_of("+#") != Octets::npos) {
         throw BadPacket{"a wildcard in a topic name"};
+    }
     if (packet.qos > 0) packet.packet_id = static_cast<int>(body.number(2));
     if (packet.qos > 0 && packet.packet_id == 0) throw BadPacket{"packet identifier 0"};
     if (packet.level == 5) packet.properties = read_properties(body);
