@@ -4,24 +4,19 @@
 //
 // Pure values, no storage in sight. A record is built on the shard that owns its session (or, for
 // messages, on the publisher's shard), travels inside a WriteBatch to the engine and comes back,
-// immutable, inside a CommitGroup that every shard may read. docs/formats/record.md describes the
-// bytes that encode_record() writes, persistence/state/stored_state.hpp what the records mean.
+// immutable, inside a CommitGroup that every shard may read. record_codec.hpp turns it into bytes,
+// state/stored_state.hpp says what it means.
 
-#include "base/bytes.hpp"
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/intrusive.hpp"
-#include "base/result.hpp"
 #include "protocol/codec/types.hpp"
 #include "protocol/message.hpp"
-
-#include <boost/assert/source_location.hpp>
 
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
-#include <string_view>
 #include <variant>
 #include <vector>
 
@@ -169,34 +164,6 @@ using Record = std::variant<MessageRecord,
                             DeliveryState,
                             RetainedReplay,
                             WillForgotten>;
-
-/// Why bytes are not a record.
-struct RecordError {
-    enum class Reason : std::uint8_t {
-        truncated,      // the bytes end within `field`
-        bad_value,      // `field` has a value that no version of ours writes
-        trailing,       // bytes after the end of the record; `field` is "record"
-        newer_version,  // written by a later Stentor; `field` is "version"
-    };
-    Reason reason = Reason::bad_value;
-    std::string_view field;  // a literal
-    std::size_t offset = 0;  // how far reading had come
-    friend bool operator==(const RecordError&, const RecordError&) = default;
-};
-
-/// One sentence for a log line: "attached.user: the record ends within this field (at byte 17)".
-[[nodiscard]] std::string to_string(const RecordError& error);
-
-/// What value() of a failed Result does (see base/result.hpp).
-[[noreturn]] void throw_exception_from_error(const RecordError& error,
-                                             const boost::source_location& at);
-
-/// Appends the stored form of `record` to `out`.
-void encode_record(const Record& record, Bytes& out);
-
-/// Reads one record that fills `bytes` exactly; the record owns what it holds. Never reads past the
-/// end, and allocates no more than a small multiple of `bytes`.
-[[nodiscard]] Result<Record, RecordError> parse_record(ByteView bytes);
 
 /// What the record costs in memory and, closely, on disk. The same for equal records.
 [[nodiscard]] std::size_t record_bytes(const Record& record) noexcept;

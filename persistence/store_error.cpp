@@ -8,6 +8,7 @@ namespace {
 // Boost's categories have no virtual destructor and need none: they live for ever.
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wnon-virtual-dtor"
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor)
 class StoreCategory final : public boost::system::error_category {
   public:
     [[nodiscard]] const char* name() const noexcept override { return "stentor.store"; }

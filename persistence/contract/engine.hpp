@@ -1,7 +1,7 @@
 #pragma once
 // The storage contract: append batches of records, be told in order when each is committed and
 // where, read them back, trim. memory, sqlite and (later) jetstream engines pass one suite,
-// persistence/contract/contract_suite.hpp.
+// persistence/contract/contract_suite_test.cpp.
 //
 // Threads: a shard calls submit(), read() and needed_from() for itself, from its own thread; the
 // engine calls CommitSink on threads of its own, never from inside submit() or read(). Everything

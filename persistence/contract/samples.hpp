@@ -7,6 +7,7 @@
 #include "base/ids.hpp"
 #include "persistence/contract/engine.hpp"
 #include "persistence/record.hpp"
+#include "persistence/record_codec.hpp"
 #include "protocol/message.hpp"
 
 #include <cstdint>

@@ -1,13 +1,12 @@
-#include "persistence/contract/contract_suite.hpp"
+#include "persistence/contract/engine_under_test.hpp"
 #include "persistence/memory/memory_engine.hpp"
 #include "persistence/memory/simulated_engine.hpp"
 
-#include <gtest/gtest.h>
-
-#include <algorithm>
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 namespace stentor::store {
 namespace {
@@ -64,27 +63,21 @@ class SimulatedUnderTest final : public EngineUnderTest {
 };
 
 EngineCase simulated(std::uint64_t seed) {
-    return {.name = "seed" + std::to_string(seed), .make = [seed](const EngineBounds& bounds) {
+    return {.name = "simulated" + std::to_string(seed), .make = [seed](const EngineBounds& bounds) {
                 return std::make_unique<SimulatedUnderTest>(bounds, seed);
             }};
 }
 
-std::string name_of(const testing::TestParamInfo<EngineCase>& info) { return info.param.name; }
-
-INSTANTIATE_TEST_SUITE_P(Memory,
-                         EngineContract,
-                         testing::Values(EngineCase{
-                             .name = "thread",
-                             .make =
-                                 [](const EngineBounds& bounds) {
-                                     return std::make_unique<MemoryUnderTest>(bounds);
-                                 }}),
-                         name_of);
-
-INSTANTIATE_TEST_SUITE_P(Simulated,
-                         EngineContract,
-                         testing::Values(simulated(1), simulated(2), simulated(3), simulated(4)),
-                         name_of);
+EngineCase memory() {
+    return {.name = "memory", .make = [](const EngineBounds& bounds) {
+                return std::make_unique<MemoryUnderTest>(bounds);
+            }};
+}
 
 }  // namespace
+
+std::vector<EngineCase> engine_cases() {
+    return {memory(), simulated(1), simulated(2), simulated(3), simulated(4)};
+}
+
 }  // namespace stentor::store

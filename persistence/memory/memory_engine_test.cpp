@@ -1,6 +1,7 @@
 #include "persistence/memory/memory_engine.hpp"
 
 #include "persistence/contract/engine_under_test.hpp"
+#include "persistence/contract/recording_sink.hpp"
 #include "persistence/contract/samples.hpp"
 
 #include <gtest/gtest.h>

@@ -241,13 +241,13 @@ MemoryLog::Trimmed MemoryLog::trim(std::size_t messages_max) {
     if (lowest == needed_.end() || !*lowest) return Trimmed::all;
     for (; !entries_.empty() && entries_.front().seq < **lowest; entries_.pop_front()) {
         if (messages_max-- == 0) return Trimmed::more_to_do;
-        Entry& entry = entries_.front();
+        const Entry& entry = entries_.front();
         const auto topic = by_topic_.find(std::string{entry.message->topic()});
         STENTOR_ASSERT(topic != by_topic_.end() && topic->second.front() == entry.seq);
         topic->second.pop_front();
         if (topic->second.empty()) by_topic_.erase(topic);
         bytes_ -= entry_bytes(entry.message);
-        if (state_.is_referenced(entry.seq)) state_.keep(entry.seq, std::move(entry.message));
+        if (state_.is_referenced(entry.seq)) state_.keep(entry.seq, entry.message);
     }
     return Trimmed::all;
 }

@@ -242,7 +242,7 @@ std::vector<SimulatedEngine::Event> SimulatedEngine::possible_events() const {
         events.push_back(
             {.kind = Event::Kind::handover, .shard = 0, .due = handovers_.front().due});
     }
-    for (std::uint16_t shard = 0; shard < answers_.size(); ++shard) {
+    for (std::uint16_t shard = 0; shard < options_.log.shards; ++shard) {
         if (!answers_[shard].empty() && answers_[shard].front().follows <= handed_over_) {
             events.push_back(
                 {.kind = Event::Kind::ticket, .shard = shard, .due = answers_[shard].front().due});

@@ -1,11 +1,12 @@
 #include "persistence/memory/simulated_engine.hpp"
 
 #include "base/random.hpp"
-#include "persistence/contract/engine_under_test.hpp"
+#include "persistence/contract/recording_sink.hpp"
 #include "persistence/contract/samples.hpp"
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <memory>
 #include <optional>
 #include <set>

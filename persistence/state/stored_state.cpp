@@ -35,10 +35,9 @@ void StoredState::apply(Seq seq, const Record& record) {
     std::visit([&](const auto& alternative) { on(seq, alternative); }, record);
 }
 
-void StoredState::keep(Seq seq, MessagePtr message) {
+void StoredState::keep(Seq seq, const MessagePtr& message) {
     STENTOR_ASSERT(is_referenced(seq), "nobody would ever let go of it");
-    const std::size_t bytes = message->bytes();
-    if (pinned_.try_emplace(seq, std::move(message)).second) message_bytes_ += bytes;
+    if (pinned_.try_emplace(seq, message).second) message_bytes_ += message->bytes();
 }
 
 MessagePtr StoredState::held_message(Seq seq) const {
@@ -239,7 +238,7 @@ void StoredState::set_retained(Seq seq, const MessagePtr& message) {
             holder->held.push_back(earlier.seq);
             refer_to(earlier.seq);
         }
-        if (is_referenced(earlier.seq)) keep(earlier.seq, std::move(earlier.message));
+        if (is_referenced(earlier.seq)) keep(earlier.seq, earlier.message);
         retained_topics_.erase(earlier.seq);
         retained_.erase(place);
     }

@@ -83,7 +83,7 @@ class StoredState {
 
     /// Takes over a message that the log lets go although is_referenced(seq); pinned() holds it
     /// until the last session is done with it.
-    void keep(Seq seq, MessagePtr message);
+    void keep(Seq seq, const MessagePtr& message);
 
     /// What the messages held here (retained, pinned, wills) cost in memory.
     [[nodiscard]] std::size_t message_bytes() const noexcept { return message_bytes_; }

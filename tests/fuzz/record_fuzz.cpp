@@ -6,7 +6,7 @@
 
 #include "base/assert.hpp"
 #include "base/bytes.hpp"
-#include "persistence/record.hpp"
+#include "persistence/record_codec.hpp"
 #include "persistence/state/stored_state.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 

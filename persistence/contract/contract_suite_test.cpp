@@ -1,8 +1,4 @@
-#pragma once
-// The suite every storage engine passes. A test program includes it once and instantiates it:
-//
-//   INSTANTIATE_TEST_SUITE_P(Memory, EngineContract, testing::Values(EngineCase{"memory",
-//   factory}));
+// The suite every storage engine passes; see engine_under_test.hpp for how an engine joins.
 //
 // The tests play the shards, from one thread or, where a test says so, from one thread per shard;
 // the engine reports to a RecordingSink. Nothing waits for time to pass: an EngineUnderTest is
@@ -11,13 +7,13 @@
 #include "base/random.hpp"
 #include "persistence/contract/engine.hpp"
 #include "persistence/contract/engine_under_test.hpp"
+#include "persistence/contract/recording_sink.hpp"
 #include "persistence/contract/samples.hpp"
 #include "protocol/topic/match.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -31,6 +27,7 @@
 #include <vector>
 
 namespace stentor::store {
+namespace {
 
 class EngineContract : public testing::TestWithParam<EngineCase> {
   protected:
@@ -547,4 +544,10 @@ TEST_P(EngineContract, AllIsThereAfterARestart) {
     EXPECT_EQ(commit(samples::logged("t")), next(last));
 }
 
+INSTANTIATE_TEST_SUITE_P(Engine,
+                         EngineContract,
+                         testing::ValuesIn(engine_cases()),
+                         [](const auto& engine) { return engine.param.name; });
+
+}  // namespace
 }  // namespace stentor::store
