@@ -54,13 +54,14 @@ class RandomTopics {
   private:
     [[nodiscard]] std::string_view level() {
         // '!' and "a!" sort between "a" and its children in plain byte order; "a " is below '/'.
-        static constexpr std::array<std::string_view, 10> kLevels{
+        static constexpr std::array<std::string_view, 11> kLevels{
             "a",
             "b",
             "a!",
             "a ",
             "",
             "$a",
+            "%",
             "\xC3\xA4",
             "a-level-of-more-than-sixteen-bytes",
             "c",

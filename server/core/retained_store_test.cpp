@@ -122,14 +122,15 @@ TEST(RetainedStore, MatchesInTopicOrder) {
     RetainedStore retained;
     std::uint64_t seq = 0;
     for (const std::string_view topic :
-         {"a/b", "a", "a!", "a/b/c", "$SYS/a", "b", "a/", "a/c", "/"}) {
+         {"a/b", "a", "a!", "a/b/c", "$SYS/a", "b", "a/", "a/c", "/", "%", "!"}) {
         store(retained, topic, ++seq, "x");
     }
-    EXPECT_EQ(topics(retained, "#"), (Topics{"/", "a", "a/", "a/b", "a/b/c", "a/c", "a!", "b"}));
+    EXPECT_EQ(topics(retained, "#"),
+              (Topics{"/", "!", "%", "a", "a/", "a/b", "a/b/c", "a/c", "a!", "b"}));
     EXPECT_EQ(topics(retained, "a/#"), (Topics{"a", "a/", "a/b", "a/b/c", "a/c"}));
     EXPECT_EQ(topics(retained, "a/+"), (Topics{"a/", "a/b", "a/c"}));
     EXPECT_EQ(topics(retained, "+/+/c"), (Topics{"a/b/c"}));
-    EXPECT_EQ(topics(retained, "+"), (Topics{"a", "a!", "b"}));
+    EXPECT_EQ(topics(retained, "+"), (Topics{"!", "%", "a", "a!", "b"}));
     EXPECT_EQ(topics(retained, "$SYS/#"), (Topics{"$SYS/a"}));
     EXPECT_EQ(topics(retained, "a/b"), (Topics{"a/b"}));
     EXPECT_EQ(topics(retained, "x/#"), Topics{});
