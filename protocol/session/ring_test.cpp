@@ -1,11 +1,11 @@
 #include "protocol/session/ring.hpp"
 
+#include "base/intrusive.hpp"
 #include "base/random.hpp"
 
 #include <gtest/gtest.h>
 
 #include <deque>
-#include <memory>
 
 namespace stentor::mqtt {
 namespace {
@@ -38,16 +38,18 @@ TEST(Ring, BehavesLikeADeque) {
     }
 }
 
+struct Owned : Counted<Owned> {};
+
 TEST(Ring, ReleasesWhatAnEntryOwnedWhenItLeaves) {
-    const auto owned = std::make_shared<int>(1);
-    Ring<std::shared_ptr<int>> ring;
+    const auto owned = make_intrusive<Owned>();
+    Ring<IntrusivePtr<Owned>> ring;
     for (int i = 0; i < 6; ++i) ring.push_back(owned);
     ring.pop_front();
     ring.erase(0);
     ring.erase(3);
-    EXPECT_EQ(owned.use_count(), 4);
+    EXPECT_EQ(owned->use_count(), 4U);
     ring.erase_if([](const auto& /*entry*/) { return true; });
-    EXPECT_EQ(owned.use_count(), 1);
+    EXPECT_EQ(owned->use_count(), 1U);
 }
 
 TEST(Ring, KeepsItsMemoryWhileEntriesComeAndGo) {

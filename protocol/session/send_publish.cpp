@@ -55,7 +55,7 @@ bool Session::fits(const Message& message, const PublishDelivery& delivery) cons
 void Session::append_publish(const Message& message, PublishDelivery delivery, Effects& fx) {
     const std::uint16_t aliases_max =
         std::min(request_.topic_alias_maximum, limits_->topic_aliases_max);
-    if (aliases_max == 0) {
+    if (aliases_max == 0 || !is_v5()) {
         encode_publish(*fx.out, request_.version, message, delivery);
         return;
     }

@@ -2,9 +2,8 @@
 
 #include "base/assert.hpp"
 
-#include <fmt/format.h>
-
 #include <array>
+#include <sstream>
 #include <utility>
 #include <variant>
 
@@ -12,12 +11,23 @@ namespace stentor::mqtt::test {
 
 namespace {
 
-[[nodiscard]] std::string code(ReasonCode reason) {
-    return fmt::format("{:02x}", to_number(reason));
+template <class... Parts>
+[[nodiscard]] std::string text(const Parts&... parts) {
+    std::ostringstream out;
+    out << std::boolalpha;
+    (out << ... << parts);
+    return out.str();
+}
+
+/// Two hex digits.
+template <class Number>
+[[nodiscard]] std::string code(Number number) {
+    const std::array byte{static_cast<std::byte>(number)};
+    return to_hex(byte);
 }
 
 [[nodiscard]] std::string ack(std::string_view type, const AckView& packet) {
-    std::string line = fmt::format("{} {}", type, packet.packet_id.value());
+    std::string line = text(type, " ", packet.packet_id.value());
     if (packet.reason != ReasonCode::success) line += " " + code(packet.reason);
     return line;
 }
@@ -25,26 +35,26 @@ namespace {
 struct Describe {
     std::string operator()(const ConnackView& packet) const {
         std::string line =
-            fmt::format("CONNACK present={} {}", packet.session_present, code(packet.reason));
+            text("CONNACK present=", packet.session_present, " ", code(packet.reason));
         for (const PropertyEntry& entry : packet.properties.entries()) {
             line += describe_property(entry);
         }
         return line;
     }
     std::string operator()(const PublishView& packet) const {
-        std::string line = fmt::format("PUBLISH q{}", static_cast<int>(packet.qos));
-        if (packet.qos != QoS::at_most_once) line += fmt::format(" #{}", packet.packet_id.value());
-        line += fmt::format(" {}={}", packet.topic, as_text(packet.payload));
+        std::string line = text("PUBLISH q", static_cast<int>(packet.qos));
+        if (packet.qos != QoS::at_most_once) line += text(" #", packet.packet_id.value());
+        line += text(" ", packet.topic, "=", as_text(packet.payload));
         if (packet.dup) line += " dup";
         if (packet.retain) line += " retain";
         if (const auto alias = packet.properties.topic_alias()) {
-            line += fmt::format(" alias={}", *alias);
+            line += text(" alias=", *alias);
         }
         if (const auto left = packet.properties.message_expiry_interval()) {
-            line += fmt::format(" expiry={}", *left);
+            line += text(" expiry=", *left);
         }
         for (const SubscriptionIdentifier id : packet.properties.subscription_identifiers()) {
-            line += fmt::format(" sub={}", id.value);
+            line += text(" sub=", id.value);
         }
         return line;
     }
@@ -72,24 +82,23 @@ struct Describe {
     }
 
     static std::string codes(std::string_view type, PacketId id, const ReasonCodes& reasons) {
-        std::string line = fmt::format("{} {}", type, id.value());
+        std::string line = text(type, " ", id.value());
         for (std::size_t i = 0; i < reasons.size(); ++i) line += " " + code(reasons[i]);
         return line;
     }
     static std::string describe_property(const PropertyEntry& entry) {
         switch (entry.id) {
             case Property::user_property:
-                return fmt::format(" {}:{}", entry.text(), entry.user_value());
+                return text(" ", entry.text(), ":", entry.user_value());
             case Property::assigned_client_identifier:
             case Property::authentication_method:
             case Property::reason_string:
             case Property::server_reference:
-                return fmt::format(" {:02x}={}", static_cast<int>(entry.id), entry.text());
+                return text(" ", code(entry.id), "=", entry.text());
             case Property::authentication_data:
-                return fmt::format(
-                    " {:02x}={}", static_cast<int>(entry.id), as_text(entry.binary()));
+                return text(" ", code(entry.id), "=", as_text(entry.binary()));
             default:
-                return fmt::format(" {:02x}={}", static_cast<int>(entry.id), entry.number());
+                return text(" ", code(entry.id), "=", entry.number());
         }
     }
 };
@@ -105,12 +114,11 @@ constexpr std::array kDropNames = {"outbox_full",
 
 void describe(const Effects& fx, Lines& lines) {
     for (const Release& release : fx.releases) {
-        lines.push_back(fmt::format(
-            "release {} to {}", as_text(release.message->payload()), release.destinations));
+        lines.push_back(
+            text("release ", as_text(release.message->payload()), " to ", release.destinations));
     }
     for (const Dropped& drop : fx.drops) {
-        lines.push_back(
-            fmt::format("drop {}", kDropNames.at(static_cast<std::size_t>(drop.reason))));
+        lines.push_back(text("drop ", kDropNames.at(static_cast<std::size_t>(drop.reason))));
     }
     if (fx.pause_reading) lines.emplace_back("pause");
     if (fx.resume_reading) lines.emplace_back("resume");
@@ -193,7 +201,7 @@ Lines describe(ProtocolVersion version, ByteView bytes) {
     while (!bytes.empty()) {
         const auto step = decoder.next(bytes);
         if (!step) {
-            lines.push_back(fmt::format("refused: {}", step.error().detail));
+            lines.push_back(text("refused: ", step.error().detail));
             break;
         }
         const auto* decoded = std::get_if<Decoded>(&*step);
@@ -259,8 +267,7 @@ Lines Script::publish(const FromClient& packet) {
     Lines lines;
     if (route) {
         STENTOR_ASSERT(route->packet == &view);
-        lines.push_back(
-            fmt::format("route {}{}", route->topic, route->keep_identifier ? " keep" : ""));
+        lines.push_back(text("route ", route->topic, route->keep_identifier ? " keep" : ""));
         const MessagePtr routed = message(
             {.topic = std::string{route->topic}, .payload = packet.payload, .qos = packet.qos},
             now_);
@@ -366,22 +373,23 @@ Lines Script::restore(std::uint64_t seq, const std::optional<ToClient>& to) {
 }
 
 Lines Script::server_disconnect(ReasonCode reason,
-                                std::string_view text,
+                                std::string_view reason_string,
                                 std::string_view reference) {
-    session_.send_disconnect(reason, text, reference, fx_);
+    session_.send_disconnect(reason, reason_string, reference, fx_);
     return observe();
 }
 
 std::string Script::take() {
     const DeliveryChange change = session_.take_delivery_change();
-    std::string line = fmt::format("through {}", change.sent_through.value());
-    for (const PacketId id : change.done) line += fmt::format(" free {}", id.value());
+    std::string line = text("through ", change.sent_through.value());
+    for (const PacketId id : change.done) line += text(" free ", id.value());
     for (const DeliveryChange::Item& item : change.changed) {
-        line += fmt::format(" {} {}=q{}@{}",
-                            item.phase == DeliveryPhase::received ? "received" : "sent",
-                            item.packet_id.value(),
-                            static_cast<int>(item.qos),
-                            item.seq.value());
+        line += text(item.phase == DeliveryPhase::received ? " received " : " sent ",
+                     item.packet_id.value(),
+                     "=q",
+                     static_cast<int>(item.qos),
+                     "@",
+                     item.seq.value());
     }
     return line;
 }

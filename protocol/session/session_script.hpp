@@ -94,7 +94,7 @@ class Script {
     [[nodiscard]] Lines pinned(std::uint64_t seq, const ToClient& to);
     [[nodiscard]] Lines restore(std::uint64_t seq, const std::optional<ToClient>& to);
     [[nodiscard]] Lines server_disconnect(ReasonCode reason,
-                                          std::string_view text = {},
+                                          std::string_view reason_string = {},
                                           std::string_view reference = {});
     /// take_delivery_change() in text: "through 5 free 3 sent 1=q2@5 received 2=q2@4".
     [[nodiscard]] std::string take();
