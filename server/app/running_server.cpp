@@ -89,6 +89,13 @@ std::uint16_t shard_count(const config::Options& options) {
         std::min<std::uint32_t>(shards, static_cast<std::uint32_t>(server::kShardsMax)));
 }
 
+store::MemoryEngineOptions engine_options(const config::Options& options, std::uint16_t shards) {
+    store::MemoryEngineOptions to;
+    to.log.shards = shards;
+    to.log.bytes_max = options.store.bytes_max;
+    return to;
+}
+
 class RunningServer final : public Server {
   public:
     RunningServer(const config::Options& options, const Access& access);
@@ -131,7 +138,7 @@ class RunningServer final : public Server {
 RunningServer::RunningServer(const config::Options& options, const Access& access)
     : gate_{access.chain, access.acl},
       placement_{shard_count(options), random_hash_key()},
-      engine_{std::make_unique<store::MemoryEngine>(store::MemoryEngineOptions{})},
+      engine_{std::make_unique<store::MemoryEngine>(engine_options(options, placement_.shards()))},
       fanout_{mailboxes_},
       stopped_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {}
 
