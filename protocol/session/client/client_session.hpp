@@ -53,6 +53,9 @@ class ClientSession {
 
     // --- a connection's life ---
 
+    /// The will of the next connect(); nothing: none.
+    void set_will(std::optional<ClientWill> will) { options_.will = std::move(will); }
+
     /// Starts on a new transport: sends CONNECT. Whatever the last connection left half done is
     /// kept until CONNACK says whether the server has kept it too.
     void connect(CleanStart clean_start, Instant now, WireBuffer& out);
