@@ -1,6 +1,6 @@
 #include "protocol/session/client/client_session.hpp"
 
-#include "protocol/session/client/client_script.hpp"
+#include "tests/kit/client_script.hpp"
 
 #include <gtest/gtest.h>
 

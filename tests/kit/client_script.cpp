@@ -1,4 +1,4 @@
-#include "protocol/session/client/client_script.hpp"
+#include "tests/kit/client_script.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
