@@ -62,7 +62,7 @@ class Target {
         request.client_id = "fuzz";
         request.session_expiry_seconds = (kind & 2U) != 0 ? 60 : 0;
         request.receive_maximum = static_cast<std::uint16_t>(1U + (sizes & 3U));
-        request.topic_alias_maximum = (kind & 4U) != 0 ? 2 : 0;
+        request.topic_alias_maximum = (kind & 4U) != 0 ? 2 : 0;  // 3.1.1 too: not to be used
         request.packet_bytes_max = (kind & 8U) != 0 ? 24 : 0xFFFFFFFF;
         limits_.inflight_maximum = static_cast<std::uint16_t>(1U + (sizes >> 2U & 3U));
         limits_.receive_maximum = static_cast<std::uint16_t>(1U + (sizes >> 4U & 3U));
@@ -169,12 +169,12 @@ class Target {
     /// The slot is free as soon as the client has ended the exchange.
     template <class View>
     void received_ack(const View& view) {
+        look();
         const auto at = wire_ids_.find(view.packet_id);
         const bool ends = std::is_same_v<View, PubackView> ||
                           (std::is_same_v<View, PubcompView> && at != wire_ids_.end() &&
                            at->second.pubrel_sent) ||
                           (std::is_same_v<View, PubrecView> && is_failure(view.reason));
-        look();
         if (at != wire_ids_.end() && ends) wire_ids_.erase(at);
         session_->on(view, kNow, fx_);
     }
