@@ -9,9 +9,10 @@
 namespace stentor::app {
 namespace {
 
-std::string dotted(int version, int large, int small) {
-    return std::to_string(version / large) + '.' + std::to_string(version / small % 1000) + '.' +
-           std::to_string(version % small);
+/// 90100 -> "9.1.0", with two digits for each part but the first.
+std::string dotted(int version) {
+    return std::to_string(version / 10'000) + '.' + std::to_string(version / 100 % 100) + '.' +
+           std::to_string(version % 100);
 }
 
 }  // namespace
@@ -31,7 +32,7 @@ std::string version_text() {
     out += "libraries  " + std::string{OpenSSL_version(OPENSSL_VERSION)} + "; Boost " +
            std::to_string(BOOST_VERSION / 100'000) + '.' +
            std::to_string(BOOST_VERSION / 100 % 1000) + "; fmt " +
-           dotted(FMT_VERSION, 10'000, 100) + '\n';
+           dotted(FMT_VERSION) + '\n';
     return out;
 }
 

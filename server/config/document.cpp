@@ -9,6 +9,10 @@
 #include <sstream>
 #include <utility>
 
+// toml++ 3.3 asserts, and with NDEBUG lets the compiler assume, that "[" is followed by a key; on
+// "[{" it would abort or worse. Without either it goes on to report the error, which is right.
+#undef NDEBUG
+#define TOML_ASSERT(expr) static_assert(true)
 #define TOML_EXCEPTIONS 0
 #define TOML_ENABLE_FORMATTERS 0
 #include <toml++/toml.h>

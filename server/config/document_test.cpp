@@ -201,6 +201,13 @@ TEST(Document, DoesNotBlameKeysBelowABrokenHeader) {
     EXPECT_EQ(result.errors[0].place.line, 1U);
 }
 
+// toml++ 3.3 aborts here if it is let: an assertion in front of its own error.
+TEST(Document, SurvivesABraceInAHeader) {
+    const Read result = read("[{node]\n");
+    ASSERT_EQ(result.errors.size(), 1U);
+    EXPECT_EQ(result.errors[0].place.line, 1U);
+}
+
 TEST(Document, SaysHowListenersAreWritten) {
     const std::string single = errors_of("[listener]\nurl = \"mqtt://127.0.0.1\"\n");
     EXPECT_NE(single.find("write [[listener]] with two brackets"), std::string::npos) << single;
