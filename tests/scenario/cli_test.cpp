@@ -1,0 +1,249 @@
+// The command line of the real binary: help, exit codes, messages.
+
+#include "tests/kit/process.hpp"
+#include "tests/kit/temp_dir.hpp"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+#include <unistd.h>
+
+#include <arpa/inet.h>
+#include <fstream>
+#include <netinet/in.h>
+#include <sstream>
+#include <string>
+#include <sys/socket.h>
+#include <sys/stat.h>
+
+namespace stentor {
+namespace {
+
+using kit::Finished;
+using testing::HasSubstr;
+using testing::Not;
+using testing::StartsWith;
+
+Finished stentor(std::vector<std::string> arguments,
+                 std::string_view input = "",
+                 std::vector<std::string> environment = {}) {
+    arguments.insert(arguments.begin(), STENTOR_BINARY);
+    return kit::run(std::move(arguments), input, {.environment = std::move(environment)});
+}
+
+TEST(Cli, HelpsEverywhere) {
+    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
+             {}, {"serve"}, {"check"}, {"user"}, {"user", "add"}, {"version"}}) {
+        std::vector<std::string> arguments = words;
+        arguments.emplace_back("--help");
+        const Finished help = stentor(arguments);
+        EXPECT_EQ(help.status.code, 0);
+        EXPECT_THAT(help.out, HasSubstr("Usage: stentor"));
+        EXPECT_EQ(help.err, "");
+    }
+}
+
+TEST(Cli, ListsNoCommandThatDoesNotExist) {
+    const Finished help = stentor({"--help"});
+    for (const char* command : {"serve", "check", "user", "version"}) {
+        EXPECT_THAT(help.out, HasSubstr(std::string{"  "} + command + " "));
+    }
+    for (const char* command : {"bench", "ctl", "init"}) {
+        EXPECT_THAT(help.out, Not(HasSubstr(std::string{"  "} + command + " ")));
+        EXPECT_EQ(stentor({command}).status.code, 2);
+    }
+}
+
+TEST(Cli, SaysWhatItIs) {
+    const Finished version = stentor({"version"});
+    EXPECT_EQ(version.status.code, 0);
+    EXPECT_THAT(version.out, StartsWith("stentor 0."));
+    for (const char* part : {"commit ", "build ", "OpenSSL 3", "Boost 1.81"}) {
+        EXPECT_THAT(version.out, HasSubstr(part));
+    }
+    EXPECT_EQ(stentor({"--version"}).out, version.out);
+}
+
+struct Mistake {
+    std::vector<std::string> arguments;
+    const char* message;
+};
+
+TEST(Cli, NamesTheNearestCommandAndFlag) {
+    const std::vector<Mistake> mistakes{
+        {{}, "Usage: stentor"},
+        {{"srve"}, "unknown command `srve`\n  did you mean `serve`?\n  see `stentor --help`\n"},
+        {{"chekc"}, "did you mean `check`?"},
+        {{"frobnicate"}, "unknown command `frobnicate`\n  see `stentor --help`\n"},
+        {{"serve", "--lisen", "x"}, "unknown flag `--lisen`\n  did you mean `--listen`?"},
+        {{"serve", "--datta=x"}, "unknown flag `--datta`\n  did you mean `--data`?"},
+        {{"serve", "extra"}, "one word too many: `extra`"},
+        {{"serve", "-c"}, "FILE missing"},
+        {{"check", "--config-file", "x"}, "unknown flag `--config-file`"},
+        {{"user"}, "add, passwd, del or list"},
+        {{"user", "ad"}, "did you mean `add`?\n  see `stentor user --help`"},
+        {{"user", "add"}, "FILE is required"},
+        {{"user", "add", "file"}, "NAME is required"},
+    };
+    for (const Mistake& mistake : mistakes) {
+        const Finished finished = stentor(mistake.arguments);
+        EXPECT_EQ(finished.status.code, 2) << mistake.message;
+        EXPECT_THAT(finished.err, HasSubstr(mistake.message));
+        EXPECT_EQ(finished.out, "");
+    }
+}
+
+TEST(Check, AcceptsTheDefaults) {
+    const kit::TempDir dir;
+    const Finished check =
+        stentor({"check", "--listen", "mqtt://127.0.0.1:0", "--data", dir.file("data")});
+    EXPECT_EQ(check.status.code, 0) << check.err;
+    EXPECT_THAT(check.out, HasSubstr("defaults (no file given)"));
+    EXPECT_THAT(check.out, HasSubstr("(will be made)"));
+    EXPECT_EQ(check.err, "");
+    EXPECT_FALSE(std::filesystem::exists(dir.file("data")));
+}
+
+TEST(Check, ReportsEveryMistakeOfAFile) {
+    const kit::TempDir dir;
+    const Finished check = stentor({"check",
+                                    "-c",
+                                    dir.write("stentor.toml",
+                                              "[limits]\n"
+                                              "receive_maximun = 10\n"
+                                              "packet_bytes_max = 1000\n")});
+    EXPECT_EQ(check.status.code, 2);
+    EXPECT_THAT(check.err, HasSubstr(dir.file("stentor.toml") + ":2:1: error: unknown key"));
+    EXPECT_THAT(check.err, HasSubstr("did you mean \"receive_maximum\"?"));
+    EXPECT_THAT(check.err, HasSubstr(":3:20: error: limits.packet_bytes_max: the number 1000 has"));
+    EXPECT_EQ(check.out, "");
+}
+
+TEST(Check, ReadsTheEnvironment) {
+    const Finished check = stentor({"check"}, "", {"STENTOR_AUTH__ANONYMUS=never"});
+    EXPECT_EQ(check.status.code, 2);
+    EXPECT_THAT(check.err, HasSubstr("did you mean \"STENTOR_AUTH__ANONYMOUS\"?"));
+}
+
+TEST(Check, ReadsUsersAndRules) {
+    const kit::TempDir dir;
+    const std::string acl = dir.write("acl", "user anna\ntopic read a/#\n");
+    const std::string users = dir.write("users", "carol:hunter2\n");
+    const auto check = [&] {
+        return stentor({"check",
+                        "--listen",
+                        "mqtt://127.0.0.1:0",
+                        "--data",
+                        ":memory:",
+                        "--set",
+                        "auth.acl_file=" + acl,
+                        "--set",
+                        "auth.password_file=" + users});
+    };
+    const Finished bad = check();
+    EXPECT_EQ(bad.status.code, 2);
+    EXPECT_THAT(bad.err, HasSubstr("users:1:7: error: not a hash that stentor knows"));
+    EXPECT_THAT(bad.err, Not(HasSubstr("hunter2")));
+    dir.write("users", "# nobody yet\n");
+    const Finished good = check();
+    EXPECT_EQ(good.status.code, 0) << good.err;
+    EXPECT_THAT(good.out, HasSubstr("0 in " + users));
+    EXPECT_THAT(good.out, HasSubstr("1 in " + acl));
+}
+
+TEST(Check, NamesWhoHoldsThePort) {
+    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
+    ASSERT_EQ(::listen(fd, 1), 0);
+    ASSERT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
+    const std::string url = "mqtt://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    const Finished check = stentor({"check", "--listen", url, "--data", ":memory:"});
+    EXPECT_EQ(check.status.code, 1);
+    EXPECT_THAT(check.err, HasSubstr("cannot listen on " + url + ": the port is in use by "));
+    EXPECT_THAT(check.err, HasSubstr("(pid " + std::to_string(::getpid()) + ")"));
+    ::close(fd);
+}
+
+TEST(Check, SaysWhenTheDataDirectoryCannotBe) {
+    const kit::TempDir dir;
+    const Finished check = stentor(
+        {"check", "--listen", "mqtt://127.0.0.1:0", "--data", dir.write("file", "") + "/data"});
+    EXPECT_EQ(check.status.code, 1);
+    EXPECT_THAT(check.err, HasSubstr("is not a directory"));
+}
+
+TEST(Check, PrintsItsReferenceAndAnExampleThatIsValid) {
+    const kit::TempDir dir;
+    EXPECT_THAT(stentor({"check", "--print-reference"}).out, StartsWith("# Configuration\n"));
+    const std::string file = dir.write("stentor.toml", stentor({"check", "--print-example"}).out);
+    const Finished check = stentor({"check", "-c", file, "--listen", "mqtt://127.0.0.1:0"});
+    EXPECT_EQ(check.status.code, 0) << check.err;
+}
+
+std::string content(const std::string& path) {
+    std::ifstream file{path};
+    std::stringstream text;
+    text << file.rdbuf();
+    return text.str();
+}
+
+TEST(User, AddsChangesListsAndDeletes) {
+    const kit::TempDir dir;
+    const std::string file = dir.file("users");
+    const auto user = [&](const char* action, const char* name, std::string_view password = "") {
+        std::vector<std::string> arguments{"user", action, file, name};
+        if (!password.empty()) arguments.insert(arguments.end(), {"--password-file", "-"});
+        return stentor(arguments, password);
+    };
+    EXPECT_EQ(user("add", "anna", "secret\n").status.code, 0);
+    struct stat facts {};
+    ASSERT_EQ(::stat(file.c_str(), &facts), 0);
+    EXPECT_EQ(facts.st_mode & 0777U, 0600U);
+    const std::string first = content(file);
+    EXPECT_THAT(first, StartsWith("anna:$argon2id$v=19$"));
+    EXPECT_THAT(first, Not(HasSubstr("secret")));
+
+    EXPECT_EQ(user("add", "bob", "other").status.code, 0);
+    EXPECT_THAT(content(file), StartsWith(first));
+    EXPECT_EQ(stentor({"user", "list", file}).out, "anna\nbob\n");
+
+    const Finished again = user("add", "anna", "x\n");
+    EXPECT_EQ(again.status.code, 1);
+    EXPECT_THAT(again.err, HasSubstr("\"anna\" exists already"));
+    EXPECT_EQ(user("passwd", "anna", "new\n").status.code, 0);
+    EXPECT_THAT(content(file), Not(HasSubstr(first)));
+
+    EXPECT_EQ(user("del", "bob").status.code, 0);
+    EXPECT_EQ(stentor({"user", "list", file}).out, "anna\n");
+    EXPECT_EQ(user("del", "bob").status.code, 1);
+    EXPECT_EQ(user("passwd", "bob", "x\n").status.code, 1);
+}
+
+TEST(User, RefusesWhatMakesNoSense) {
+    const kit::TempDir dir;
+    const Finished no_terminal = stentor({"user", "add", dir.file("users"), "anna"});
+    EXPECT_EQ(no_terminal.status.code, 2);
+    EXPECT_THAT(no_terminal.err, HasSubstr("--password-file -"));
+    const Finished empty =
+        stentor({"user", "add", dir.file("users"), "anna", "--password-file", "-"}, "\n");
+    EXPECT_EQ(empty.status.code, 1);
+    EXPECT_THAT(empty.err, HasSubstr("an empty password is no password"));
+    EXPECT_FALSE(std::filesystem::exists(dir.file("users")));
+    EXPECT_EQ(
+        stentor({"user", "add", dir.file("users"), "a:b", "--password-file", "-"}, "x").status.code,
+        2);
+    const Finished missing = stentor({"user", "list", dir.file("users")});
+    EXPECT_EQ(missing.status.code, 1);
+    EXPECT_THAT(missing.err, HasSubstr("does not exist"));
+    const std::string broken = dir.write("broken", "carol:hunter2\n");
+    const Finished refused = stentor({"user", "add", broken, "anna", "--password-file", "-"}, "x");
+    EXPECT_EQ(refused.status.code, 1);
+    EXPECT_THAT(refused.err, HasSubstr("broken:1:7: error"));
+    EXPECT_EQ(content(broken), "carol:hunter2\n");
+}
+
+}  // namespace
+}  // namespace stentor

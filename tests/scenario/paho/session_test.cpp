@@ -1,0 +1,229 @@
+// Paho C++: what becomes of sessions, messages in flight and wills when connections end, in both
+// versions.
+
+#include "tests/scenario/paho/paho_scenario.hpp"
+#include "tests/scenario/paho/relay.hpp"
+
+#include <string>
+#include <vector>
+
+namespace stentor::scenario {
+namespace {
+
+using ::testing::ElementsAre;
+
+class Sessions : public PahoScenario {
+  protected:
+    /// Through the network that a test can interrupt.
+    [[nodiscard]] std::unique_ptr<Client> through_relay(const ClientOptions& options) const {
+        auto client = std::make_unique<Client>(relay.port(), options);
+        client->connect();
+        return client;
+    }
+
+    /// All messages up to one on "end", without those that repeat the one before (QoS 1 may).
+    [[nodiscard]] static std::vector<std::string> until_end(Client& subscriber) {
+        std::vector<std::string> texts;
+        for (auto message = subscriber.receive(); message->get_topic() != "end";
+             message = subscriber.receive()) {
+            texts.push_back(text(message));
+        }
+        return texts;
+    }
+
+    Relay relay{broker.port()};
+};
+
+INSTANTIATE_TEST_SUITE_P(Paho,
+                         Sessions,
+                         ::testing::Values(Setting{1, MQTTVERSION_3_1_1},
+                                           Setting{2, MQTTVERSION_3_1_1},
+                                           Setting{5, MQTTVERSION_3_1_1},
+                                           Setting{1, MQTTVERSION_5},
+                                           Setting{2, MQTTVERSION_5},
+                                           Setting{5, MQTTVERSION_5}),
+                         name_of);
+
+TEST_P(Sessions, AKeptSessionReceivesWhatWasPublishedMeanwhile) {
+    const auto publisher = connected("publisher");
+    Client subscriber{broker.port(), kept("subscriber")};
+    EXPECT_FALSE(subscriber.connect());
+    subscriber.subscribe("a/+", 2);
+    subscriber.disconnect();
+
+    publisher->publish("a/1", "first", 1);
+    publisher->publish("a/2", "second", 2);
+    publisher->publish("a/3", "third", 1);
+
+    EXPECT_TRUE(subscriber.connect());
+    EXPECT_THAT(subscriber.receive(3), ElementsAre("a/1 first", "a/2 second", "a/3 third"));
+    publisher->publish("a/4", "live", 1);
+    EXPECT_EQ(text(subscriber.receive()), "a/4 live");
+}
+
+TEST_P(Sessions, ACleanStartForgets) {
+    const auto publisher = connected("publisher");
+    Client subscriber{broker.port(), kept("subscriber")};
+    subscriber.connect();
+    subscriber.subscribe("a", 1);
+    subscriber.disconnect();
+    publisher->publish("a", "forgotten", 1);
+
+    EXPECT_FALSE(subscriber.connect(true));
+    publisher->publish("a", "not subscribed any more", 1);
+    subscriber.subscribe("b", 1);
+    publisher->publish("b", "end", 1);
+    EXPECT_EQ(text(subscriber.receive()), "b end");
+}
+
+TEST_P(Sessions, ASessionThatIsNotKeptEndsWithItsConnection) {
+    const auto publisher = connected("publisher");
+    {
+        const auto subscriber = connected("subscriber");
+        subscriber->subscribe("a", 1);
+    }
+    Client subscriber{broker.port(), kept("subscriber")};
+    EXPECT_FALSE(subscriber.connect());
+}
+
+TEST_P(Sessions, APublishersMessagesInFlightArriveAfterTheInterruption) {
+    const auto subscriber = connected("subscriber");
+    subscriber->subscribe("#", 2);
+    const auto publisher = through_relay(kept("publisher"));
+
+    // The broker has the messages, the publisher has no answer: it sends all of them again.
+    relay.hold(Direction::to_client);
+    for (const std::string n : {"1", "2", "3"}) {
+        publisher->publish_unanswered("once", n, 2);
+        publisher->publish_unanswered("least", n, 1);
+    }
+    EXPECT_THAT(subscriber->receive(6),
+                ElementsAre("once 1", "least 1", "once 2", "least 2", "once 3", "least 3"));
+    relay.cut();
+    publisher->wait_until_lost();
+    EXPECT_TRUE(publisher->connect());
+    publisher->wait_until_answered();
+    publisher->publish("end", "", 2);
+
+    // QoS 1 may come twice, and in this situation does; QoS 2 never.
+    EXPECT_THAT(until_end(*subscriber), ElementsAre("least 1", "least 2", "least 3"));
+}
+
+TEST_P(Sessions, ASubscribersMessagesInFlightAreSentAgain) {
+    const auto publisher = connected("publisher");
+    const auto subscriber = through_relay(kept("subscriber"));
+    subscriber->subscribe("#", 2);
+
+    // The subscriber has the messages, the broker has no answer.
+    relay.hold(Direction::to_broker);
+    for (const std::string n : {"1", "2"}) {
+        publisher->publish("once", n, 2);
+        publisher->publish("least", n, 1);
+    }
+    EXPECT_THAT(subscriber->receive(2), ElementsAre("least 1", "least 2"))
+        << "Paho hands out QoS 2 at PUBREL";
+    relay.cut();
+    subscriber->wait_until_lost();
+    publisher->publish("least", "3", 1);
+    EXPECT_TRUE(subscriber->connect());
+    publisher->publish("end", "", 1);
+
+    std::vector<std::string> once;
+    std::vector<std::string> least;
+    bool end = false;
+    while (once.size() < 2 || !end) {
+        const auto message = subscriber->receive();
+        if (message->get_topic() == "end") {
+            end = true;
+        } else if (message->get_topic() == "once") {
+            once.push_back(text(message));
+        } else {
+            least.push_back(text(message));
+            EXPECT_EQ(message->is_duplicate(), text(message) != "least 3");
+        }
+    }
+    EXPECT_THAT(once, ElementsAre("once 1", "once 2"));
+    EXPECT_THAT(least, ElementsAre("least 1", "least 2", "least 3"));
+}
+
+TEST_P(Sessions, ManyInterruptionsLoseAndDoubleNothing) {
+    constexpr int kRounds = 5;
+    constexpr int kMessages = 20;
+    const auto subscriber = connected("subscriber");
+    subscriber->subscribe("#", 2);
+    const auto publisher = through_relay(kept("publisher"));
+    std::vector<std::string> sent;
+    for (int round = 0; round < kRounds; ++round) {
+        for (int n = 0; n < kMessages; ++n) {
+            sent.push_back(std::to_string(round) + '/' + std::to_string(n));
+            publisher->publish_unanswered("a", sent.back(), 2);
+        }
+        relay.cut();  // wherever the conversation is
+        publisher->wait_until_lost();
+        publisher->connect();
+    }
+    publisher->wait_until_answered();
+    std::vector<std::string> received;
+    while (received.size() < sent.size()) {
+        received.push_back(subscriber->receive()->get_payload_str());
+    }
+    EXPECT_EQ(received, sent);
+    publisher->publish("end", "", 2);
+    EXPECT_EQ(text(subscriber->receive()), "end ");
+}
+
+TEST_P(Sessions, TheWillIsPublishedWhenTheConnectionBreaks) {
+    const auto watcher = connected("watcher");
+    watcher->subscribe("will/#", 2);
+    auto options = named("mortal");
+    options.will = mqtt::message{"will/mortal", "gone", 1, true};
+    const auto mortal = through_relay(options);
+    relay.cut();
+    EXPECT_EQ(text(watcher->receive()), "will/mortal gone");
+    const auto late = connected("late");
+    late->subscribe("will/#", 1);
+    EXPECT_TRUE(late->receive()->is_retained());
+}
+
+TEST_P(Sessions, TheWillIsForgottenAtDisconnect) {
+    const auto watcher = connected("watcher");
+    watcher->subscribe("#", 2);
+    auto options = named("polite");
+    options.will = mqtt::message{"will", "wrong", 1, false};
+    connected(options)->disconnect();
+    // The same identifier again: the broker has dealt with the first connection.
+    connected(options)->disconnect();
+    watcher->publish("end", "", 1);
+    EXPECT_EQ(text(watcher->receive()), "end ");
+}
+
+TEST_P(Sessions, ASecondConnectionTakesTheSessionOver) {
+    const auto publisher = connected("publisher");
+    publisher->subscribe("will", 1);
+    auto options = kept("subscriber");
+    options.will = mqtt::message{"will", "taken over", 1, false};
+    const auto first = connected(options);
+    first->subscribe("a", 1);
+
+    Client second{broker.port(), kept("subscriber")};
+    EXPECT_TRUE(second.connect());
+    EXPECT_EQ(first->wait_until_lost(), is_v5() ? mqtt::ReasonCode::SESSION_TAKEN_OVER : -1);
+    EXPECT_EQ(text(publisher->receive()), "will taken over");
+    publisher->publish("a", "for the second", 1);
+    EXPECT_EQ(text(second.receive()), "a for the second");
+}
+
+TEST_P(Sessions, SilenceBeyondKeepAliveEndsTheConnection) {
+    const auto watcher = connected("watcher");
+    watcher->subscribe("will", 1);
+    auto options = named("silent");
+    options.keep_alive_seconds = 1;
+    options.will = mqtt::message{"will", "silence", 1, false};
+    const auto silent = through_relay(options);
+    relay.hold(Direction::to_broker);  // the broker's words still arrive
+    EXPECT_EQ(text(watcher->receive()), "will silence");
+    EXPECT_EQ(silent->wait_until_lost(), is_v5() ? mqtt::ReasonCode::KEEP_ALIVE_TIMEOUT : -1);
+}
+
+}  // namespace
+}  // namespace stentor::scenario
