@@ -14,7 +14,6 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
-#include <ctime>
 #include <string>
 #include <vector>
 
@@ -27,12 +26,23 @@ using mqtt::ReasonCode;
 
 constexpr int kExitTimedOut = 27;  // mosquitto_sub's
 
-WallTime wall_now() {
-    // To the nanosecond, for @N and %U: finer than base/clock.hpp tells it.
-    std::timespec now{};
-    ::clock_gettime(CLOCK_REALTIME, &now);
-    return WallTime{std::chrono::seconds{now.tv_sec} + std::chrono::nanoseconds{now.tv_nsec}};
-}
+/// The wall clock to the microsecond: the clock we are given tells milliseconds, so the rest comes
+/// from the monotonic one, laid against it anew whenever the two have parted.
+class WallClock {
+  public:
+    WallTime now() {
+        const std::chrono::milliseconds wall{wall_clock_unix_ms()};
+        const auto monotonic = monotonic_now().time_since_epoch();
+        const auto apart = offset_ + monotonic - wall;
+        if (apart < Duration::zero() || apart > std::chrono::milliseconds{2}) {
+            offset_ = wall - monotonic;
+        }
+        return WallTime{offset_ + monotonic};
+    }
+
+  private:
+    Duration offset_{};
+};
 
 /// Subscribes on every connection that starts afresh, prints, and knows when it is over.
 class Subscriber final : public ClientHandler {
@@ -95,6 +105,7 @@ class Subscriber final : public ClientHandler {
     Bytes disconnect_properties_;
     asio::steady_timer timeout_;
     Random chance_;
+    WallClock wall_clock_;
     std::string output_;
     bool was_connected_ = false;
     bool ending_ = false;
@@ -230,7 +241,7 @@ void Subscriber::on_message(const mqtt::PublishView& message) {
 }
 
 void Subscriber::print(const mqtt::PublishView& message) {
-    if (!options_.format.print(message, wall_now(), output_)) {
+    if (!options_.format.print(message, wall_clock_.now(), output_)) {
         reporter_.error(
             fmt::format("message payload is not valid JSON on topic {}", message.topic));
         return;
