@@ -79,7 +79,8 @@ void announce(const std::vector<std::string>& urls,
                                                                       : "{\"event\":\"ready\"}\n");
         for (const std::string& url : urls) {
             // The words of the plain line, for whoever reads only the log.
-            STENTOR_LOG(info, LogEvent("listening", {{"url", url}}), "listening url={} .", url);
+            STENTOR_LOG(
+                info, LogEvent("listening", {{"url", url}}), "listening url={} for clients", url);
         }
     }
     std::fflush(stdout);

@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "server/app/access.hpp"
 #include "server/app/announce.hpp"
+#include "server/app/bind_check.hpp"
 #include "server/app/exit_code.hpp"
 #include "server/app/file_limit.hpp"
 #include "server/app/server.hpp"
@@ -87,6 +88,10 @@ std::string one_line(const config::Diagnostic& diagnostic) {
     return diagnostic.hint.empty() ? text : text + " (" + diagnostic.hint + ')';
 }
 
+std::string one_line(const Problem& problem) {
+    return problem.hint.empty() ? problem.what : problem.what + " (" + problem.hint + ')';
+}
+
 /// The broker between its start and its end.
 class Service {
   public:
@@ -106,9 +111,7 @@ class Service {
         }
         auto server = Server::start(options_, *std::move(access));
         if (!server) {
-            const Problem& problem = server.error();
-            STENTOR_LOG(
-                error, LogEvent("start_failed", {{"hint", problem.hint}}), "{}", problem.what);
+            STENTOR_LOG(error, "start_failed", "{}", one_line(named_holder(server.error())));
             return kExitFailed;
         }
         server_ = *std::move(server);
@@ -123,12 +126,19 @@ class Service {
             STENTOR_LOG(info, "stopped", "bye");
             return kExitOk;
         }
-        const Problem& problem = ended.error();
-        STENTOR_LOG(error, LogEvent("stopped", {{"hint", problem.hint}}), "{}", problem.what);
+        STENTOR_LOG(error, "stopped", "{}", one_line(ended.error()));
         return kExitFailed;
     }
 
   private:
+    /// If a listener cannot be bound, the same with the name of who holds its port and a way out.
+    [[nodiscard]] Problem named_holder(const Problem& problem) const {
+        for (const config::ListenerOptions& listener : options_.listeners) {
+            if (auto found = bind_problem(listener.url)) return *std::move(found);
+        }
+        return problem;
+    }
+
     void wait_for_the_end(const Signals& signals) {
         int stops = 0;
         while (const int signal = signals.wait_also_for(server_->stopped_descriptor())) {

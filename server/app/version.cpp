@@ -1,6 +1,6 @@
 #include "server/app/version.hpp"
 
-#include "server/app/version_data.hpp"
+#include "server/app/build_facts.hpp"
 
 #include <boost/version.hpp>
 #include <fmt/core.h>
@@ -17,12 +17,12 @@ std::string dotted(int version) {
 
 }  // namespace
 
-std::string_view version() noexcept { return STENTOR_VERSION; }
+std::string_view version() noexcept { return kBuild.version; }
 
 std::string version_text() {
     std::string out = "stentor " + std::string{version()} + '\n';
-    out += "commit     " STENTOR_COMMIT "\n";
-    out += "build      " STENTOR_BUILD_TYPE "\n";
+    out += "commit     " + std::string{kBuild.commit} + '\n';
+    out += "build      " + std::string{kBuild.type} + '\n';
 #if defined(__clang__)
     out += "compiler   clang " __clang_version__ "\n";
 #else
@@ -31,8 +31,7 @@ std::string version_text() {
     out += "protocols  MQTT 3.1.1, 5.0\n";
     out += "libraries  " + std::string{OpenSSL_version(OPENSSL_VERSION)} + "; Boost " +
            std::to_string(BOOST_VERSION / 100'000) + '.' +
-           std::to_string(BOOST_VERSION / 100 % 1000) + "; fmt " +
-           dotted(FMT_VERSION) + '\n';
+           std::to_string(BOOST_VERSION / 100 % 1000) + "; fmt " + dotted(FMT_VERSION) + '\n';
     return out;
 }
 

@@ -150,21 +150,48 @@ TEST(Check, ReadsUsersAndRules) {
     EXPECT_THAT(good.out, HasSubstr("1 in " + acl));
 }
 
+/// A port of 127.0.0.1 that this process listens on.
+class TakenPort {
+  public:
+    TakenPort() : fd_{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)} {
+        sockaddr_in address{};
+        address.sin_family = AF_INET;
+        address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+        socklen_t size = sizeof address;
+        EXPECT_EQ(::bind(fd_, reinterpret_cast<sockaddr*>(&address), size), 0);
+        EXPECT_EQ(::listen(fd_, 1), 0);
+        EXPECT_EQ(::getsockname(fd_, reinterpret_cast<sockaddr*>(&address), &size), 0);
+        url_ = "mqtt://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
+    }
+    TakenPort(const TakenPort&) = delete;
+    TakenPort& operator=(const TakenPort&) = delete;
+    ~TakenPort() { ::close(fd_); }
+
+    [[nodiscard]] const std::string& url() const noexcept { return url_; }
+
+  private:
+    int fd_;
+    std::string url_;
+};
+
 TEST(Check, NamesWhoHoldsThePort) {
-    const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    ASSERT_EQ(::bind(fd, reinterpret_cast<sockaddr*>(&address), size), 0);
-    ASSERT_EQ(::listen(fd, 1), 0);
-    ASSERT_EQ(::getsockname(fd, reinterpret_cast<sockaddr*>(&address), &size), 0);
-    const std::string url = "mqtt://127.0.0.1:" + std::to_string(ntohs(address.sin_port));
-    const Finished check = stentor({"check", "--listen", url, "--data", ":memory:"});
+    const TakenPort taken;
+    const Finished check = stentor({"check", "--listen", taken.url(), "--data", ":memory:"});
     EXPECT_EQ(check.status.code, 1);
-    EXPECT_THAT(check.err, HasSubstr("cannot listen on " + url + ": the port is in use by "));
+    EXPECT_THAT(check.err,
+                HasSubstr("cannot listen on " + taken.url() + ": the port is in use by "));
     EXPECT_THAT(check.err, HasSubstr("(pid " + std::to_string(::getpid()) + ")"));
-    ::close(fd);
+}
+
+TEST(Cli, ServeNamesWhoHoldsThePort) {
+    const TakenPort taken;
+    const Finished serve = stentor({"serve", "--listen", taken.url(), "--data", ":memory:"});
+    EXPECT_EQ(serve.status.code, 1);
+    EXPECT_THAT(serve.out, Not(HasSubstr("listening url=")));
+    EXPECT_THAT(serve.err,
+                HasSubstr("cannot listen on " + taken.url() + ": the port is in use by "));
+    EXPECT_THAT(serve.err, HasSubstr("(pid " + std::to_string(::getpid()) + ")"));
+    EXPECT_THAT(serve.err, HasSubstr("picks a free port"));
 }
 
 TEST(Check, SaysWhenTheDataDirectoryCannotBe) {

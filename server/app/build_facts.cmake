@@ -1,4 +1,4 @@
-# Writes version_data.hpp: run at build time, so that the commit is the one that was built, and only
+# Writes build_facts.cpp: run at build time, so that the commit is the one that was built, and only
 # touches the file when something has changed.
 set(commit "unknown")
 find_program(git git)
@@ -11,11 +11,12 @@ if(git)
         set(commit "${described}")
     endif()
 endif()
+string(STRIP "${BUILD_TYPE}" type)
 file(CONFIGURE OUTPUT "${OUTPUT}" CONTENT
-"#pragma once
-// Written by version_data.cmake. Any thread.
+"// Written by build_facts.cmake.
+#include \"server/app/build_facts.hpp\"
 
-#define STENTOR_VERSION \"${VERSION}\"
-#define STENTOR_COMMIT \"${commit}\"
-#define STENTOR_BUILD_TYPE \"${BUILD_TYPE}\"
+namespace stentor::app {
+const BuildFacts kBuild{.version = \"${VERSION}\", .commit = \"${commit}\", .type = \"${type}\"};
+}  // namespace stentor::app
 ")
