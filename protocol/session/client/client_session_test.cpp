@@ -282,6 +282,37 @@ TEST(ClientSession, ALostSessionIsPublishedAgainAsNew) {
     });
 }
 
+TEST(ClientSession, WhatWasPublishedAgainHasDupTheNextTime) {
+    play(named("c1"), [](Script& s) {
+        s.is_connected()
+            .publishes(q1, "a", "1")
+            .loses_connection()
+            .connects(CleanStart::no)
+            .receives(connack(false))
+            .loses_connection()
+            .connects(CleanStart::no)
+            .does([](auto&, auto, WireBuffer& out) { out.clear(); })
+            .receives(connack(true))
+            .sends({"PUBLISH q1 id1 dup a=1"});
+    });
+}
+
+TEST(ClientSession, ARepeatedPubrelHoldsItsPlaceInTheWindow) {
+    play(named("c1"), [](Script& s) {
+        s.is_connected()
+            .publishes(q2, "a", "1")
+            .publishes(q1, "a", "2")
+            .receives(ack(PacketType::pubrec, 1))
+            .loses_connection()
+            .connects(CleanStart::no)
+            .does([](auto&, auto, WireBuffer& out) { out.clear(); })
+            .receives(connack(true, ReasonCode::success, number(Property::receive_maximum, 1)))
+            .sends({"PUBREL 1"})
+            .receives(ack(PacketType::pubcomp, 1))
+            .sends({"PUBLISH q1 id2 dup a=2"});
+    });
+}
+
 TEST(ClientSession, ALostSessionCanBeGivenUp) {
     auto options = named("c1");
     options.session_loss = SessionLoss::give_up;
@@ -374,6 +405,18 @@ TEST(ClientSession, OurReceiveMaximumBindsTheServer) {
     });
 }
 
+TEST(ClientSession, OurReceiveMaximumCountsBothQualities) {
+    auto options = named("c1");
+    options.connect_properties = number(Property::receive_maximum, 1);
+    play(options, [](Script& s) {
+        s.is_connected()
+            .receives(message(q2, 3, "a", ""))
+            .does([](auto&, auto, WireBuffer& out) { out.clear(); })
+            .receives(message(q1, 4, "a", ""))
+            .sends({"DISCONNECT receive_maximum_exceeded"});
+    });
+}
+
 TEST(ClientSession, OurMaximumPacketSizeBindsTheServer) {
     auto options = named("c1");
     options.connect_properties = number(Property::maximum_packet_size, 20);
@@ -443,6 +486,19 @@ TEST(ClientSession, AliasesAreAssignedUpToBothLimits) {
             .sends({"PUBLISH q1 id1 dup b=2", "PUBLISH q1 id2 dup b=5"})
             .publishes(q0, "a", "6")
             .sends({"PUBLISH q0 a=6"});  // this server takes no aliases
+    });
+}
+
+TEST(ClientSession, AssignedAliasesEndWithTheConnection) {
+    auto options = named("c1");
+    options.topic_aliases_max = 5;
+    play(options, [](Script& s) {
+        for (int connection = 0; connection < 2; ++connection) {
+            s.is_connected(number(Property::topic_alias_maximum, 2))
+                .publishes(q0, "a", "1")
+                .publishes(q0, "a", "2")
+                .sends({"PUBLISH q0 alias1 a=1", "PUBLISH q0 alias1 =2"});
+        }
     });
 }
 
