@@ -112,10 +112,14 @@ run_tests() {
         --no-tests=error "$@"
 }
 
+# Until the program has a load generator: the micro-benchmarks, one after the other.
 bench() {
-    setup build
-    build
-    exec build/release/stentor bench "$@"
+    setup all
+    build release --target stentor_benches
+    for program in build/release/tests/bench/bench_*; do
+        say "$program"
+        "$program" "$@"
+    done
 }
 
 check() {
@@ -131,7 +135,7 @@ usage: ./stentor.sh COMMAND [ARGUMENTS]
   test  [ARGS]     install everything, build, run all tests; ARGS go to ctest (-R Session)
   build [PRESET]   build/release/stentor; with a PRESET (release, dev, tsan, fuzz, coverage)
                    all of it into build/PRESET
-  bench [ARGS]     build, run `stentor bench ARGS`
+  bench [ARGS]     build and run the micro-benchmarks; ARGS go to each (--benchmark_filter=publish)
   check [--all]    format, include rules, headers that stand alone, clang-tidy (of what differs
                    from the main branch; --all: of everything); --fix repairs what it can
   setup [build]    only install packages (build: without those of the tests)
