@@ -42,7 +42,7 @@ TEST_P(RealBinary, Conforms) {
 INSTANTIATE_TEST_SUITE_P(Conformance,
                          RealBinary,
                          testing::ValuesIn(all_rows()),
-                         [](const auto& info) { return info.param.test_name(); });
+                         [](const auto& tested) { return tested.param.test_name(); });
 
 }  // namespace
 }  // namespace stentor::conformance

@@ -89,7 +89,7 @@ class RealBroker final : public Broker {
         : process_{command(program, row, files_)} {
         static constexpr std::string_view kDoor = "mqtt://127.0.0.1:";
         const std::string line =
-            process_.wait_for_line_if(kit::Stream::err, [](std::string_view text) {
+            process_.wait_for_line_if(kit::Stream::out, [](std::string_view text) {
                 return text.find("listening") != std::string_view::npos &&
                        text.find(kDoor) != std::string_view::npos;
             });

@@ -87,8 +87,9 @@ class Script::Connection {
                 const Property* property = packet.find(name);
                 return property == nullptr ? otherwise : property->number;
             };
-            packet_max_ = number("maximum_packet", packet_max_);
-            receive_max_ = number("receive_maximum", receive_max_);
+            // 0 is forbidden, and then says nothing.
+            if (const auto most = number("maximum_packet", 0); most > 0) packet_max_ = most;
+            if (const auto most = number("receive_maximum", 0); most > 0) receive_max_ = most;
             alias_max_ = number("topic_alias_maximum", alias_max_);
         }
         const bool done = packet.type == Type::puback || packet.type == Type::pubcomp ||
