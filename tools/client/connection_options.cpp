@@ -169,95 +169,107 @@ Usage add_connect_properties(const ConnectionOptions& options, mqtt::ClientOptio
     return {};
 }
 
+OptionGroup connection_group(ConnectionOptions& o) {
+    return {
+        "Connection",
+        {{"-h", "--host", "HOST", "the broker's name or address (localhost)", take(o.host)},
+         {"-p", "--port", "PORT", "its port (1883; 8883 with TLS)", take_number(o.port, 1, 65'535)},
+         {"-L",
+          "--url",
+          "URL",
+          "mqtt://[user[:password]@]host[:port][/topic], mqtts://..., ws://host:port/mqtt, "
+          "wss://..., unix:///path; instead of -h and -p",
+          take(o.url)},
+         {"", "--unix", "PATH", "connect to a Unix domain socket", take(o.unix_path)},
+         {"-u", "--username", "NAME", "user name", take(o.user_name)},
+         {"-P", "--pw", "PASSWORD", "password", take(o.password)},
+         {"-i", "--id", "ID", "client identifier (the broker chooses one)", take(o.client_id)},
+         {"-I", "--id-prefix", "PREFIX", "PREFIX and the process id", take(o.client_id_prefix)},
+         {"-V",
+          "--protocol-version",
+          "5|311",
+          "MQTT version (5)",
+          [&o](ArgumentValues& values) { return take_version(o.version, values); }},
+         {"-k",
+          "--keepalive",
+          "SECONDS",
+          "keep alive (60; 0 turns it off)",
+          take_number(o.keep_alive_seconds, 0, 65'535)},
+         {"-c",
+          "--disable-clean-session",
+          "",
+          "resume the session of this client identifier and keep it afterwards",
+          set(o.keep_session)},
+         {"-x",
+          "--session-expiry-interval",
+          "SECONDS",
+          "how long the broker keeps the session after the end; -1 for ever (with -c: -1, else 0)",
+          [&o](ArgumentValues& values) { return take_expiry(o.session_expiry_seconds, values); }},
+         {"-D",
+          "--property",
+          "PACKET NAME VALUE",
+          "an MQTT 5 property, for example: -D publish content-type text/plain, "
+          "-D connect user-property NAME VALUE; may be repeated",
+          [&o](ArgumentValues& values) { return o.properties.add(values); }},
+         {"-A", "", "ADDRESS", "local address to connect from", take(o.bind_address)},
+         {"",
+          "--connect-timeout",
+          "SECONDS",
+          "for name, connection and TLS together (10)",
+          [&o](ArgumentValues& values) { return take_timeout(o.connect_timeout_seconds, values); }},
+         {"",
+          "--nodelay",
+          "",
+          "always on; taken for scripts that name it",
+          [](ArgumentValues& /*values*/) -> Usage { return {}; }}}};
+}
+
+OptionGroup will_group(ConnectionOptions& o) {
+    return {
+        "Will",
+        {{"", "--will-topic", "TOPIC", "published if we go without goodbye", take(o.will_topic)},
+         {"", "--will-payload", "TEXT", "its payload (empty)", take(o.will_payload)},
+         {"", "--will-qos", "0|1|2", "its QoS (0)", take_number(o.will_qos, 0, 2)},
+         {"", "--will-retain", "", "retain it", set(o.will_retain)}}};
+}
+
+OptionGroup tls_group(ConnectionOptions& o) {
+    return {
+        "TLS",
+        {{"", "--cafile", "FILE", "authorities to trust (PEM); turns TLS on", take(o.tls.ca_file)},
+         {"", "--capath", "DIR", "the same, a hashed directory", take(o.tls.ca_path)},
+         {"",
+          "--tls-use-os-certs",
+          "",
+          "trust the system's authorities (so do mqtts:// and wss:// without --cafile)",
+          set(o.tls.use_system_cas)},
+         {"", "--cert", "FILE", "our certificate (PEM)", take(o.tls.certificate_file)},
+         {"", "--key", "FILE", "its private key (PEM)", take(o.tls.key_file)},
+         {"",
+          "--insecure",
+          "",
+          "do not compare the certificate with the host name; without --cafile, check nothing",
+          set(o.tls.insecure)},
+         {"", "--ciphers", "LIST", "OpenSSL's list for TLS 1.2", take(o.tls.ciphers)},
+         {"",
+          "--tls-version",
+          "VERSION",
+          "oldest to use: tlsv1.2 or tlsv1.3 (tlsv1.2)",
+          [&o](ArgumentValues& values) { return take_tls_version(o.tls.version_min, values); }},
+         {"", "--tls-alpn", "NAME", "ALPN protocol (mqtt)", take(o.tls.alpn)}}};
+}
+
+OptionGroup other_group(ConnectionOptions& o) {
+    return {"Other",
+            {{"-d", "--debug", "", "say on stderr what happens", set(o.debug)},
+             {"", "--quiet", "", "no messages on stderr, except about usage", set(o.quiet)},
+             {"", "--help", "", "this text", set(o.help)}}};
+}
+
 }  // namespace
 
 std::vector<OptionGroup> ConnectionOptions::groups() {
-    return {
-        {"Connection",
-         {{"-h", "--host", "HOST", "the broker's name or address (localhost)", take(host)},
-          {"-p", "--port", "PORT", "its port (1883; 8883 with TLS)", take_number(port, 1, 65'535)},
-          {"-L",
-           "--url",
-           "URL",
-           "mqtt://[user[:password]@]host[:port][/topic], mqtts://..., ws://host:port/mqtt, "
-           "wss://..., unix:///path; instead of -h and -p",
-           take(url)},
-          {"", "--unix", "PATH", "connect to a Unix domain socket", take(unix_path)},
-          {"-u", "--username", "NAME", "user name", take(user_name)},
-          {"-P", "--pw", "PASSWORD", "password", take(password)},
-          {"-i", "--id", "ID", "client identifier (the broker chooses one)", take(client_id)},
-          {"-I", "--id-prefix", "PREFIX", "PREFIX and the process id", take(client_id_prefix)},
-          {"-V",
-           "--protocol-version",
-           "5|311",
-           "MQTT version (5)",
-           [this](ArgumentValues& values) { return take_version(version, values); }},
-          {"-k",
-           "--keepalive",
-           "SECONDS",
-           "keep alive (60; 0 turns it off)",
-           take_number(keep_alive_seconds, 0, 65'535)},
-          {"-c",
-           "--disable-clean-session",
-           "",
-           "resume the session of this client identifier and keep it afterwards",
-           set(keep_session)},
-          {"-x",
-           "--session-expiry-interval",
-           "SECONDS",
-           "how long the broker keeps the session after the end; -1 for ever (with -c: -1, else 0)",
-           [this](ArgumentValues& values) { return take_expiry(session_expiry_seconds, values); }},
-          {"-D",
-           "--property",
-           "PACKET NAME VALUE",
-           "an MQTT 5 property, for example: -D publish content-type text/plain, "
-           "-D connect user-property NAME VALUE; may be repeated",
-           [this](ArgumentValues& values) { return properties.add(values); }},
-          {"-A", "", "ADDRESS", "local address to connect from", take(bind_address)},
-          {"",
-           "--connect-timeout",
-           "SECONDS",
-           "for name, connection and TLS together (10)",
-           [this](ArgumentValues& values) {
-               return take_timeout(connect_timeout_seconds, values);
-           }},
-          {"",
-           "--nodelay",
-           "",
-           "always on; taken for scripts that name it",
-           [](ArgumentValues& /*values*/) -> Usage { return {}; }}}},
-        {"Will",
-         {{"", "--will-topic", "TOPIC", "published if we go without goodbye", take(will_topic)},
-          {"", "--will-payload", "TEXT", "its payload (empty)", take(will_payload)},
-          {"", "--will-qos", "0|1|2", "its QoS (0)", take_number(will_qos, 0, 2)},
-          {"", "--will-retain", "", "retain it", set(will_retain)}}},
-        {"TLS",
-         {{"", "--cafile", "FILE", "authorities to trust (PEM); turns TLS on", take(tls.ca_file)},
-          {"", "--capath", "DIR", "the same, a hashed directory", take(tls.ca_path)},
-          {"",
-           "--tls-use-os-certs",
-           "",
-           "trust the system's authorities (so do mqtts:// and wss:// without --cafile)",
-           set(tls.use_system_cas)},
-          {"", "--cert", "FILE", "our certificate (PEM)", take(tls.certificate_file)},
-          {"", "--key", "FILE", "its private key (PEM)", take(tls.key_file)},
-          {"",
-           "--insecure",
-           "",
-           "do not compare the certificate with the host name; without --cafile, check nothing",
-           set(tls.insecure)},
-          {"", "--ciphers", "LIST", "OpenSSL's list for TLS 1.2", take(tls.ciphers)},
-          {"",
-           "--tls-version",
-           "VERSION",
-           "oldest to use: tlsv1.2 or tlsv1.3 (tlsv1.2)",
-           [this](ArgumentValues& values) { return take_tls_version(tls.version_min, values); }},
-          {"", "--tls-alpn", "NAME", "ALPN protocol (mqtt)", take(tls.alpn)}}},
-        {"Other",
-         {{"-d", "--debug", "", "say on stderr what happens", set(debug)},
-          {"", "--quiet", "", "no messages on stderr, except about usage", set(quiet)},
-          {"", "--help", "", "this text", set(help)}}},
-    };
+    return {connection_group(*this), will_group(*this), tls_group(*this), other_group(*this)};
 }
 
 std::vector<RefusedOption> ConnectionOptions::refused() {

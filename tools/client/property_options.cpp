@@ -133,6 +133,7 @@ Result<Known, UsageError> find_property(std::string_view name) {
         if (known.name == name) return known;
     }
     std::vector<std::string_view> names;
+    names.reserve(kProperties.size());
     for (const auto& known : kProperties) names.push_back(known.name);
     return UsageError{fmt::format("'{}' is not a property", name), suggestion(name, names)};
 }

@@ -67,11 +67,9 @@ Result<std::unique_ptr<ssl::context>, ConnectError> make_tls_context(const TlsOp
 
 void prepare_tls(SSL& ssl, const Address& address, const TlsOptions& options) {
     if (!is_address(address.host)) {
-        // SSL_set_tlsext_host_name() with its C-style cast written out.
-        SSL_ctrl(&ssl,
-                 SSL_CTRL_SET_TLSEXT_HOSTNAME,
-                 TLSEXT_NAMETYPE_host_name,
-                 const_cast<char*>(address.host.c_str()));  // not written to
+        // SSL_set_tlsext_host_name() with its C-style cast written out; it copies the name.
+        auto host = address.host;
+        SSL_ctrl(&ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, host.data());
     }
     std::string protocol = options.alpn;
     if (protocol.empty()) protocol = is_websocket(address.scheme) ? "http/1.1" : "mqtt";

@@ -30,7 +30,9 @@ RunResult run_to_end(boost::asio::io_context& io,
         };
     signals.async_wait(on_signal);
     boost::asio::co_spawn(
-        io, runner.run(), [&](std::exception_ptr failure, std::optional<ConnectError> error) {
+        io,
+        runner.run(),
+        [&](const std::exception_ptr& failure, std::optional<ConnectError> error) {
             // The connection is closed; what still waits (stdin, timers) waits for nothing.
             io.stop();
             if (failure) std::rethrow_exception(failure);

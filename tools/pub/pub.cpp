@@ -194,12 +194,13 @@ void Publisher::delivered() {
 }
 
 void Publisher::print_json(std::uint16_t id, ReasonCode reason) const {
-    std::string line = "{\"topic\":";
+    std::string line = R"({"topic":)";
     append_json_string(line, *options_.topic);
-    line += fmt::format(",\"qos\":{},\"retain\":{}", options_.qos, options_.retain ? 1 : 0);
-    if (id != 0) line += fmt::format(",\"mid\":{}", id);
+    line += fmt::format(R"(,"qos":{},"retain":{})", options_.qos, options_.retain ? 1 : 0);
+    if (id != 0) line += fmt::format(R"(,"mid":{})", id);
     line += fmt::format(
-        ",\"reason_code\":{},\"reason\":\"{}\"}}\n", mqtt::to_number(reason), mqtt::name(reason));
+        R"(,"reason_code":{},"reason":"{}"}})", mqtt::to_number(reason), mqtt::name(reason));
+    line += '\n';
     std::fwrite(line.data(), 1, line.size(), stdout);
     std::fflush(stdout);
 }

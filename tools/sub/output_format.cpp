@@ -219,7 +219,7 @@ Result<OutputFormat, UsageError> OutputFormat::parse(std::string_view format, Js
             const auto character = escaped(letter);
             if (!character) {
                 return UsageError{fmt::format("'\\{}' means nothing", letter),
-                                  "\\\\ \\0 \\a \\e \\n \\r \\t \\v are known"};
+                                  R"(\\ \0 \a \e \n \r \t \v are known)"};
             }
             literal += *character;
         } else if (letter == '@') {

@@ -153,7 +153,7 @@ void ClientSession::send_waiting(Instant now, WireBuffer& out) {
         if (encode_publish(out, options_.version, slot.publish(id), packet_bytes_max()) ==
             Encoded::too_large) {
             // This server, unlike the one it was first sent to, does not take packets of this size.
-            pending_.push_back(PublishDone{
+            pending_.emplace_back(PublishDone{
                 .packet_id = id, .token = slot.token, .reason = ReasonCode::packet_too_large});
             outbound_.release(id);
             --messages_;

@@ -158,7 +158,7 @@ void ClientSession::lose_session() {
     outbound_.collect(Phase::received, taken);
     outbound_.collect(Phase::released, taken);
     for (const auto id : taken) {
-        pending_.push_back(PublishDone{.packet_id = id, .token = outbound_.find(id)->token});
+        pending_.emplace_back(PublishDone{.packet_id = id, .token = outbound_.find(id)->token});
         outbound_.release(id);
         --messages_;
     }
@@ -168,7 +168,7 @@ void ClientSession::lose_session() {
         auto& slot = *outbound_.find(id);
         slot.sent_before = false;  // the new session has not seen it: DUP would be wrong
         if (options_.session_loss == SessionLoss::publish_again) continue;
-        pending_.push_back(PublishLost{.packet_id = id, .token = slot.token});
+        pending_.emplace_back(PublishLost{.packet_id = id, .token = slot.token});
         outbound_.release(id);
         --messages_;
     }

@@ -9,7 +9,7 @@ namespace stentor::mqtt {
 namespace {
 
 // One message of this size must not keep its memory for good.
-constexpr std::size_t kKeptCapacityBytesMax = 64U * 1024U;
+constexpr std::size_t kKeptCapacityBytesMax = std::size_t{64} * 1024;
 
 }  // namespace
 
