@@ -23,6 +23,10 @@ class StoreCategory final : public boost::system::error_category {
                 return "stored data is damaged";
             case StoreErrc::io_error:
                 return "the store could not be read or written";
+            case StoreErrc::newer_version:
+                return "the store was written by a newer version of Stentor";
+            case StoreErrc::in_use:
+                return "another process uses the store";
         }
         return "unknown store error " + std::to_string(code);
     }

@@ -14,6 +14,8 @@ enum class StoreErrc : std::uint8_t {
     store_full = 2,     // at its bound of bytes: no messages until some have been consumed
     damaged = 3,        // stored bytes that no version of ours wrote
     io_error = 4,       // the disk or the network said no; its state is unknown
+    newer_version = 5,  // written by a later Stentor
+    in_use = 6,         // another process has the store open
 };
 
 /// The category "stentor.store"; its messages are English sentences without a full stop.

@@ -46,6 +46,62 @@ MessagePtr StoredState::held_message(Seq seq) const {
     return topic == retained_topics_.end() ? nullptr : retained_.at(topic->second).message;
 }
 
+void StoredState::restore(StoredSession session) {
+    for (const Unfinished& entry : session.unfinished) refer_to(entry.seq);
+    if (session.attached) open_replays(session);
+    put_back(std::move(session));
+}
+
+void StoredState::restore_retained(StoredRetained value) {
+    const std::string topic{value.message->topic()};
+    message_bytes_ += value.message->bytes();
+    retained_topics_.emplace(value.seq, topic);
+    const bool is_new = retained_.emplace(topic, std::move(value)).second;
+    STENTOR_ASSERT(is_new, "a topic has one value");
+}
+
+void StoredState::restore_pinned(Seq seq, const MessagePtr& message) {
+    if (pinned_.try_emplace(seq, message).second) message_bytes_ += message->bytes();
+}
+
+void StoredState::drop_unreferenced() {
+    std::erase_if(pinned_, [this](const auto& pin) {
+        if (is_referenced(pin.first)) return false;
+        message_bytes_ -= pin.second->bytes();
+        return true;
+    });
+}
+
+std::optional<StoredSession> StoredState::take_out(const ClientId& client) {
+    auto session = sessions_.extract(client);
+    if (session.empty()) return std::nullopt;
+    if (session.mapped().will) message_bytes_ -= session.mapped().will->message->bytes();
+    return std::move(session.mapped());
+}
+
+std::optional<StoredRetained> StoredState::take_out_retained(const std::string& topic) {
+    auto value = retained_.extract(topic);
+    if (value.empty()) return std::nullopt;
+    retained_topics_.erase(value.mapped().seq);
+    message_bytes_ -= value.mapped().message->bytes();
+    return std::move(value.mapped());
+}
+
+void StoredState::put_back(StoredSession session) {
+    if (session.will) message_bytes_ += session.will->message->bytes();
+    ClientId client = session.client;
+    const bool is_new = sessions_.emplace(std::move(client), std::move(session)).second;
+    STENTOR_ASSERT(is_new, "one session per client");
+}
+
+std::vector<Seq> StoredState::referenced(Seq first, Seq last) const {
+    std::vector<Seq> found;
+    for (const auto& [seq, count] : references_) {
+        if (first <= seq && seq <= last) found.push_back(seq);
+    }
+    return found;
+}
+
 void StoredState::on(Seq seq, const MessageRecord& record) {
     if (record.sets_retained) set_retained(seq, record.message);
     if (record.inbound) {

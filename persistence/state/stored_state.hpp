@@ -88,6 +88,26 @@ class StoredState {
     /// What the messages held here (retained, pinned, wills) cost in memory.
     [[nodiscard]] std::size_t message_bytes() const noexcept { return message_bytes_; }
 
+    // --- for engines that keep the state in rows and apply records to those they concern ---
+
+    /// Adds a session as it was stored; there must be none of its name.
+    void restore(StoredSession session);
+    /// Adds a topic's current retained value; there must be none.
+    void restore_retained(StoredRetained value);
+    /// Adds a pinned message, for whoever will refer to it until drop_unreferenced().
+    void restore_pinned(Seq seq, const MessagePtr& message);
+    void drop_unreferenced();
+
+    /// Takes a session or retained value out as if it were still here: what it refers to stays
+    /// referenced. Nothing if there is none. put_back() is the way back, and must come before
+    /// apply() sees a record about it.
+    [[nodiscard]] std::optional<StoredSession> take_out(const ClientId& client);
+    [[nodiscard]] std::optional<StoredRetained> take_out_retained(const std::string& topic);
+    void put_back(StoredSession session);
+
+    /// The positions in [first, last] for which is_referenced(), in no order.
+    [[nodiscard]] std::vector<Seq> referenced(Seq first, Seq last) const;
+
   private:
     void on(Seq seq, const MessageRecord& record);
     void on(Seq seq, const InboundForgotten& record);

@@ -1,0 +1,128 @@
+#pragma once
+// SQLite's C interface as values that own what they open and Results that say what went wrong.
+// One thread at a time per Database, with the statements made from it.
+//
+// Every failure is logged once, here, with the file and SQLite's own words; what callers get is the
+// StoreErrc they act on: store_full (the disk is; roll back and go on), damaged, or io_error.
+
+#include "base/bytes.hpp"
+#include "base/ids.hpp"
+#include "base/result.hpp"
+#include "persistence/store_error.hpp"
+
+#include <sqlite3.h>
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace stentor::store {
+
+/// A prepared statement: bind, step until done, reset. Parameters and columns count as in SQLite:
+/// parameters from 1, columns from 0. Bound bytes must live until the statement is reset.
+class Statement {
+  public:
+    enum class Step : std::uint8_t { row, done };
+
+    Statement() noexcept = default;
+    explicit Statement(sqlite3_stmt* statement) noexcept : statement_{statement} {}
+
+    Statement& bind(int parameter, std::int64_t value) noexcept;
+    Statement& bind(int parameter, Seq value) noexcept;
+    Statement& bind(int parameter, std::string_view text) noexcept;
+    Statement& bind(int parameter, ByteView blob) noexcept;
+    Statement& bind_null(int parameter) noexcept;
+
+    [[nodiscard]] Result<Step> step();
+    /// Steps to the end, ignoring rows, and resets.
+    [[nodiscard]] Result<void> run();
+    void reset() noexcept;
+
+    /// Of the current row; texts and blobs are valid until the next step() or reset().
+    [[nodiscard]] std::int64_t integer(int column) const noexcept;
+    [[nodiscard]] Seq seq(int column) const noexcept;
+    [[nodiscard]] std::string_view text(int column) const noexcept;
+    [[nodiscard]] ByteView blob(int column) const noexcept;
+    [[nodiscard]] bool is_null(int column) const noexcept;
+
+  private:
+    struct Finalize {
+        void operator()(sqlite3_stmt* statement) const noexcept { sqlite3_finalize(statement); }
+    };
+    std::unique_ptr<sqlite3_stmt, Finalize> statement_;
+};
+
+/// Resets a statement at the end of a scope, so that its read transaction ends whatever happens.
+class ResetAtEnd {
+  public:
+    explicit ResetAtEnd(Statement& statement) noexcept : statement_{statement} {}
+    ~ResetAtEnd() { statement_.reset(); }
+    ResetAtEnd(const ResetAtEnd&) = delete;
+    ResetAtEnd& operator=(const ResetAtEnd&) = delete;
+
+  private:
+    Statement& statement_;
+};
+
+/// Which kind of file this is (PRAGMA application_id) and in which form (PRAGMA user_version).
+struct FileFormat {
+    std::int32_t application_id = 0;
+    std::int32_t version = 0;
+    const char* schema = "";  // creates the tables of an empty file
+};
+
+class Database {
+  public:
+    enum class Open : std::uint8_t { existing, or_create };
+
+    /// Opens the file in WAL mode, with no automatic checkpoint. `vfs`: empty for the system's.
+    /// Fails with newer_version for a file of a later Stentor, damaged for one that is not ours.
+    [[nodiscard]] static Result<Database> open(const std::string& path,
+                                               Open how,
+                                               const FileFormat& format,
+                                               const std::string& vfs);
+
+    [[nodiscard]] Result<Statement> prepare(const char* sql);
+    /// One or more statements without parameters or results.
+    [[nodiscard]] Result<void> run(const char* sql);
+    [[nodiscard]] Result<std::int64_t> integer(const char* sql);
+
+    /// Copies the write-ahead log into the file as far as no reader is in the way.
+    [[nodiscard]] Result<void> checkpoint();
+    /// From here on every commit that finds so many pages in the write-ahead log copies them.
+    void checkpoint_from(int pages) noexcept;
+
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+  private:
+    struct Close {
+        void operator()(sqlite3* connection) const noexcept { sqlite3_close_v2(connection); }
+    };
+    Database(sqlite3* connection, std::string path)
+        : connection_{connection}, path_{std::move(path)} {}
+    [[nodiscard]] Result<void> prepare_file(const FileFormat& format);
+
+    std::unique_ptr<sqlite3, Close> connection_;
+    std::string path_;
+};
+
+/// BEGIN now, ROLLBACK at the end unless committed.
+class Transaction {
+  public:
+    enum class Kind : std::uint8_t { read, write };
+    [[nodiscard]] static Result<Transaction> begin(Database& database, Kind kind);
+    Transaction(Transaction&& other) noexcept
+        : database_{std::exchange(other.database_, nullptr)} {}
+    Transaction& operator=(Transaction&&) = delete;
+    ~Transaction();
+
+    [[nodiscard]] Result<void> commit();
+
+  private:
+    explicit Transaction(Database& database) noexcept : database_{&database} {}
+    Database* database_;
+};
+
+}  // namespace stentor::store

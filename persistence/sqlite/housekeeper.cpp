@@ -1,0 +1,264 @@
+#include "persistence/sqlite/housekeeper.hpp"
+
+#include "base/assert.hpp"
+#include "base/log.hpp"
+#include "persistence/sqlite/store_files.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <filesystem>
+#include <string>
+#include <system_error>
+#include <variant>
+
+namespace stentor::store {
+namespace {
+
+// A newest segment that nobody needs is given up for a new one when it has become this large.
+constexpr std::uint64_t kRollBytes = std::uint64_t{4} << 20U;
+
+// Below this nothing can be written: SQLite extends its files in pages and its logs in more.
+constexpr std::uint64_t kDiskFreeBytesMin = std::uint64_t{1} << 20U;
+
+/// Never for a database itself: closing any descriptor of it drops the process's locks on it.
+[[nodiscard]] bool sync_write_ahead_log(const std::string& database) {
+    const std::string path = database + "-wal";
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return errno == ENOENT;
+    const bool is_synced = ::fdatasync(descriptor) == 0;
+    ::close(descriptor);
+    return is_synced;
+}
+
+[[nodiscard]] bool is_needed(const SegmentView& segment, Seq needed) noexcept {
+    return needed == kNoSeq || segment.summary.newest_message >= needed;
+}
+
+}  // namespace
+
+Housekeeper::Housekeeper(const SqliteEngineOptions& options,
+                         LogCatalog& catalog,
+                         StateStore state,
+                         std::function<void()> request_roll)
+    : options_{options},
+      catalog_{catalog},
+      state_{std::move(state)},
+      request_roll_{std::move(request_roll)},
+      message_bytes_{state_.message_bytes()},
+      needs_(options.shards) {}
+
+Housekeeper::~Housekeeper() { STENTOR_ASSERT(!thread_.joinable(), "stop() comes before"); }
+
+void Housekeeper::start() {
+    thread_ = std::jthread{[this] { run(); }};
+}
+
+void Housekeeper::stop() {
+    {
+        const std::lock_guard lock{mutex_};
+        next_.closes = true;
+    }
+    wake_.notify_one();
+    if (thread_.joinable()) thread_.join();
+}
+
+void Housekeeper::add(CommitGroupPtr group, std::size_t bytes, std::int64_t wall_unix_ms) {
+    bool is_much = false;
+    {
+        const std::lock_guard lock{mutex_};
+        next_.groups.push_back(std::move(group));
+        next_.bytes += bytes;
+        next_.wall_unix_ms = wall_unix_ms;
+        lag_bytes_ += bytes;
+        is_much = next_.bytes >= options_.apply_chunk_bytes;
+    }
+    if (is_much) wake_.notify_one();
+}
+
+bool Housekeeper::wait_for_lag() {
+    std::unique_lock lock{mutex_};
+    passed_.wait(lock,
+                 [this] { return lag_bytes_ <= options_.apply_lag_bytes_max || broken_.load(); });
+    return !broken_.load();
+}
+
+void Housekeeper::retire(SegmentWriter writer) {
+    {
+        const std::lock_guard lock{mutex_};
+        next_.retired.push_back(std::move(writer));
+    }
+    wake_.notify_one();
+}
+
+bool Housekeeper::collect_now() {
+    std::unique_lock lock{mutex_};
+    const std::uint64_t wanted = needs_version_;
+    if (collected_version_ >= wanted) return false;
+    is_urgent_ = true;
+    wake_.notify_one();
+    passed_.wait(lock, [&] { return collected_version_ >= wanted || broken_.load(); });
+    return true;
+}
+
+void Housekeeper::needed_from(ShardId shard, Seq seq) noexcept {
+    const std::lock_guard lock{mutex_};
+    STENTOR_ASSERT(shard.value() < needs_.size(), "a shard the engine was not made for");
+    std::optional<Seq>& needed = needs_[shard.value()];
+    if (needed && *needed >= seq) return;
+    needed = seq;
+    ++needs_version_;
+}
+
+Seq Housekeeper::needed_from() const noexcept {
+    const std::lock_guard lock{mutex_};
+    // An empty optional is less than any position.
+    const auto lowest = std::min_element(needs_.begin(), needs_.end());
+    return lowest == needs_.end() ? kNoSeq : lowest->value_or(kNoSeq);
+}
+
+void Housekeeper::run() {
+    for (;;) {
+        Work work = next_work();
+        pass(work);
+        {
+            const std::lock_guard lock{mutex_};
+            collected_version_ = std::max(collected_version_, work.needs_version);
+            lag_bytes_ -= work.bytes;
+        }
+        passed_.notify_all();
+        if (work.closes) return;
+    }
+}
+
+Housekeeper::Work Housekeeper::next_work() {
+    std::unique_lock lock{mutex_};
+    wake_.wait_for(lock, options_.apply_interval, [this] {
+        return next_.closes || is_urgent_ || !next_.retired.empty() ||
+               next_.bytes >= options_.apply_chunk_bytes;
+    });
+    is_urgent_ = false;
+    Work work = std::exchange(next_, {});
+    // Taken together with the groups: what the shards reported is about commits among them or
+    // before, so after applying them the rows are as new as the needs.
+    const auto lowest = std::min_element(needs_.begin(), needs_.end());
+    work.needed = lowest == needs_.end() ? kNoSeq : lowest->value_or(kNoSeq);
+    work.needs_version = needs_version_;
+    return work;
+}
+
+void Housekeeper::pass(Work& work) {
+    if (broken_.load()) return;
+    Result<void> result = apply(work);
+    work.retired.clear();
+    if (result) {
+        seal_full_segments(work.needed);
+        result = collect(work.needed);
+    }
+    if (result && work.closes) {
+        StateMeta meta = state_.meta();
+        meta.run_state = RunState::closed;
+        result = state_.commit(meta);
+    }
+    message_bytes_.store(state_.message_bytes());
+    look_at_disk();
+    if (result) return;
+    // The rows are behind or in doubt, the log is not: the next start applies it again.
+    STENTOR_LOG(error,
+                LogEvent("store_stopped", {{"directory", options_.directory}}),
+                "state.db cannot be written; restart the broker when the cause is gone");
+    broken_.store(true);
+}
+
+Result<void> Housekeeper::apply(const Work& work) {
+    if (work.groups.empty()) return {};
+    for (const CommitGroupPtr& group : work.groups) {
+        Seq seq = group->first;
+        for (const Record& record : group->records) {
+            STENTOR_TRY_VOID(state_.apply(seq, record));
+            seq = next(seq);
+        }
+    }
+    STENTOR_TRY_VOID(sync_log());
+    StateMeta meta = state_.meta();
+    meta.applied_through = work.groups.back()->last();
+    meta.at = work.groups.back()->at;
+    meta.wall_unix_ms = work.wall_unix_ms;
+    return state_.commit(meta);
+}
+
+/// Rows and removals must not be ahead of what the log has on disk.
+Result<void> Housekeeper::sync_log() const {
+    if (options_.acknowledge_after == AcknowledgeAfter::disk) return {};
+    for (const SegmentView& segment : catalog_.segments()) {
+        if (segment.is_sealed) continue;
+        // What has been copied out of it was synced by SQLite.
+        if (!sync_write_ahead_log(segment.handle->path())) return StoreErrc::io_error;
+    }
+    return {};
+}
+
+void Housekeeper::seal_full_segments(Seq needed) {
+    for (const SegmentView& segment : catalog_.segments()) {
+        if (segment.is_newest || segment.is_sealed || !is_needed(segment, needed)) continue;
+        const auto sealed = seal_segment(
+            segment.handle->path(), catalog_.index_of(segment), segment.summary, options_.vfs);
+        // Without its index in the file it keeps the one in memory; the next pass tries again.
+        if (!sealed) return;
+        catalog_.sealed(segment);
+    }
+}
+
+Result<void> Housekeeper::collect(Seq needed) {
+    if (needed == kNoSeq) return {};
+    for (const SegmentView& segment : catalog_.segments()) {
+        if (is_needed(segment, needed)) continue;
+        if (segment.summary.last > state_.meta().applied_through) continue;
+        if (segment.is_newest) {
+            const bool is_full = bytes() >= options_.log_bytes_max || is_disk_low();
+            const std::uint64_t enough = is_full ? 1 : kRollBytes;
+            if (segment.summary.bytes >= enough) request_roll_();
+            continue;
+        }
+        STENTOR_TRY_VOID(pin_references(segment));
+        remove(segment);
+    }
+    return {};
+}
+
+Result<void> Housekeeper::pin_references(const SegmentView& segment) {
+    const std::vector<Seq> wanted = state_.unpinned_references(segment.first, segment.summary.last);
+    if (wanted.empty()) return {};
+    STENTOR_TRY(SegmentReader reader, SegmentReader::open(segment.handle->path(), options_.vfs));
+    for (const Seq seq : wanted) {
+        STENTOR_TRY(const std::optional<Record> record, reader.record(seq));
+        const auto* published = record ? std::get_if<MessageRecord>(&*record) : nullptr;
+        if (published != nullptr) state_.pin(seq, published->message);
+    }
+    return state_.commit(state_.meta());
+}
+
+void Housekeeper::remove(const SegmentView& segment) {
+    catalog_.remove(segment);
+    for (const char* suffix : {"", "-wal", "-shm"}) {
+        std::error_code error;
+        std::filesystem::remove(segment.handle->path() + suffix, error);
+        if (!error) continue;
+        STENTOR_LOG(warn,
+                    LogEvent("store_error", {{"file", segment.handle->path()}}),
+                    "cannot remove a segment nobody needs: {}",
+                    error.message());
+    }
+}
+
+void Housekeeper::look_at_disk() {
+    std::error_code error;
+    const auto space = std::filesystem::space(options_.directory, error);
+    if (error) return;
+    is_disk_low_.store(space.available < std::max(options_.disk_free_bytes_min, kDiskFreeBytesMin));
+}
+
+}  // namespace stentor::store

@@ -1,0 +1,114 @@
+#pragma once
+// The engine's background thread: applies committed groups to state.db, seals full segments, and
+// removes those that nobody needs.
+//
+// Runs one pass at a time, at most every so often unless there is much to do. The log writer hands
+// it groups and full segments and waits when it falls behind; needed_from() comes from any thread.
+
+#include "base/ids.hpp"
+#include "persistence/contract/engine.hpp"
+#include "persistence/sqlite/log_catalog.hpp"
+#include "persistence/sqlite/segment.hpp"
+#include "persistence/sqlite/sqlite_options.hpp"
+#include "persistence/sqlite/state_store.hpp"
+
+#include <atomic>
+#include <condition_variable>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace stentor::store {
+
+class Housekeeper {
+  public:
+    /// `request_roll` is called on the background thread when the newest segment would be removed
+    /// if it were not the newest.
+    Housekeeper(const SqliteEngineOptions& options,
+                LogCatalog& catalog,
+                StateStore state,
+                std::function<void()> request_roll);
+    ~Housekeeper();
+    Housekeeper(const Housekeeper&) = delete;
+    Housekeeper& operator=(const Housekeeper&) = delete;
+
+    void start();
+    /// Applies the rest, marks the store as closed, ends the thread.
+    void stop();
+
+    // --- the log writer ---
+
+    /// A committed group, before any shard hears of it.
+    void add(CommitGroupPtr group, std::size_t bytes, std::int64_t wall_unix_ms);
+    /// Waits while too much is not applied; false: state.db is broken and never will be.
+    [[nodiscard]] bool wait_for_lag();
+    /// The writer of a full segment, to be closed where that stalls nobody.
+    void retire(SegmentWriter writer);
+    /// If shards have let go of something since the last pass: waits for one. Whether it did.
+    bool collect_now();
+
+    // --- any thread ---
+
+    void needed_from(ShardId shard, Seq seq) noexcept;
+    /// Below this no shard needs messages; kNoSeq until all have spoken.
+    [[nodiscard]] Seq needed_from() const noexcept;
+    /// Of segments, retained and pinned messages.
+    [[nodiscard]] std::uint64_t bytes() const noexcept {
+        return catalog_.bytes() + message_bytes_.load();
+    }
+    [[nodiscard]] bool is_disk_low() const noexcept { return is_disk_low_.load(); }
+    /// A commit found no room on the disk; forgotten by a later pass that finds some.
+    void set_disk_low() noexcept { is_disk_low_.store(true); }
+    [[nodiscard]] bool is_broken() const noexcept { return broken_.load(); }
+
+  private:
+    /// What one pass takes.
+    struct Work {
+        std::vector<CommitGroupPtr> groups;
+        std::size_t bytes = 0;
+        std::int64_t wall_unix_ms = 0;
+        std::vector<SegmentWriter> retired;
+        Seq needed;
+        std::uint64_t needs_version = 0;
+        bool closes = false;
+    };
+
+    void run();
+    [[nodiscard]] Work next_work();
+    void pass(Work& work);
+    [[nodiscard]] Result<void> apply(const Work& work);
+    [[nodiscard]] Result<void> sync_log() const;
+    void seal_full_segments(Seq needed);
+    [[nodiscard]] Result<void> collect(Seq needed);
+    [[nodiscard]] Result<void> pin_references(const SegmentView& segment);
+    void remove(const SegmentView& segment);
+    void look_at_disk();
+
+    const SqliteEngineOptions& options_;
+    LogCatalog& catalog_;
+    StateStore state_;  // the background thread's, once it runs
+    const std::function<void()> request_roll_;
+    std::atomic<std::uint64_t> message_bytes_{0};
+    std::atomic<bool> is_disk_low_{false};
+    std::atomic<bool> broken_{false};
+
+    mutable std::mutex mutex_;  // guards what follows
+    std::condition_variable wake_;
+    std::condition_variable passed_;
+    Work next_;
+    std::size_t lag_bytes_ = 0;  // added and not yet stored
+    std::vector<std::optional<Seq>> needs_;
+    std::uint64_t needs_version_ = 0;
+    std::uint64_t collected_version_ = 0;
+    bool is_urgent_ = false;
+
+    std::jthread thread_;
+};
+
+}  // namespace stentor::store

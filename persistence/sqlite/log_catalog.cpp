@@ -1,0 +1,194 @@
+#include "persistence/sqlite/log_catalog.hpp"
+
+#include "base/assert.hpp"
+
+#include <algorithm>
+#include <utility>
+#include <variant>
+
+namespace stentor::store {
+
+void LogCatalog::add_segment(std::string path, Seq first) {
+    const std::lock_guard lock{mutex_};
+    Segment& segment = segments_.emplace_back();
+    segment.handle = std::make_shared<SegmentView::Handle>(std::move(path), first);
+    segment.summary.last = Seq{first.value() - 1};
+    segment.index = std::make_unique<TopicIndex>();
+}
+
+void LogCatalog::add_sealed(std::string path, Seq first, SegmentReader::Seal seal) {
+    const std::lock_guard lock{mutex_};
+    Segment& segment = segments_.emplace_back();
+    segment.handle = std::make_shared<SegmentView::Handle>(std::move(path), first);
+    segment.handle->filter_ = std::move(seal.filter);
+    segment.summary = seal.summary;
+    last_ = std::max(last_, seal.summary.last);
+    bytes_ += seal.summary.bytes;
+}
+
+void LogCatalog::add_recovered(Seq seq, const Record& record) {
+    const std::lock_guard lock{mutex_};
+    Segment& newest = segments_.back();
+    newest.summary.last = seq;
+    last_ = std::max(last_, seq);
+    const MessageRecord* wanted = wanted_message(record);
+    if (wanted == nullptr) return;
+    newest.index->add(wanted->message->topic(), seq);
+    newest.summary.newest_message = seq;
+}
+
+void LogCatalog::add_recovered_bytes(std::size_t bytes) {
+    const std::lock_guard lock{mutex_};
+    segments_.back().summary.bytes += bytes;
+    bytes_ += bytes;
+}
+
+void LogCatalog::start_after(Seq seq) {
+    const std::lock_guard lock{mutex_};
+    last_ = seq;
+    handed_over_ = seq;
+}
+
+void LogCatalog::add_group(const CommitGroupPtr& group,
+                           std::size_t record_bytes,
+                           std::size_t stored_bytes) {
+    const std::lock_guard lock{mutex_};
+    Segment& newest = segments_.back();
+    Seq seq = group->first;
+    for (const Record& record : group->records) {
+        if (const MessageRecord* wanted = wanted_message(record)) {
+            newest.index->add(wanted->message->topic(), seq);
+            newest.summary.newest_message = seq;
+        }
+        seq = next(seq);
+    }
+    newest.summary.last = group->last();
+    newest.summary.bytes += stored_bytes;
+    bytes_ += stored_bytes;
+    last_ = group->last();
+    tail_.push_back(group);
+    tail_sizes_.push_back(record_bytes);
+    tail_bytes_ += record_bytes;
+    while (tail_bytes_ > tail_bytes_max_ && !tail_.empty()) {
+        tail_bytes_ -= tail_sizes_.front();
+        tail_sizes_.pop_front();
+        tail_.pop_front();
+    }
+}
+
+void LogCatalog::handed_over(Seq last) {
+    const std::lock_guard lock{mutex_};
+    handed_over_ = last;
+}
+
+SegmentView LogCatalog::view(const Segment& segment) const {
+    return {.handle = segment.handle,
+            .first = segment.handle->first(),
+            .summary = segment.summary,
+            .is_sealed = segment.index == nullptr,
+            .is_newest = &segment == &segments_.back()};
+}
+
+std::deque<CommitGroupPtr>::const_iterator LogCatalog::place_in_tail(Seq seq) const {
+    return std::lower_bound(
+        tail_.begin(), tail_.end(), seq, [](const CommitGroupPtr& group, Seq wanted) {
+            return group->last() < wanted;
+        });
+}
+
+LogSnapshot LogCatalog::snapshot(Seq after, std::size_t records_max) const {
+    LogSnapshot snapshot;
+    const std::lock_guard lock{mutex_};
+    snapshot.limit = handed_over_;
+    snapshot.tail_first = tail_.empty() ? next(last_) : tail_.front()->first;
+    for (const Segment& segment : segments_) {
+        if (segment.summary.last > after) snapshot.segments.push_back(view(segment));
+    }
+    if (next(after) < snapshot.tail_first) return snapshot;
+    std::size_t records = 0;
+    for (auto group = place_in_tail(next(after)); group != tail_.end() && records < records_max;
+         ++group) {
+        snapshot.groups.push_back(*group);
+        records += (*group)->records.size();
+    }
+    return snapshot;
+}
+
+std::optional<SegmentView> LogCatalog::segment_of(Seq seq) const {
+    const std::lock_guard lock{mutex_};
+    const auto segment = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
+        return s.handle->first() <= seq && seq <= s.summary.last;
+    });
+    if (segment == segments_.end()) return std::nullopt;
+    return view(*segment);
+}
+
+bool LogCatalog::find(const SegmentView& segment,
+                      std::span<const std::string> filters,
+                      Seq after,
+                      std::size_t count_max,
+                      std::vector<Seq>& out) const {
+    const std::lock_guard lock{mutex_};
+    const Segment* found = find_segment(segment);
+    if (found == nullptr) return true;  // removed: nobody needs it
+    if (found->index == nullptr) return false;
+    for (const std::string& filter : filters) found->index->find(filter, after, count_max, out);
+    return true;
+}
+
+CommitGroupPtr LogCatalog::group_of(Seq seq) const {
+    const std::lock_guard lock{mutex_};
+    const auto group = place_in_tail(seq);
+    if (group == tail_.end() || (*group)->first > seq) return nullptr;
+    return *group;
+}
+
+Seq LogCatalog::limit() const {
+    const std::lock_guard lock{mutex_};
+    return handed_over_;
+}
+
+std::vector<SegmentView> LogCatalog::segments() const {
+    const std::lock_guard lock{mutex_};
+    std::vector<SegmentView> views;
+    for (const Segment& segment : segments_) views.push_back(view(segment));
+    return views;
+}
+
+const TopicIndex& LogCatalog::index_of(const SegmentView& segment) const {
+    const std::lock_guard lock{mutex_};
+    const Segment* found = find_segment(segment);
+    STENTOR_ASSERT(found != nullptr && found->index != nullptr && found != &segments_.back(),
+                   "only full segments are sealed, once, by the thread that removes them");
+    return *found->index;
+}
+
+void LogCatalog::sealed(const SegmentView& segment) {
+    TopicFilter filter{index_of(segment)};
+    std::unique_ptr<TopicIndex> index;  // freed after the lock
+    const std::lock_guard lock{mutex_};
+    for (Segment& candidate : segments_) {
+        if (candidate.handle != segment.handle) continue;
+        candidate.handle->filter_ = std::move(filter);
+        index = std::move(candidate.index);
+    }
+}
+
+void LogCatalog::remove(const SegmentView& segment) {
+    segment.handle->removed_.store(true);
+    const std::lock_guard lock{mutex_};
+    std::erase_if(segments_, [&](const Segment& candidate) {
+        if (candidate.handle != segment.handle) return false;
+        bytes_ -= candidate.summary.bytes;
+        return true;
+    });
+}
+
+const LogCatalog::Segment* LogCatalog::find_segment(const SegmentView& segment) const {
+    const auto found = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
+        return s.handle == segment.handle;
+    });
+    return found == segments_.end() ? nullptr : &*found;
+}
+
+}  // namespace stentor::store

@@ -1,0 +1,136 @@
+#pragma once
+// What the engine's threads share about the log: its segments, the newest groups in memory (the
+// tail), and how far readers may look.
+// Any thread; every call takes the catalog's lock for a short, bounded time. The log writer adds,
+// the background thread seals and removes, the reader looks.
+
+#include "base/ids.hpp"
+#include "persistence/contract/engine.hpp"
+#include "persistence/sqlite/segment.hpp"
+#include "persistence/sqlite/topic_index.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace stentor::store {
+
+/// A segment as somebody saw it. `handle` names it for good; the rest was true a moment ago.
+struct SegmentView {
+    class Handle;
+    std::shared_ptr<Handle> handle;
+    Seq first;
+    SegmentSummary summary;
+    bool is_sealed = false;
+    bool is_newest = false;  // the writer appends to it
+};
+
+/// What does not change about a segment, and the filter, set once before is_sealed.
+class SegmentView::Handle {
+  public:
+    Handle(std::string path, Seq first) : path_{std::move(path)}, first_{first} {}
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+    [[nodiscard]] Seq first() const noexcept { return first_; }
+    /// Whether its file is gone, or about to be.
+    [[nodiscard]] bool is_removed() const noexcept { return removed_.load(); }
+    /// Of a sealed segment.
+    [[nodiscard]] const TopicFilter& filter() const noexcept { return filter_; }
+
+  private:
+    friend class LogCatalog;
+    const std::string path_;
+    const Seq first_;
+    std::atomic<bool> removed_{false};
+    TopicFilter filter_;
+};
+
+/// What one page may read: segments with something after a position, and groups of the tail.
+struct LogSnapshot {
+    Seq limit;                           // handed over to the shards
+    Seq tail_first;                      // from here on all is in memory
+    std::vector<SegmentView> segments;   // ascending
+    std::vector<CommitGroupPtr> groups;  // from the tail, if the position lies in it
+};
+
+class LogCatalog {
+  public:
+    explicit LogCatalog(std::size_t tail_bytes_max) : tail_bytes_max_{tail_bytes_max} {}
+
+    // --- recovery and the log writer ---
+
+    /// A new newest segment; the one before is full.
+    void add_segment(std::string path, Seq first);
+    void add_sealed(std::string path, Seq first, SegmentReader::Seal seal);
+    /// A record of a stored row, while the newest segment is read at recovery.
+    void add_recovered(Seq seq, const Record& record);
+    void add_recovered_bytes(std::size_t bytes);
+    /// Everything through `seq` is there without having been handed over by this process.
+    void start_after(Seq seq);
+    /// A committed group of `stored_bytes`: into the tail and the newest segment's index.
+    void add_group(const CommitGroupPtr& group, std::size_t record_bytes, std::size_t stored_bytes);
+    /// Readers may see it.
+    void handed_over(Seq last);
+
+    // --- the reader ---
+
+    /// For a page of what follows `after`; takes groups until they hold `records_max` records.
+    [[nodiscard]] LogSnapshot snapshot(Seq after, std::size_t records_max) const;
+    /// The segment that may hold `seq`.
+    [[nodiscard]] std::optional<SegmentView> segment_of(Seq seq) const;
+    /// Of a segment that was not sealed: false if it is by now (ask its file), otherwise appends
+    /// for each filter at most `count_max` positions after `after`.
+    [[nodiscard]] bool find(const SegmentView& segment,
+                            std::span<const std::string> filters,
+                            Seq after,
+                            std::size_t count_max,
+                            std::vector<Seq>& out) const;
+    /// The group that holds `seq`, if it is in the tail.
+    [[nodiscard]] CommitGroupPtr group_of(Seq seq) const;
+    [[nodiscard]] Seq limit() const;
+
+    // --- the background thread ---
+
+    [[nodiscard]] std::vector<SegmentView> segments() const;
+    /// The index of a full segment, which does not change any more.
+    [[nodiscard]] const TopicIndex& index_of(const SegmentView& segment) const;
+    void sealed(const SegmentView& segment);
+    void remove(const SegmentView& segment);
+    /// Of all segments.
+    [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_.load(); }
+
+  private:
+    struct Segment {
+        std::shared_ptr<SegmentView::Handle> handle;
+        SegmentSummary summary;
+        std::unique_ptr<TopicIndex> index;  // null once sealed
+    };
+    [[nodiscard]] SegmentView view(const Segment& segment) const;
+    [[nodiscard]] const Segment* find_segment(const SegmentView& segment) const;
+    [[nodiscard]] std::deque<CommitGroupPtr>::const_iterator place_in_tail(Seq seq) const;
+
+    const std::size_t tail_bytes_max_;
+    std::atomic<std::uint64_t> bytes_{0};
+
+    mutable std::mutex mutex_;  // guards what follows
+    std::vector<Segment> segments_;
+    std::deque<CommitGroupPtr> tail_;
+    std::deque<std::size_t> tail_sizes_;
+    std::size_t tail_bytes_ = 0;
+    Seq last_;
+    Seq handed_over_;
+};
+
+/// The message of `record` if durable sessions may want it.
+[[nodiscard]] inline const MessageRecord* wanted_message(const Record& record) noexcept {
+    const auto* published = std::get_if<MessageRecord>(&record);
+    return published != nullptr && published->for_durable_sessions ? published : nullptr;
+}
+
+}  // namespace stentor::store

@@ -1,0 +1,115 @@
+#pragma once
+// One file of the log: rows of records in commit order and, once sealed, their topic index
+// (docs/formats/segment.md). A writer appends to the newest file, any number of readers look.
+// One thread at a time per object; each has a connection of its own.
+
+#include "persistence/contract/engine.hpp"
+#include "persistence/sqlite/database.hpp"
+#include "persistence/sqlite/log_row.hpp"
+#include "persistence/sqlite/topic_index.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stentor::store {
+
+/// What a segment amounts to. `newest_message` is the newest one durable sessions may want.
+struct SegmentSummary {
+    Seq last;
+    Seq newest_message;
+    std::uint64_t bytes = 0;  // of its rows
+};
+
+struct EncodedRow {
+    Seq first;
+    Bytes bytes;
+};
+
+class SegmentWriter {
+  public:
+    /// Opens or creates the segment; a new one is in its directory for good when this returns.
+    /// `disk` syncs every commit, the others only where SQLite must to keep the file whole.
+    [[nodiscard]] static Result<SegmentWriter> open(const std::string& path,
+                                                    AcknowledgeAfter after,
+                                                    const std::string& vfs);
+
+    /// All rows in one commit. On failure none is there; with store_full another try may succeed,
+    /// after io_error nobody knows what the disk holds.
+    [[nodiscard]] Result<void> append(std::span<const EncodedRow> rows);
+
+    [[nodiscard]] const std::string& path() const noexcept { return database_.path(); }
+
+  private:
+    SegmentWriter(Database database, Statement insert)
+        : database_{std::move(database)}, insert_{std::move(insert)} {}
+
+    Database database_;
+    Statement insert_;
+};
+
+/// Writes index, filter and summary into a segment that nobody appends to any more, in one commit,
+/// and empties its write-ahead log.
+[[nodiscard]] Result<void> seal_segment(const std::string& path,
+                                        const TopicIndex& index,
+                                        const SegmentSummary& summary,
+                                        const std::string& vfs);
+
+class SegmentReader {
+  public:
+    /// Fails when the file is not there. One that a crash left without its tables gets them.
+    [[nodiscard]] static Result<SegmentReader> open(const std::string& path,
+                                                    const std::string& vfs);
+
+    struct Seal {
+        SegmentSummary summary;
+        TopicFilter filter;
+    };
+    /// Nothing while it is not sealed.
+    [[nodiscard]] Result<std::optional<Seal>> seal();
+
+    /// Calls `visit(row)` from the row that holds `from` (or the next one) until it returns false.
+    template <class Visit>
+    [[nodiscard]] Result<void> for_each_row(Seq from, Visit visit) {
+        const ResetAtEnd reset_at_end{scan_};
+        scan_.bind(1, from);
+        for (;;) {
+            STENTOR_TRY(const Statement::Step step, scan_.step());
+            if (step == Statement::Step::done) return {};
+            STENTOR_TRY(const LogRow row, parse_row(scan_.blob(0)));
+            if (!visit(row)) return {};
+        }
+    }
+
+    /// The record at `seq`; nothing if the segment has none. Neighbours are cheap.
+    [[nodiscard]] Result<std::optional<Record>> record(Seq seq);
+
+    /// Of a sealed segment: appends at most `count_max` positions of the topic after `after`.
+    [[nodiscard]] Result<void> find(std::string_view topic,
+                                    Seq after,
+                                    std::size_t count_max,
+                                    std::vector<Seq>& out);
+
+  private:
+    explicit SegmentReader(Database database) : database_{std::move(database)} {}
+    /// parse(), with a log line that names the file.
+    [[nodiscard]] Result<LogRow> parse_row(ByteView bytes) const;
+
+    Database database_;
+    Statement scan_;
+    Statement row_;
+    Statement positions_;
+    Bytes cached_;                      // the row that record() looked at last ...
+    std::optional<LogRow> cached_row_;  // ... which this borrows; moving keeps the bytes in place
+};
+
+/// "00000000000000000042.db": sorts like the position it begins with.
+[[nodiscard]] std::string segment_name(Seq first);
+/// Nothing for a name that segment_name() does not make.
+[[nodiscard]] std::optional<Seq> segment_first(std::string_view name) noexcept;
+
+}  // namespace stentor::store

@@ -1,0 +1,43 @@
+#pragma once
+// The sqlite engine's bounds and what happens at each.
+// Values.
+
+#include "base/clock.hpp"
+#include "persistence/contract/engine.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+
+namespace stentor::store {
+
+struct SqliteEngineOptions {
+    std::string directory;     // made if it is not there; one process at a time
+    std::uint16_t shards = 1;  // that report needed_from()
+    AcknowledgeAfter acknowledge_after = AcknowledgeAfter::disk;
+
+    // Segments, retained and pinned messages together; then store_full for messages.
+    std::uint64_t log_bytes_max = std::uint64_t{10} << 30U;
+    std::uint64_t disk_free_bytes_min = 0;  // less on the file system: the same
+
+    std::size_t queue_batches_max = 4096;  // submitted and not yet committed; then Push::full
+    std::size_t queue_bytes_max = std::size_t{64} << 20U;  // one batch above it fits an empty queue
+    std::size_t reads_max = 4096;                          // asked and not yet answered
+    std::size_t group_batches_max = 4096;
+    std::size_t group_bytes_max = std::size_t{4} << 20U;  // a group has at least one batch
+
+    std::size_t segment_bytes_max = std::size_t{64} << 20U;  // of rows; then a new one is begun
+    std::size_t row_bytes_max = std::size_t{64} << 10U;      // a row has at least one record
+    std::size_t tail_bytes_max = std::size_t{32} << 20U;     // newest groups kept in memory
+    // Committed and not yet applied to state.db, held in memory and bounding recovery; then
+    // commits wait.
+    std::size_t apply_lag_bytes_max = std::size_t{64} << 20U;
+    std::size_t apply_chunk_bytes = std::size_t{8} << 20U;  // applied at once, before the time
+    Duration apply_interval = std::chrono::milliseconds{500};
+    std::size_t scanned_per_page_max = 4096;  // records a wildcard page looks at
+
+    std::string vfs;  // SQLite's; empty: the system's
+    std::int64_t (*wall_clock_unix_ms)() noexcept = &stentor::wall_clock_unix_ms;
+};
+
+}  // namespace stentor::store

@@ -1,0 +1,115 @@
+#pragma once
+// state.db: what the log's records amount to, in rows (docs/formats/segment.md). Records are
+// applied by StoredState's rules to the few sessions and topics they name, which are read before
+// and written after; memory holds only who refers to which position, and pinned messages.
+// One thread at a time.
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "persistence/contract/engine.hpp"
+#include "persistence/record.hpp"
+#include "persistence/sqlite/database.hpp"
+#include "persistence/state/stored_state.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+namespace stentor::store {
+
+/// Whether and how the last run ended.
+enum class RunState : std::uint8_t { closed = 0, open_disk = 1, open_lossy = 2 };
+
+struct StateMeta {
+    Seq applied_through;  // all records up to here are in the rows
+    Instant at;           // the store's clock there
+    std::int64_t wall_unix_ms = 0;
+    RunState run_state = RunState::closed;
+};
+
+class StateStore {
+  public:
+    [[nodiscard]] static Result<StateStore> open(const std::string& path, const std::string& vfs);
+
+    [[nodiscard]] const StateMeta& meta() const noexcept { return meta_; }
+
+    /// Applies the next record, which lies above meta().applied_through. Nothing is stored before
+    /// commit(). After a failure of either the object must not be used again.
+    [[nodiscard]] Result<void> apply(Seq seq, const Record& record);
+    /// Stores what was applied, through position and clock of `meta`, in one commit that is on disk
+    /// when this returns.
+    [[nodiscard]] Result<void> commit(const StateMeta& meta);
+
+    /// All of it, for the shards.
+    [[nodiscard]] Result<StoredState> load();
+    /// After the last record of a recovery: pins that nobody came to refer to are dropped.
+    void finish_recovery() { working_.drop_unreferenced(); }
+
+    /// Positions in [first, last] that unfinished deliveries name and that are not pinned yet.
+    [[nodiscard]] std::vector<Seq> unpinned_references(Seq first, Seq last) const;
+    /// Keeps a message that the log is about to let go, until its last reference goes; stored by
+    /// the next commit().
+    void pin(Seq seq, const MessagePtr& message) { working_.keep(seq, message); }
+
+    /// What retained and pinned messages take.
+    [[nodiscard]] std::uint64_t message_bytes() const noexcept { return message_bytes_; }
+
+  private:
+    struct Loaded {
+        bool changes_subscriptions = false;
+    };
+    explicit StateStore(Database database) : database_{std::move(database)} {}
+
+    [[nodiscard]] Result<void> prepare_statements();
+    [[nodiscard]] Result<void> read_meta();
+    [[nodiscard]] Result<void> read_references();
+    [[nodiscard]] Result<StoredSession> read_session(Statement& row);
+    [[nodiscard]] Result<std::optional<StoredSession>> find_session(const ClientId& client);
+    [[nodiscard]] Result<void> need_session(const ClientId& client, bool changes_subscriptions);
+    [[nodiscard]] Result<void> need_topic(std::string_view topic);
+    [[nodiscard]] Result<void> write_sessions();
+    [[nodiscard]] Result<void> write_session(const StoredSession& session, Loaded loaded);
+    [[nodiscard]] Result<void> write_retained();
+    [[nodiscard]] Result<void> write_pins();
+    [[nodiscard]] Result<void> write_meta(const StateMeta& meta);
+
+    Database database_;
+    StateMeta meta_;
+    StoredState working_;  // sessions and values of the transaction under way; references of all
+    std::unordered_map<ClientId, Loaded> sessions_;
+    std::unordered_map<std::string, std::size_t> topics_;  // size of the value before
+    std::unordered_map<Seq, std::size_t> stored_pins_;     // with their size
+    std::uint64_t message_bytes_ = 0;
+
+    Statement select_session_;
+    Statement select_subscriptions_;
+    Statement upsert_session_;
+    Statement delete_session_;
+    Statement delete_subscriptions_;
+    Statement insert_subscription_;
+    Statement select_retained_;
+    Statement upsert_retained_;
+    Statement delete_retained_;
+    Statement insert_pin_;
+    Statement delete_pin_;
+};
+
+/// Looks up single messages in state.db, beside the StateStore.
+class HeldMessages {
+  public:
+    [[nodiscard]] static Result<HeldMessages> open(const std::string& path, const std::string& vfs);
+    /// The retained value or pinned message at `seq`, as of the last commit; null if there is none.
+    [[nodiscard]] Result<MessagePtr> find(Seq seq);
+
+  private:
+    HeldMessages(Database database, Statement select)
+        : database_{std::move(database)}, select_{std::move(select)} {}
+    Database database_;
+    Statement select_;
+};
+
+}  // namespace stentor::store

@@ -1,0 +1,228 @@
+#include "persistence/sqlite/store_files.hpp"
+
+#include "base/log.hpp"
+#include "persistence/sqlite/log_row.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <optional>
+#include <sys/file.h>
+#include <system_error>
+#include <vector>
+
+namespace stentor::store {
+namespace {
+
+// Rule 12: more than a broker can have handed out and lost.
+constexpr std::uint64_t kPositionJump = std::uint64_t{1} << 32U;
+
+// A longer absence than this is a wrong clock; no session lives that long without us.
+constexpr Duration kPauseMax = std::chrono::days{366};
+
+[[nodiscard]] boost::system::error_code cannot(const char* what,
+                                               const std::string& path,
+                                               int error) {
+    STENTOR_LOG(error,
+                LogEvent("store_error", {{"file", path}, {"os_error", error}}),
+                "cannot {}: {}",
+                what,
+                std::strerror(error));
+    return StoreErrc::io_error;
+}
+
+[[nodiscard]] Result<void> make_directories(const SqliteEngineOptions& options) {
+    for (const std::string& path : {options.directory, log_directory(options)}) {
+        std::error_code error;
+        if (std::filesystem::create_directory(path, error)) {
+            std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+        }
+        if (error) return cannot("make the store's directory", path, error.value());
+    }
+    return {};
+}
+
+[[nodiscard]] Result<std::vector<Seq>> list_segments(const std::string& directory) {
+    std::vector<Seq> found;
+    std::error_code error;
+    std::filesystem::directory_iterator files{directory, error};
+    for (; !error && files != std::filesystem::directory_iterator{}; files.increment(error)) {
+        if (const auto first = segment_first(files->path().filename().string())) {
+            found.push_back(*first);
+        }
+    }
+    if (error) return cannot("list the log's segments", directory, error.value());
+    std::sort(found.begin(), found.end());
+    return found;
+}
+
+/// Reads the log into catalog and state, segment by segment.
+class Recovery {
+  public:
+    Recovery(const SqliteEngineOptions& options, LogCatalog& catalog, StateStore& state)
+        : options_{options}, catalog_{catalog}, state_{state}, meta_{state.meta()} {}
+
+    [[nodiscard]] Result<void> add_segment(Seq first) {
+        const std::string path = log_directory(options_) + '/' + segment_name(first);
+        STENTOR_TRY(SegmentReader reader, SegmentReader::open(path, options_.vfs));
+        STENTOR_TRY(std::optional<SegmentReader::Seal> seal, reader.seal());
+        newest_ = path;
+        newest_is_sealed_ = seal.has_value();
+        if (seal) {
+            const Seq last = seal->summary.last;
+            catalog_.add_sealed(path, first, *std::move(seal));
+            if (last <= meta_.applied_through) return {};
+            STENTOR_TRY_VOID(read_rows(reader, next(meta_.applied_through), false));
+        } else {
+            catalog_.add_segment(path, first);
+            STENTOR_TRY_VOID(read_rows(reader, first, true));
+        }
+        // One transaction per segment bounds the sessions held in memory.
+        return state_.commit(meta_);
+    }
+
+    [[nodiscard]] Result<SegmentWriter> open_newest() {
+        if (newest_.empty() || newest_is_sealed_) {
+            const Seq first = next(meta_.applied_through);
+            newest_ = log_directory(options_) + '/' + segment_name(first);
+            catalog_.add_segment(newest_, first);
+        }
+        return SegmentWriter::open(newest_, options_.acknowledge_after, options_.vfs);
+    }
+
+    /// What has been read: all of it is applied.
+    [[nodiscard]] StateMeta& meta() noexcept { return meta_; }
+
+  private:
+    [[nodiscard]] Result<void> read_rows(SegmentReader& reader, Seq from, bool indexes) {
+        Result<void> failure;
+        STENTOR_TRY_VOID(reader.for_each_row(from, [&](const LogRow& row) {
+            failure = read_row(row, indexes);
+            return failure.has_value();
+        }));
+        return failure;
+    }
+
+    [[nodiscard]] Result<void> read_row(const LogRow& row, bool indexes) {
+        Result<void> failure;
+        std::size_t bytes = 0;
+        STENTOR_TRY_VOID(row.for_each([&](Seq seq, ByteView stored) {
+            bytes += stored.size();
+            const bool is_news = seq > meta_.applied_through;
+            if (!is_news && !indexes) return true;
+            const auto record = parse_stored(stored);
+            if (!record) {
+                failure = record.error();
+                return false;
+            }
+            if (indexes) catalog_.add_recovered(seq, *record);
+            if (is_news) failure = state_.apply(seq, *record);
+            return failure.has_value();
+        }));
+        STENTOR_TRY_VOID(failure);
+        if (indexes) catalog_.add_recovered_bytes(bytes);
+        if (row.header().last() > meta_.applied_through) {
+            meta_.applied_through = row.header().last();
+            meta_.at = row.header().at;
+            meta_.wall_unix_ms = row.header().wall_unix_ms;
+        }
+        return {};
+    }
+
+    const SqliteEngineOptions& options_;
+    LogCatalog& catalog_;
+    StateStore& state_;
+    StateMeta meta_;
+    std::string newest_;
+    bool newest_is_sealed_ = false;
+};
+
+}  // namespace
+
+Result<StoreLock> StoreLock::take(const std::string& directory) {
+    const std::string path = directory + "/lock";
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
+    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (descriptor < 0) return cannot("write to the store's directory", path, errno);
+    StoreLock lock{descriptor};
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+        std::array<char, 32> holder{};
+        const auto size = ::pread(descriptor, holder.data(), holder.size() - 1, 0);
+        const std::string_view pid{holder.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+        STENTOR_LOG(error,
+                    LogEvent("store_in_use", {{"directory", directory}, {"pid", pid}}),
+                    "another process uses this store: {}",
+                    pid);
+        return StoreErrc::in_use;
+    }
+    const std::string pid = std::to_string(::getpid());
+    if (::ftruncate(descriptor, 0) != 0 ||
+        ::pwrite(descriptor, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
+        return cannot("write the store's lock", path, errno);
+    }
+    return lock;
+}
+
+StoreLock::~StoreLock() {
+    if (descriptor_ >= 0) ::close(descriptor_);
+}
+
+std::string log_directory(const SqliteEngineOptions& options) { return options.directory + "/log"; }
+std::string state_path(const SqliteEngineOptions& options) {
+    return options.directory + "/state.db";
+}
+
+Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& catalog) {
+    STENTOR_TRY_VOID(make_directories(options));
+    STENTOR_TRY(StoreLock lock, StoreLock::take(options.directory));
+    STENTOR_TRY(StateStore state, StateStore::open(state_path(options), options.vfs));
+    const RunState before = state.meta().run_state;
+    Recovery recovery{options, catalog, state};
+    STENTOR_TRY(const std::vector<Seq> segments, list_segments(log_directory(options)));
+    for (const Seq first : segments) STENTOR_TRY_VOID(recovery.add_segment(first));
+    state.finish_recovery();
+
+    StateMeta& meta = recovery.meta();
+    if (before == RunState::open_lossy) {
+        meta.applied_through = Seq{meta.applied_through.value() + kPositionJump};
+        STENTOR_LOG(warn,
+                    LogEvent("store_positions_jump", {{"seq", meta.applied_through.value()}}),
+                    "the last run did not close the store: acknowledged messages may be missing");
+    }
+    const std::int64_t wall = options.wall_clock_unix_ms();
+    if (meta.wall_unix_ms != 0) meta.at = clock_after_pause(meta.at, meta.wall_unix_ms, wall);
+    meta.wall_unix_ms = wall;
+    meta.run_state = options.acknowledge_after == AcknowledgeAfter::disk ? RunState::open_disk
+                                                                         : RunState::open_lossy;
+    STENTOR_TRY(SegmentWriter newest, recovery.open_newest());
+    STENTOR_TRY_VOID(state.commit(meta));
+    catalog.start_after(meta.applied_through);
+    STENTOR_TRY(StoredState loaded, state.load());
+    return OpenedStore{.lock = std::move(lock),
+                       .state = std::move(state),
+                       .newest = std::move(newest),
+                       .recovered = {.state = std::move(loaded),
+                                     .last = meta.applied_through,
+                                     .at = meta.at,
+                                     .clean = before == RunState::closed}};
+}
+
+Instant clock_after_pause(Instant at,
+                          std::int64_t wall_unix_ms_then,
+                          std::int64_t wall_unix_ms_now) noexcept {
+    if (wall_unix_ms_now < wall_unix_ms_then) return at;
+    constexpr std::int64_t kPauseMsMax =
+        std::chrono::duration_cast<std::chrono::milliseconds>(kPauseMax).count();
+    // Unsigned, as either may be anything.
+    const auto pause = static_cast<std::uint64_t>(wall_unix_ms_now) -
+                       static_cast<std::uint64_t>(wall_unix_ms_then);
+    if (pause > static_cast<std::uint64_t>(kPauseMsMax)) return at;
+    return saturating_add(at, std::chrono::milliseconds{static_cast<std::int64_t>(pause)});
+}
+
+}  // namespace stentor::store
