@@ -42,9 +42,8 @@ Octets connect(const ConnectPacket& options) {
 }
 
 Octets subscribe(Version version, std::string_view filter, unsigned qos) {
-    return packet(0x82,
-                  u16(1) + no_properties(version) + text(filter) +
-                      Octets(1, static_cast<char>(qos)));
+    return packet(
+        0x82, u16(1) + no_properties(version) + text(filter) + Octets(1, static_cast<char>(qos)));
 }
 
 Octets publish(Version version,

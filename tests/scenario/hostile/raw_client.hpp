@@ -19,8 +19,8 @@ struct Packet {
 class RawClient {
   public:
     struct Options {
-        std::uint32_t source = 0;       // last 24 bits of 127.x.y.z; 0: the system's choice
-        int receive_buffer_bytes = 0;   // 0: the system's choice
+        std::uint32_t source = 0;      // last 24 bits of 127.x.y.z; 0: the system's choice
+        int receive_buffer_bytes = 0;  // 0: the system's choice
     };
     /// Connected, or on the way there (`send` and `receive` wait).
     explicit RawClient(std::uint16_t port) : RawClient{port, Options{}} {}

@@ -1,5 +1,6 @@
 #include "tests/scenario/paho/client.hpp"
 
+#include "base/clock.hpp"
 #include "tests/kit/process.hpp"
 
 #include <chrono>
@@ -8,7 +9,8 @@
 namespace stentor::scenario {
 namespace {
 
-// The time limit and the message go together; GoogleTest prints the exception.
+constexpr int kUnansweredMax = 10'000;
+
 void finish(const mqtt::token_ptr& token, const std::string& what) {
     if (!token->wait_for(kit::kPatience)) throw kit::Timeout{what + ": no answer"};
 }
@@ -45,11 +47,42 @@ mqtt::connect_options connect_options(const ClientOptions& options, bool clean) 
 
 }  // namespace
 
+// A topic that no wildcard matches.
+constexpr const char* kWakeUpTopic = "$wake";
+
+WakeUp::WakeUp(std::uint16_t port)
+    : client_{"tcp://127.0.0.1:" + std::to_string(port),
+              "wake-up",
+              mqtt::create_options{MQTTVERSION_5}} {
+    client_.set_message_callback([this](const mqtt::const_message_ptr& message) {
+        const std::lock_guard lock{mutex_};
+        received_ = std::stoi(message->get_payload_str());
+        changed_.notify_all();
+    });
+    mqtt::connect_options options;
+    options.set_mqtt_version(MQTTVERSION_5);
+    options.set_clean_start(true);
+    finish(client_.connect(options), "CONNECT");
+    finish(client_.subscribe(kWakeUpTopic, 0), "SUBSCRIBE");
+}
+
+WakeUp::~WakeUp() { client_.disable_callbacks(); }
+
+void WakeUp::wake() { client_.publish(kWakeUpTopic, std::to_string(++sent_)); }
+
+void WakeUp::round_trip() {
+    wake();
+    std::unique_lock lock{mutex_};
+    if (!changed_.wait_for(lock, kit::kPatience, [this] { return received_ == sent_; })) {
+        throw kit::Timeout{"the wake-up message did not return"};
+    }
+}
+
 Client::Client(std::uint16_t port, ClientOptions options)
     : options_{std::move(options)},
       client_{"tcp://127.0.0.1:" + std::to_string(port),
               options_.id,
-              mqtt::create_options{options_.version}} {
+              mqtt::create_options{options_.version, kUnansweredMax}} {
     client_.set_message_callback([this](const mqtt::const_message_ptr& message) {
         const std::lock_guard lock{mutex_};
         messages_.push_back(message);
@@ -84,7 +117,11 @@ bool Client::connect(bool clean) {
         reason_ = -1;
     }
     const auto token = client_.connect(connect_options(options_, clean));
-    finish(token, "CONNECT");
+    const Instant limit = monotonic_now() + kit::kPatience;
+    while (!token->wait_for(std::chrono::milliseconds{5})) {
+        if (monotonic_now() > limit) throw kit::Timeout{options_.id + ": no CONNACK"};
+        options_.wake_up->wake();
+    }
     const auto response = token->get_connect_response();
     connack_ = response.get_properties();
     return response.is_session_present();
@@ -139,6 +176,8 @@ std::vector<std::string> Client::receive(std::size_t count) {
 
 int Client::wait_until_lost() {
     wait_for("the end of the connection", [this] { return lost_; });
+    // Paho is not done with the old connection when it calls the handler.
+    options_.wake_up->round_trip();
     const std::lock_guard lock{mutex_};
     return reason_;
 }

@@ -18,7 +18,29 @@
 
 namespace stentor::scenario {
 
+/// A connection that keeps Paho's one network thread awake: without traffic on others, a new one
+/// is noticed only after a second. To be connected first.
+class WakeUp {
+  public:
+    explicit WakeUp(std::uint16_t port);
+    ~WakeUp();
+    WakeUp(const WakeUp&) = delete;
+    WakeUp& operator=(const WakeUp&) = delete;
+
+    void wake();
+    /// Returns once the network thread has finished all that it was doing.
+    void round_trip();
+
+  private:
+    mqtt::async_client client_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    int sent_ = 0;
+    int received_ = 0;
+};
+
 struct ClientOptions {
+    WakeUp* wake_up = nullptr;
     std::string id{};
     int version = MQTTVERSION_5;
     bool clean = true;
@@ -51,7 +73,10 @@ class Client {
 
     /// Returns when the message is acknowledged (QoS 0: written).
     void publish(const mqtt::message& message);
-    void publish(const std::string& topic, const std::string& payload, int qos, bool retain = false);
+    void publish(const std::string& topic,
+                 const std::string& payload,
+                 int qos,
+                 bool retain = false);
     /// Does not wait for the acknowledgement.
     void publish_unanswered(const std::string& topic, const std::string& payload, int qos);
     /// Waits until everything that was published is acknowledged.

@@ -27,27 +27,29 @@ class PahoScenario : public ::testing::TestWithParam<Setting> {
 
     [[nodiscard]] static bool is_v5() { return GetParam().version == MQTTVERSION_5; }
 
-    [[nodiscard]] static ClientOptions named(const std::string& id) {
-        return {.id = id, .version = GetParam().version};
+    [[nodiscard]] ClientOptions named(const std::string& id) {
+        return {.wake_up = &wake_up, .id = id, .version = GetParam().version};
     }
     /// A session that outlives its connections.
-    [[nodiscard]] static ClientOptions kept(const std::string& id) {
-        return {.id = id,
+    [[nodiscard]] ClientOptions kept(const std::string& id) {
+        return {.wake_up = &wake_up,
+                .id = id,
                 .version = GetParam().version,
                 .clean = false,
                 .session_expiry_seconds = 3600};
     }
 
-    [[nodiscard]] std::unique_ptr<Client> connected(const ClientOptions& options) const {
+    [[nodiscard]] std::unique_ptr<Client> connected(const ClientOptions& options) {
         auto client = std::make_unique<Client>(broker.port(), options);
         client->connect();
         return client;
     }
-    [[nodiscard]] std::unique_ptr<Client> connected(const std::string& id) const {
+    [[nodiscard]] std::unique_ptr<Client> connected(const std::string& id) {
         return connected(named(id));
     }
 
     kit::Broker broker{{.shards = GetParam().shards}};
+    WakeUp wake_up{broker.port()};
 };
 
 [[nodiscard]] inline std::string name_of(const ::testing::TestParamInfo<Setting>& info) {

@@ -4,6 +4,7 @@
 #include "tests/scenario/paho/paho_scenario.hpp"
 #include "tests/scenario/paho/relay.hpp"
 
+#include <map>
 #include <string>
 #include <vector>
 
@@ -11,17 +12,18 @@ namespace stentor::scenario {
 namespace {
 
 using ::testing::ElementsAre;
+using ::testing::UnorderedElementsAre;
 
 class Sessions : public PahoScenario {
   protected:
     /// Through the network that a test can interrupt.
-    [[nodiscard]] std::unique_ptr<Client> through_relay(const ClientOptions& options) const {
+    [[nodiscard]] std::unique_ptr<Client> through_relay(const ClientOptions& options) {
         auto client = std::make_unique<Client>(relay.port(), options);
         client->connect();
         return client;
     }
 
-    /// All messages up to one on "end", without those that repeat the one before (QoS 1 may).
+    /// All messages up to one on "end".
     [[nodiscard]] static std::vector<std::string> until_end(Client& subscriber) {
         std::vector<std::string> texts;
         for (auto message = subscriber.receive(); message->get_topic() != "end";
@@ -52,8 +54,8 @@ TEST_P(Sessions, AKeptSessionReceivesWhatWasPublishedMeanwhile) {
     subscriber.disconnect();
 
     publisher->publish("a/1", "first", 1);
-    publisher->publish("a/2", "second", 2);
-    publisher->publish("a/3", "third", 1);
+    publisher->publish("a/2", "second", 1);
+    publisher->publish("a/3", "third", 2);  // handed out by Paho at PUBREL, so expected last
 
     EXPECT_TRUE(subscriber.connect());
     EXPECT_THAT(subscriber.receive(3), ElementsAre("a/1 first", "a/2 second", "a/3 third"));
@@ -97,8 +99,9 @@ TEST_P(Sessions, APublishersMessagesInFlightArriveAfterTheInterruption) {
         publisher->publish_unanswered("once", n, 2);
         publisher->publish_unanswered("least", n, 1);
     }
-    EXPECT_THAT(subscriber->receive(6),
-                ElementsAre("once 1", "least 1", "once 2", "least 2", "once 3", "least 3"));
+    EXPECT_THAT(
+        subscriber->receive(6),
+        UnorderedElementsAre("once 1", "least 1", "once 2", "least 2", "once 3", "least 3"));
     relay.cut();
     publisher->wait_until_lost();
     EXPECT_TRUE(publisher->connect());
@@ -120,30 +123,27 @@ TEST_P(Sessions, ASubscribersMessagesInFlightAreSentAgain) {
         publisher->publish("once", n, 2);
         publisher->publish("least", n, 1);
     }
-    EXPECT_THAT(subscriber->receive(2), ElementsAre("least 1", "least 2"))
-        << "Paho hands out QoS 2 at PUBREL";
+    // In 3.1.1 Paho hands out QoS 2 at PUBREL, in 5.0 at PUBLISH.
+    std::map<std::string, std::vector<std::string>> received;
+    while (received["least"].size() < 2) {
+        const auto message = subscriber->receive();
+        received[message->get_topic()].push_back(message->get_payload_str());
+    }
     relay.cut();
     subscriber->wait_until_lost();
     publisher->publish("least", "3", 1);
     EXPECT_TRUE(subscriber->connect());
     publisher->publish("end", "", 1);
 
-    std::vector<std::string> once;
-    std::vector<std::string> least;
-    bool end = false;
-    while (once.size() < 2 || !end) {
+    while (received["once"].size() < 2 || received["end"].empty()) {
         const auto message = subscriber->receive();
-        if (message->get_topic() == "end") {
-            end = true;
-        } else if (message->get_topic() == "once") {
-            once.push_back(text(message));
-        } else {
-            least.push_back(text(message));
-            EXPECT_EQ(message->is_duplicate(), text(message) != "least 3");
+        if (message->get_topic() == "least") {
+            EXPECT_EQ(message->is_duplicate(), message->get_payload_str() != "3");
         }
+        received[message->get_topic()].push_back(message->get_payload_str());
     }
-    EXPECT_THAT(once, ElementsAre("once 1", "once 2"));
-    EXPECT_THAT(least, ElementsAre("least 1", "least 2", "least 3"));
+    EXPECT_THAT(received["once"], ElementsAre("1", "2"));
+    EXPECT_THAT(received["least"], ElementsAre("1", "2", "1", "2", "3"));
 }
 
 TEST_P(Sessions, ManyInterruptionsLoseAndDoubleNothing) {
