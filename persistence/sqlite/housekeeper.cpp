@@ -57,10 +57,11 @@ void Housekeeper::start() {
     thread_ = std::jthread{[this] { run(); }};
 }
 
-void Housekeeper::stop() {
+void Housekeeper::stop(Stop how) {
     {
         const std::lock_guard lock{mutex_};
         next_.closes = true;
+        next_.marks_closed = how == Stop::clean;
     }
     wake_.notify_one();
     if (thread_.joinable()) thread_.join();
@@ -158,7 +159,7 @@ void Housekeeper::pass(Work& work) {
         seal_full_segments(work.needed);
         result = collect(work.needed);
     }
-    if (result && work.closes) {
+    if (result && work.marks_closed) {
         StateMeta meta = state_.meta();
         meta.run_state = RunState::closed;
         result = state_.commit(meta);

@@ -39,8 +39,9 @@ class Housekeeper {
     Housekeeper& operator=(const Housekeeper&) = delete;
 
     void start();
-    /// Applies the rest, marks the store as closed, ends the thread.
-    void stop();
+    enum class Stop : std::uint8_t { clean, unclean };
+    /// Applies the rest, marks the store as closed if all of it is on disk, ends the thread.
+    void stop(Stop how);
 
     // --- the log writer ---
 
@@ -77,6 +78,7 @@ class Housekeeper {
         Seq needed;
         std::uint64_t needs_version = 0;
         bool closes = false;
+        bool marks_closed = false;
     };
 
     void run();

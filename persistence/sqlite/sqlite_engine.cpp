@@ -131,7 +131,7 @@ void SqliteEngine::drain_and_close() {
     reads_wake_.notify_one();
     if (reader_.joinable()) reader_.join();
     newest_.reset();
-    housekeeper_->stop();
+    housekeeper_->stop(broken_.load() ? Housekeeper::Stop::unclean : Housekeeper::Stop::clean);
     housekeeper_.reset();
     lock_.reset();
 }

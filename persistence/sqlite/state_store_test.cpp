@@ -2,145 +2,21 @@
 
 #include "base/random.hpp"
 #include "persistence/contract/samples.hpp"
+#include "persistence/sqlite/random_traffic.hpp"
+#include "persistence/sqlite/state_facts.hpp"
 #include "tests/kit/temp_dir.hpp"
 
 #include <gtest/gtest.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <optional>
-#include <string>
 #include <utility>
 #include <vector>
 
 namespace stentor::store {
 namespace {
-
-/// One line per fact, so that a difference is readable.
-std::vector<std::string> facts(const StoredState& state) {
-    std::vector<std::string> lines;
-    const auto number = [](auto value) { return std::to_string(value) + ' '; };
-    for (const auto& [client, s] : state.sessions()) {
-        std::string line = client + ": ";
-        line += number(static_cast<int>(s.version)) + number(s.expiry_seconds) +
-                number(int{s.attached}) + number(s.detached_at.time_since_epoch().count()) +
-                s.user + ' ' + number(s.sent_through.value()) + number(int{s.transient});
-        for (const Unfinished& u : s.unfinished) {
-            line += "u" + number(u.seq.value()) + number(u.packet_id.value()) +
-                    number(static_cast<int>(u.qos)) + number(static_cast<int>(u.phase));
-            const bool is_pinned = state.pinned().contains(u.seq);
-            line += is_pinned ? "pinned " : "";
-        }
-        for (const PacketId id : s.inbound) line += "i" + number(id.value());
-        if (s.will) {
-            line += "w" + number(s.will->delay_seconds) + std::string{s.will->message->topic()};
-        }
-        for (const StoredSubscription& f : s.subscriptions) {
-            line += " f" + f.filter + ' ' + number(std::to_integer<int>(f.options.to_byte())) +
-                    number(f.subscription_identifier) + number(f.since.value()) +
-                    (f.replay_next ? "r'" + *f.replay_next + "' " : "") +
-                    number(f.replay_until.value());
-        }
-        lines.push_back(line);
-    }
-    for (const auto& [topic, value] : state.retained()) {
-        lines.push_back(topic + " = " + number(value.seq.value()) +
-                        std::string{as_text(value.message->payload())});
-    }
-    std::sort(lines.begin(), lines.end());
-    return lines;
-}
-
-/// Records about few sessions and topics, so that they meet.
-class Traffic {
-  public:
-    explicit Traffic(std::uint64_t seed) : random_{seed} {}
-
-    Record next(Seq last) {
-        const std::string client = "c" + std::to_string(random_.below(5));
-        const std::string topic = "t" + std::to_string(random_.below(4));
-        switch (random_.below(11)) {
-            case 0: {
-                Attached record = samples::attached(client, random_.chance(1, 4) ? 0 : 100);
-                record.discards_earlier_state = random_.chance(1, 4);
-                record.user = "user of " + client;
-                if (random_.chance(1, 2)) {
-                    record.will =
-                        WillRecord{.message = samples::message(topic), .delay_seconds = 7};
-                }
-                return record;
-            }
-            case 1: {
-                Detached record;
-                record.client = client;
-                record.expiry_seconds = random_.chance(1, 4) ? 0 : 50;
-                record.keeps_will = random_.chance(1, 2);
-                record.at = Instant{Duration{static_cast<std::int64_t>(random_.below(1000))}};
-                record.delivery = delivery(last);
-                record.delivery.whole = true;
-                record.delivery.done.clear();
-                return record;
-            }
-            case 2:
-                return SessionEnded{.client = client};
-            case 3: {
-                Subscribed record = samples::subscribed(client, topic);
-                record.subscriptions[0].replays_retained = random_.chance(1, 2);
-                record.subscriptions[0].keeps_since = random_.chance(1, 2);
-                return record;
-            }
-            case 4:
-                return Unsubscribed{.client = client, .filters = {topic}};
-            case 5: {
-                DeliveryState record = delivery(last);
-                record.client = client;
-                return record;
-            }
-            case 6: {
-                RetainedReplay record;
-                record.client = client;
-                record.filter = topic;
-                record.next_topic = random_.chance(1, 2) ? "" : "t1";
-                record.delivery = delivery(last);
-                return record;
-            }
-            case 7:
-                return WillForgotten{.client = client};
-            case 8:
-                return InboundForgotten{.client = client, .packet_id = PacketId{1}};
-            case 9: {
-                MessageRecord record = samples::logged(topic);
-                if (random_.chance(1, 2)) {
-                    record.inbound = InboundQos2{.client = client, .packet_id = PacketId{1}};
-                } else {
-                    record.fires_will_of = client;
-                }
-                return record;
-            }
-            default:
-                return samples::retained(topic,
-                                         random_.chance(1, 4) ? "" : std::to_string(last.value()));
-        }
-    }
-
-  private:
-    DeliveryState delivery(Seq last) {
-        DeliveryState state;
-        state.sent_through = last;
-        state.whole = random_.chance(1, 4);
-        const auto id = [&] { return static_cast<std::uint16_t>(random_.between(1, 4)); };
-        if (!state.whole && random_.chance(1, 2)) state.done.emplace_back(id());
-        if (last != kNoSeq && random_.chance(1, 2)) {
-            state.changed.push_back(
-                samples::unfinished(Seq{random_.between(1, last.value())}, id()));
-        }
-        return state;
-    }
-
-    Random random_;
-};
 
 class StateStoreTest : public testing::Test {
   protected:
@@ -166,7 +42,7 @@ TEST_F(StateStoreTest, RowsSayWhatStoredStateSays) {
         std::filesystem::remove(directory_.file("state.db"));
         open();
         StoredState expected;
-        Traffic traffic{seed};
+        RandomTraffic traffic{seed};
         Random random{seed};
         for (std::uint64_t i = 1; i <= 400; ++i) {
             const Record record = traffic.next(Seq{i - 1});

@@ -1,0 +1,85 @@
+#pragma once
+// A SQLite VFS for tests: real files whose disk can be full, can fail a sync, and can lose power.
+//
+// It remembers what every file held at its last sync and what was written since. At a chosen
+// operation the power goes: from then on nothing succeeds, and power_up() gives each file what was
+// synced and a random part of the rest, some of it torn. Any thread may use the files.
+
+#include "base/bytes.hpp"
+#include "base/random.hpp"
+
+#include <sqlite3.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <map>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace stentor::store {
+
+class FaultyVfs {
+  public:
+    /// Registers itself with SQLite under name() until destroyed; all files must be closed by then.
+    explicit FaultyVfs(std::uint64_t seed);
+    ~FaultyVfs();
+    FaultyVfs(const FaultyVfs&) = delete;
+    FaultyVfs& operator=(const FaultyVfs&) = delete;
+
+    [[nodiscard]] const std::string& name() const noexcept { return name_; }
+
+    /// Writes, truncations, removals and syncs so far.
+    [[nodiscard]] std::uint64_t operations() const;
+    /// The power goes when so many more of them have been done.
+    void cut_power_after(std::uint64_t operations);
+    [[nodiscard]] bool has_power() const;
+    /// With all files closed: what is left of them is there again.
+    void power_up();
+
+    enum class Space : std::uint8_t { enough, none };
+    void set_space(Space space);
+    /// The next sync fails.
+    void fail_next_sync();
+
+    // --- for the C functions behind it ---
+
+    struct File;  // what SQLite holds
+    [[nodiscard]] int open(const char* path, File* file, int flags, int* out_flags);
+    [[nodiscard]] int write(File& file, const void* bytes, int count, sqlite3_int64 offset);
+    [[nodiscard]] int truncate(File& file, sqlite3_int64 size);
+    [[nodiscard]] int sync(File& file, int flags);
+    [[nodiscard]] int remove(const char* path, int sync_directory);
+    [[nodiscard]] sqlite3_vfs* real() const noexcept { return real_; }
+
+  private:
+    struct Operation {
+        std::size_t offset = 0;
+        Bytes bytes;  // written there
+        bool truncates = false;
+    };
+    struct Content {
+        Bytes synced;
+        std::vector<Operation> since;
+    };
+    /// Counts one more; false: it does not happen any more.
+    [[nodiscard]] bool happens();
+    static void apply(const Operation& operation, Bytes& image);
+    [[nodiscard]] Bytes what_is_left(const Content& content);
+
+    sqlite3_vfs* real_;
+    sqlite3_vfs vfs_{};
+    std::string name_;
+
+    mutable std::mutex mutex_;  // guards what follows
+    Random random_;
+    std::map<std::string, Content> files_;
+    std::uint64_t operations_ = 0;
+    std::uint64_t power_until_ = std::numeric_limits<std::uint64_t>::max();
+    bool has_power_ = true;
+    Space space_ = Space::enough;
+    bool fails_next_sync_ = false;
+};
+
+}  // namespace stentor::store

@@ -1,0 +1,306 @@
+#include "persistence/sqlite/sqlite_engine.hpp"
+
+#include "base/random.hpp"
+#include "persistence/contract/recording_sink.hpp"
+#include "persistence/contract/samples.hpp"
+#include "persistence/sqlite/faulty_vfs.hpp"
+#include "persistence/sqlite/random_traffic.hpp"
+#include "persistence/sqlite/state_facts.hpp"
+#include "tests/kit/temp_dir.hpp"
+
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace stentor::store {
+namespace {
+
+constexpr ShardId kShard{0};
+
+/// An engine on a directory, its sink, and the calls of a shard that waits for each answer.
+class Store {
+  public:
+    explicit Store(SqliteEngineOptions options) : options_{std::move(options)} {}
+    ~Store() { close(); }
+    Store(const Store&) = delete;
+    Store& operator=(const Store&) = delete;
+
+    Result<void> open() {
+        engine_ = std::make_unique<SqliteEngine>(options_);
+        auto recovered = engine_->recover();
+        if (!recovered) {
+            engine_.reset();
+            return recovered.error();
+        }
+        recovered_ = *std::move(recovered);
+        sink_ = std::make_unique<RecordingSink>(recovered_.last);
+        ticket_ = 0;
+        engine_->start(*sink_);
+        return {};
+    }
+    void close() {
+        if (engine_ != nullptr) engine_->drain_and_close();
+        engine_.reset();
+    }
+
+    Result<void> commit(std::vector<Record> records) {
+        WriteBatch batch = samples::batch(kShard, ++ticket_, std::move(records));
+        EXPECT_TRUE(wait([&] { return engine_->submit(batch) == Push::ok; }));
+        EXPECT_TRUE(wait([&] { return sink_->result(kShard, ticket_).has_value(); }));
+        return sink_->result(kShard, ticket_).value_or(make_error_code(StoreErrc::io_error));
+    }
+    Result<void> commit(Record record) {
+        std::vector<Record> records;
+        records.push_back(std::move(record));
+        return commit(std::move(records));
+    }
+
+    /// All that waits, page by page.
+    std::vector<PageEntry> read_all() {
+        std::vector<PageEntry> found;
+        for (Seq after = kNoSeq; after < sink_->last();) {
+            ReadRequest request;
+            request.shard = kShard;
+            request.cookie = ++cookie_;
+            request.after = after;
+            request.filters =
+                std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"#"});
+            EXPECT_TRUE(wait([&] { return engine_->read(request) == Push::ok; }));
+            EXPECT_TRUE(wait([&] { return sink_->page(cookie_).has_value(); }));
+            Page page = sink_->page(cookie_).value_or(Page{});
+            EXPECT_TRUE(page.result.has_value());
+            if (page.complete_through <= after) break;
+            after = page.complete_through;
+            for (PageEntry& entry : page.entries) found.push_back(std::move(entry));
+        }
+        return found;
+    }
+
+    bool wait(const std::function<bool()>& condition) {
+        return sink_->wait(condition, std::chrono::seconds{60});
+    }
+
+    SqliteEngine& engine() { return *engine_; }
+    const Recovered& recovered() const { return recovered_; }
+    RecordingSink& sink() { return *sink_; }
+    SqliteEngineOptions& options() { return options_; }
+
+  private:
+    SqliteEngineOptions options_;
+    std::unique_ptr<SqliteEngine> engine_;
+    std::unique_ptr<RecordingSink> sink_;
+    Recovered recovered_;
+    CommitTicket ticket_ = 0;
+    std::uint64_t cookie_ = 0;
+};
+
+class SqliteEngineTest : public testing::Test {
+  protected:
+    [[nodiscard]] SqliteEngineOptions options() const {
+        SqliteEngineOptions options;
+        options.directory = directory_.path().string();
+        return options;
+    }
+    std::size_t segments() const {
+        std::size_t count = 0;
+        for (const auto& file : std::filesystem::directory_iterator{directory_.path() / "log"}) {
+            if (segment_first(file.path().filename().string())) ++count;
+        }
+        return count;
+    }
+    kit::TempDir directory_;
+};
+
+TEST_F(SqliteEngineTest, ASecondOpenerIsRefused) {
+    Store first{options()};
+    ASSERT_TRUE(first.open().has_value());
+    Store second{options()};
+    EXPECT_EQ(second.open().error(), StoreErrc::in_use);
+    first.close();
+    EXPECT_TRUE(second.open().has_value());
+}
+
+TEST_F(SqliteEngineTest, ANewerStoreIsRefused) {
+    for (const char* file : {"state.db", "log/00000000000000000001.db"}) {
+        kit::TempDir directory;
+        SqliteEngineOptions here = options();
+        here.directory = directory.path().string();
+        Store store{here};
+        ASSERT_TRUE(store.open().has_value());
+        store.close();
+        sqlite3* connection = nullptr;
+        ASSERT_EQ(sqlite3_open(directory.file(file).c_str(), &connection), SQLITE_OK);
+        sqlite3_exec(connection, "PRAGMA user_version=99", nullptr, nullptr, nullptr);
+        sqlite3_close(connection);
+        EXPECT_EQ(store.open().error(), StoreErrc::newer_version) << file;
+    }
+}
+
+TEST_F(SqliteEngineTest, AForeignFileIsRefused) {
+    directory_.write("state.db", std::string(5000, 'x'));
+    Store store{options()};
+    EXPECT_EQ(store.open().error(), StoreErrc::damaged);
+}
+
+TEST_F(SqliteEngineTest, AMissingParentIsRefused) {
+    SqliteEngineOptions nowhere = options();
+    nowhere.directory += "/a/b";
+    Store store{nowhere};
+    EXPECT_EQ(store.open().error(), StoreErrc::io_error);
+}
+
+TEST_F(SqliteEngineTest, PositionsJumpAfterAnUncleanStopThatMayHaveLostSome) {
+    for (const auto after : {AcknowledgeAfter::os, AcknowledgeAfter::disk}) {
+        kit::TempDir directory;
+        FaultyVfs vfs{1};
+        SqliteEngineOptions here = options();
+        here.directory = directory.path().string();
+        here.vfs = vfs.name();
+        here.acknowledge_after = after;
+        Store store{here};
+        ASSERT_TRUE(store.open().has_value());
+        ASSERT_TRUE(store.commit(samples::logged("t")).has_value());
+        vfs.cut_power_after(0);
+        store.close();
+        vfs.power_up();
+        ASSERT_TRUE(store.open().has_value());
+        EXPECT_FALSE(store.recovered().clean);
+        const bool jumped = store.recovered().last > Seq{1000};
+        EXPECT_EQ(jumped, after == AcknowledgeAfter::os);
+        ASSERT_TRUE(store.commit(samples::logged("t")).has_value());
+        store.close();
+        const Seq last = next(store.recovered().last);
+        ASSERT_TRUE(store.open().has_value());
+        EXPECT_TRUE(store.recovered().clean);
+        EXPECT_EQ(store.recovered().last, last) << "a clean stop loses nothing";
+    }
+}
+
+TEST(StoreClock, GoesOnByAPlausibleDifferenceOnly) {
+    const Instant at{std::chrono::seconds{100}};
+    constexpr std::int64_t kThen = 1'700'000'000'000;
+    EXPECT_EQ(clock_after_pause(at, kThen, kThen + 5000), at + std::chrono::seconds{5});
+    EXPECT_EQ(clock_after_pause(at, kThen, 0), at) << "booted in 1970";
+    EXPECT_EQ(clock_after_pause(at, kThen, kThen + 50LL * 365 * 86'400'000), at);
+    EXPECT_EQ(clock_after_pause(at, INT64_MIN, INT64_MAX), at);
+}
+
+TEST_F(SqliteEngineTest, AFullDiskRefusesAndGoesOnWhenThereIsRoom) {
+    FaultyVfs vfs{1};
+    SqliteEngineOptions full = options();
+    full.vfs = vfs.name();
+    full.tail_bytes_max = 0;
+    Store store{full};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::logged("t", "before")).has_value());
+    vfs.set_space(FaultyVfs::Space::none);
+    EXPECT_EQ(store.commit(samples::logged("t", "lost")).error(), StoreErrc::store_full);
+    EXPECT_EQ(store.commit(samples::attached("c")).error(), StoreErrc::commit_failed);
+    vfs.set_space(FaultyVfs::Space::enough);
+    ASSERT_TRUE(store.wait([&] { return store.engine().room() == Room::enough; }));
+    ASSERT_TRUE(store.commit(samples::logged("t", "after")).has_value());
+    const auto found = store.read_all();
+    ASSERT_EQ(found.size(), 2U);
+    EXPECT_EQ(as_text(found[1].message->payload()), "after");
+    EXPECT_EQ(store.sink().complaints(), "");
+}
+
+TEST_F(SqliteEngineTest, AFailedSyncStopsEverythingUntilTheStoreIsOpenedAnew) {
+    FaultyVfs vfs{1};
+    SqliteEngineOptions failing = options();
+    failing.vfs = vfs.name();
+    Store store{failing};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::logged("t")).has_value());
+    vfs.fail_next_sync();
+    EXPECT_EQ(store.commit(samples::logged("t")).error(), StoreErrc::io_error);
+    EXPECT_EQ(store.commit(samples::attached("c")).error(), StoreErrc::io_error);
+    EXPECT_EQ(store.engine().room(), Room::none_for_messages);
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_FALSE(store.recovered().clean);
+    EXPECT_TRUE(store.commit(samples::logged("t")).has_value());
+}
+
+TEST_F(SqliteEngineTest, TheLogIsEmptyAgainWhenNobodyNeedsIt) {
+    SqliteEngineOptions small = options();
+    small.segment_bytes_max = 4000;
+    small.apply_chunk_bytes = 1;
+    Store store{small};
+    ASSERT_TRUE(store.open().has_value());
+    for (int round = 0; round < 3; ++round) {
+        for (int i = 0; i < 60; ++i) {
+            ASSERT_TRUE(store.commit(samples::logged("t", std::string(500, 'x'))).has_value());
+        }
+        EXPECT_GT(segments(), 3U);
+        store.engine().needed_from(kShard, next(store.sink().last()));
+        EXPECT_TRUE(store.wait([&] { return segments() <= 1; }));
+    }
+}
+
+// What was acknowledged is there after the power went at any moment, and nothing is there in part.
+TEST_F(SqliteEngineTest, APowerCutLosesNothingAcknowledged) {
+    std::uint64_t cut = 0;
+    for (std::uint64_t seed = 1; seed <= 60; ++seed, cut += 7) {
+        SCOPED_TRACE(testing::Message() << "seed " << seed << ", power for " << cut);
+        kit::TempDir directory;
+        FaultyVfs vfs{seed};
+        SqliteEngineOptions small = options();
+        small.directory = directory.path().string();
+        small.vfs = vfs.name();
+        small.segment_bytes_max = 3000;
+        small.row_bytes_max = 300;
+        small.tail_bytes_max = 500;
+        small.apply_chunk_bytes = 400;
+        Store store{small};
+        ASSERT_TRUE(store.open().has_value());
+
+        RandomTraffic traffic{seed};
+        Random random{seed};
+        std::vector<Record> history;
+        std::vector<std::size_t> boundaries{0};
+        std::size_t acknowledged = 0;
+        vfs.cut_power_after(cut);
+        while (vfs.has_power() && boundaries.size() < 80) {
+            std::vector<Record> batch;
+            for (std::uint64_t i = random.between(1, 6); i != 0; --i) {
+                history.push_back(random.chance(1, 2) ? Record{samples::logged("t", "payload")}
+                                                      : traffic.next(Seq{history.size()}));
+                batch.push_back(history.back());
+            }
+            boundaries.push_back(history.size());
+            if (store.commit(std::move(batch)).has_value()) acknowledged = history.size();
+        }
+        store.close();
+        vfs.power_up();
+        ASSERT_TRUE(store.open().has_value());
+
+        const auto last = static_cast<std::size_t>(store.recovered().last.value());
+        EXPECT_GE(last, acknowledged);
+        EXPECT_TRUE(std::binary_search(boundaries.begin(), boundaries.end(), last));
+        StoredState expected;
+        std::vector<std::uint64_t> waiting;
+        for (std::size_t i = 0; i < last; ++i) {
+            expected.apply(Seq{i + 1}, history[i]);
+            if (wanted_message(history[i]) != nullptr) waiting.push_back(i + 1);
+        }
+        EXPECT_EQ(facts(store.recovered().state), facts(expected));
+        std::vector<std::uint64_t> found;
+        for (const PageEntry& entry : store.read_all()) found.push_back(entry.seq.value());
+        EXPECT_EQ(found, waiting);
+        EXPECT_TRUE(store.commit(samples::logged("t")).has_value());
+    }
+}
+
+}  // namespace
+}  // namespace stentor::store
