@@ -31,6 +31,17 @@ bool Session::window_open() const noexcept {
            outbound_->queue.empty() && !outbound_->outbox_full;
 }
 
+bool Session::request_room() {
+    if (window_open()) return true;
+    outbound().starved = true;
+    return false;
+}
+
+void Session::drop(DropReason reason, const Grant& grant, Effects& fx) {
+    fx.drops.push_back({.reason = reason});
+    if (grant.share_tag != 0) fx.shares_done.push_back(grant.share_tag);
+}
+
 /// window_open(), as of now; remembers a full outbox for pump().
 bool Session::has_room(const Effects& fx) {
     outbound().outbox_full = !outbox_has_room(fx);
@@ -40,11 +51,11 @@ bool Session::has_room(const Effects& fx) {
 void Session::deliver(const MessagePtr& message, const Grant& grant, Instant now, Effects& fx) {
     if (closed_) return;
     if (message->expired(now)) {  // [MQTT-3.3.2-5]
-        fx.drops.push_back({.reason = DropReason::expired});
+        drop(DropReason::expired, grant, fx);
         return;
     }
     if (!fits(*message, delivery_of(grant, *message, now))) {
-        fx.drops.push_back({.reason = DropReason::packet_too_large});  // [MQTT-3.1.2-25]
+        drop(DropReason::packet_too_large, grant, fx);  // [MQTT-3.1.2-25]
         return;
     }
     if (grant.qos == QoS::at_most_once) {
@@ -72,6 +83,7 @@ void Session::deliver_at_most_once(const Message& message,
 
 Session::Logged Session::deliver_logged(
     Seq seq, const MessagePtr& message, const Grant& grant, Instant now, Effects& fx) {
+    STENTOR_ASSERT(seq != kNoSeq);
     if (seq <= sent_through_) return Logged::taken;  // rule 3
     if (take_logged(seq, message, grant, now, fx) == Logged::window_full) {
         advance(Seq{seq.value() - 1});
@@ -89,14 +101,14 @@ Session::Logged Session::deliver_pinned(
 
 Session::Logged Session::take_logged(
     Seq seq, const MessagePtr& message, const Grant& grant, Instant now, Effects& fx) {
-    STENTOR_ASSERT(grant.qos != QoS::at_most_once && seq != kNoSeq);
+    STENTOR_ASSERT(grant.qos != QoS::at_most_once);
     if (closed_) return Logged::window_full;
     if (message->expired(now)) {
-        fx.drops.push_back({.reason = DropReason::expired});
+        drop(DropReason::expired, grant, fx);
         return Logged::taken;
     }
     if (!fits(*message, delivery_of(grant, *message, now))) {
-        fx.drops.push_back({.reason = DropReason::packet_too_large});
+        drop(DropReason::packet_too_large, grant, fx);
         return Logged::taken;
     }
     if (!has_room(fx)) {
@@ -119,6 +131,7 @@ void Session::admit(
     entry.packet_id = allocate_packet_id();
     entry.qos = grant.qos;
     entry.retain = grant.retain;
+    entry.share_tag = grant.share_tag;
     if (durable()) {
         entry.commit = Outgoing::Commit::needed;
         out.changed = true;
@@ -136,12 +149,13 @@ void Session::enqueue(const MessagePtr& message, const Grant& grant, Effects& fx
     Outbound::Queued queued{
         .message = message,
         .subscription_identifiers = SubscriptionIds{grant.subscription_identifiers},
+        .share_tag = grant.share_tag,
         .qos = grant.qos,
         .retain = grant.retain};
     const std::size_t bytes = queued.bytes();
     if (out.queue.size() >= limits_->transient_queue_messages_max ||
         out.queue_bytes + bytes > limits_->transient_queue_bytes_max) {
-        fx.drops.push_back({.reason = DropReason::queue_full});
+        drop(DropReason::queue_full, grant, fx);
         return;
     }
     out.queue_bytes += bytes;
@@ -158,13 +172,14 @@ void Session::send_queued(Instant now, Effects& fx) {
         out.queue_bytes -= out.queue.front().bytes();
         const Outbound::Queued queued = std::move(out.queue.front());
         out.queue.pop_front();
-        if (queued.message->expired(now)) {
-            fx.drops.push_back({.reason = DropReason::expired});
-            continue;
-        }
         const Grant grant{.qos = queued.qos,
                           .retain = queued.retain,
-                          .subscription_identifiers = queued.subscription_identifiers.view()};
+                          .subscription_identifiers = queued.subscription_identifiers.view(),
+                          .share_tag = queued.share_tag};
+        if (queued.message->expired(now)) {
+            drop(DropReason::expired, grant, fx);
+            continue;
+        }
         admit(kNoSeq, queued.message, grant, now, fx);
     }
 }

@@ -12,10 +12,11 @@ namespace stentor::mqtt {
 
 /// Nothing more is awaited from the client for this entry. If no change has named its identifier,
 /// none ever will; otherwise the identifier stays in use until the commit that says it is free.
-void Session::finish(std::size_t index) {
+void Session::finish(std::size_t index, Effects& fx) {
     Outbound& out = *outbound_;
     Outgoing& entry = out.inflight[index];
     STENTOR_ASSERT(entry.phase != Outgoing::Phase::done);
+    if (entry.share_tag != 0) fx.shares_done.push_back(entry.share_tag);
     --out.open;
     const bool was_sent = entry.phase == Outgoing::Phase::received || entry.on_wire;
     --(was_sent ? out.slots_used : out.unsent);
@@ -108,7 +109,19 @@ SessionParts Session::take_parts() && {
                  .phase = received ? DeliveryPhase::received : DeliveryPhase::sent,
                  .message = std::move(entry.message),
                  .retain = entry.retain,
-                 .subscription_identifiers = {ids.begin(), ids.end()}});
+                 .subscription_identifiers = {ids.begin(), ids.end()},
+                 .was_sent = received || entry.on_wire || entry.repeated,
+                 .share_tag = entry.share_tag});
+        }
+        for (std::size_t i = 0; i < outbound_->queue.size(); ++i) {
+            Outbound::Queued& queued = outbound_->queue[i];
+            if (queued.share_tag == 0) continue;
+            parts.queued_shares.push_back({.seq = kNoSeq,
+                                           .packet_id = kNoPacketId,
+                                           .qos = queued.qos,
+                                           .message = std::move(queued.message),
+                                           .was_sent = false,
+                                           .share_tag = queued.share_tag});
         }
     }
     closed_ = true;

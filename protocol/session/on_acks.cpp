@@ -15,7 +15,7 @@ void Session::on(const PubackView& packet, Instant now, Effects& fx) {
         close(ReasonCode::protocol_error, "PUBACK for a QoS 2 PUBLISH 3.4", fx);
         return;
     }
-    finish(*at);  // with an error code too: the client has had its say (4.3.2)
+    finish(*at, fx);  // with an error code too: the client has had its say (4.3.2)
     pump(now, fx);
 }
 
@@ -34,13 +34,17 @@ void Session::on(const PubrecView& packet, Instant now, Effects& fx) {
         return;
     }
     if (is_failure(packet.reason)) {  // ends the exchange without PUBREL [MQTT-4.3.3-4]
-        finish(*at);
+        finish(*at, fx);
         pump(now, fx);
         return;
     }
     if (entry.phase == Outgoing::Phase::received) {
         if (entry.on_wire) send_ack(PacketType::pubrel, entry.packet_id, ReasonCode::success, fx);
         return;
+    }
+    if (!entry.on_wire) {
+        --outbound_->unsent;
+        ++outbound_->slots_used;
     }
     entry.phase = Outgoing::Phase::received;
     entry.message.reset();  // must not be sent again [MQTT-4.3.3-6]
@@ -65,7 +69,7 @@ void Session::on(const PubcompView& packet, Instant now, Effects& fx) {
     }
     // PUBREL has not left yet: it will, and is answered again.
     if (!entry.on_wire) return;
-    finish(*at);
+    finish(*at, fx);
     pump(now, fx);
 }
 

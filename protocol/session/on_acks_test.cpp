@@ -124,5 +124,28 @@ TEST(OnAcks, PubrelsLeaveInTheOrderOfPubrecs) {
     EXPECT_THAT(script.commit(), ElementsAre("PUBREL 2"));
 }
 
+TEST(OnAcks, AnAnswerThatComesBeforeTheRepetitionCounts) {
+    SessionParts parts{.sent_through = Seq{9}};
+    parts.inflight.push_back({.seq = Seq{7}, .packet_id = PacketId{5}, .qos = kQos1});
+    parts.inflight.push_back({.seq = Seq{8}, .packet_id = PacketId{6}, .qos = kQos2});
+    Script script{test::durable(), {}, std::move(parts)};
+    EXPECT_THAT(script.connack(true), ::testing::SizeIs(1));
+    EXPECT_THAT(script.puback(5), IsEmpty());
+    EXPECT_THAT(script.pubrec(6), IsEmpty());
+    EXPECT_EQ(script.take(), "through 9 free 5 received 6=q2@8");
+    EXPECT_THAT(script.inflight_again(), IsEmpty());
+    EXPECT_THAT(script.commit(), ElementsAre("PUBREL 6"));
+    EXPECT_THAT(script.pubcomp(6), IsEmpty());
+    EXPECT_EQ(script.session().inflight_count(), 0U);
+}
+
+TEST(OnAcks, WhoAsksForRoomInAFullWindowIsTold) {
+    Script script{test::transient(), kOne};
+    EXPECT_TRUE(script.session().request_room());
+    (void)script.deliver({});
+    EXPECT_FALSE(script.session().request_room());
+    EXPECT_THAT(script.puback(1), ElementsAre("wants more"));
+}
+
 }  // namespace
 }  // namespace stentor::mqtt

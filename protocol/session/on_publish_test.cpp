@@ -313,5 +313,12 @@ TEST(TakeParts, KeepsIdentifiersThatAreCommitted) {
     EXPECT_THAT(std::move(script.session()).take_parts().inbound_qos2, ElementsAre(3, 5));
 }
 
+TEST(OnPublish, AnIdentifierCommittedAfterItsConnectionIsADuplicate) {
+    Script script{test::durable()};
+    open(script);
+    script.session().restore_inbound(PacketId{8});
+    EXPECT_THAT(script.publish({.qos = kQos2, .id = 8, .dup = true}), ElementsAre("PUBREC 8"));
+}
+
 }  // namespace
 }  // namespace stentor::mqtt

@@ -50,6 +50,7 @@ struct Session::Outgoing {
     MessagePtr message;  // only in phase sent
     Seq seq;
     SubscriptionIds subscription_identifiers;
+    std::uint64_t share_tag = 0;
     std::uint32_t change = 0;  // under_way: the number of the change that tells of this phase
     PacketId packet_id;
     QoS qos = QoS::at_least_once;
@@ -60,9 +61,10 @@ struct Session::Outgoing {
     bool on_wire = false;   // the packet of its phase has left: PUBLISH, or PUBREL
     bool repeated = false;  // from an earlier connection: DUP
 
-    /// Whether the client can know the identifier from this connection.
+    /// Whether the client can know the identifier, if only from an earlier connection: it may
+    /// answer before we have repeated what it answers.
     [[nodiscard]] bool known_to_client() const noexcept {
-        return phase == Phase::received || (phase == Phase::sent && on_wire);
+        return phase == Phase::received || (phase == Phase::sent && (on_wire || repeated));
     }
 };
 
@@ -70,6 +72,7 @@ struct Session::Outbound {
     struct Queued {
         MessagePtr message;
         SubscriptionIds subscription_identifiers;
+        std::uint64_t share_tag = 0;
         QoS qos = QoS::at_least_once;
         bool retain = false;
 

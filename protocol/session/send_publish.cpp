@@ -88,7 +88,7 @@ void Session::send_outgoing(std::size_t index, Instant now, Effects& fx) {
         // Only after a reconnect with a smaller Maximum Packet Size: as if it were done
         // [MQTT-3.1.2-25].
         fx.drops.push_back({.reason = DropReason::packet_too_large});
-        finish(index);
+        finish(index, fx);
         return;
     }
     append_publish(message, delivery, fx);
@@ -165,7 +165,7 @@ void Session::restore_message(Seq seq,
         if (entry.seq != seq || entry.phase != Outgoing::Phase::sent || entry.message) continue;
         if (!message) {
             fx.drops.push_back({.reason = DropReason::no_longer_stored});
-            finish(i);
+            finish(i, fx);
             return;
         }
         entry.message = std::move(message);

@@ -43,6 +43,7 @@ Session::Session(ConnectRequest request, const SessionLimits& limits, SessionPar
         entry.phase = received ? Outgoing::Phase::received : Outgoing::Phase::sent;
         entry.retain = from.retain;
         entry.listed = durable();
+        entry.share_tag = from.share_tag;
         entry.repeated = true;
         STENTOR_ASSERT(entry.packet_id != kNoPacketId && !out.find(entry.packet_id));
         ++out.open;
@@ -54,6 +55,10 @@ Session::Session(ConnectRequest request, const SessionLimits& limits, SessionPar
 Session::Session(Session&& other) noexcept = default;
 Session& Session::operator=(Session&& other) noexcept = default;
 Session::~Session() = default;
+
+void Session::restore_inbound(PacketId packet_id) {
+    if (!inbound().ids.find(packet_id)) inbound().ids.put(packet_id, InboundPhase::received);
+}
 
 Session::Inbound& Session::inbound() {
     if (!inbound_) inbound_ = std::make_unique<Inbound>();

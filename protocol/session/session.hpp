@@ -32,9 +32,10 @@ struct SessionParts {
     Seq sent_through = {};                       // durable only
     std::vector<InflightMessage> inflight = {};  // in order of sending
     /// Identifiers received, committed and not released. One whose PUBLISH is still being committed
-    /// is not among them: it joins the stored session when that record commits.
+    /// is not among them: it joins the session when that record commits, see restore_inbound().
     std::vector<std::uint16_t> inbound_qos2 = {};
-    std::uint16_t last_packet_id = 0;  // allocation goes on behind it
+    std::uint16_t last_packet_id = 0;                 // allocation goes on behind it
+    std::vector<InflightMessage> queued_shares = {};  // shares that never got an identifier
 };
 
 class Session {
@@ -97,6 +98,9 @@ class Session {
     /// The commit that holds the pending PUBLISH with this ticket is done (or failed: the reason
     /// goes to the client; a 3.1.1 connection is closed). Unknown tickets are ignored (QoS 0).
     void ingress_committed(std::uint64_t ticket, Effects& fx);
+    /// A QoS 2 PUBLISH of this session's earlier connection is committed only now: should the
+    /// client send it again, it is a duplicate.
+    void restore_inbound(PacketId packet_id);
     void ingress_failed(std::uint64_t ticket, ReasonCode reason, Effects& fx);
 
     void on(const PubackView& packet, Instant now, Effects& fx);
@@ -130,8 +134,9 @@ class Session {
     /// here on, and sent_through is the position before `seq`; fx.wants_more says when to go on.
     [[nodiscard]] Logged deliver_logged(
         Seq seq, const MessagePtr& message, const Grant& grant, Instant now, Effects& fx);
-    /// A logged message outside the position: retained replay or a shared subscription's share.
-    /// Otherwise the same; window_full leaves the position and live() as they are.
+    /// A message outside the position: retained replay or a shared subscription's share (which may
+    /// be unlogged, kNoSeq: then it does not survive a crash). Otherwise the same; window_full
+    /// leaves the position and live() as they are.
     [[nodiscard]] Logged deliver_pinned(
         Seq seq, const MessagePtr& message, const Grant& grant, Instant now, Effects& fx);
 
@@ -144,6 +149,8 @@ class Session {
     [[nodiscard]] Seq sent_through() const noexcept { return sent_through_; }
     /// May a further QoS 1/2 message be sent now (window, identifiers, outbox)?
     [[nodiscard]] bool window_open() const noexcept;
+    /// The same; if not, fx.wants_more says when.
+    [[nodiscard]] bool request_room();
     /// Sends what has waited for room: unsent ones in flight, then the transient queue; called when
     /// the outbox has drained (the session does it itself when an acknowledgement comes).
     void pump(Instant now, Effects& fx);
@@ -213,6 +220,7 @@ class Session {
     [[nodiscard]] bool has_room(const Effects& fx);
     void admit(Seq seq, const MessagePtr& message, const Grant& grant, Instant now, Effects& fx);
     void enqueue(const MessagePtr& message, const Grant& grant, Effects& fx);
+    static void drop(DropReason reason, const Grant& grant, Effects& fx);
     void send_queued(Instant now, Effects& fx);
 
     // send_publish.cpp
@@ -224,7 +232,7 @@ class Session {
     void send_unsent(Instant now, Effects& fx);
 
     // delivery_state.cpp
-    void finish(std::size_t index);
+    void finish(std::size_t index, Effects& fx);
     void send_due_pubrels(Effects& fx);
 
     ConnectRequest request_;

@@ -25,6 +25,8 @@ struct Grant {
     QoS qos = QoS::at_most_once;  // already the minimum of subscription and message
     bool retain = false;          // RETAIN of the outgoing packet
     std::span<const std::uint32_t> subscription_identifiers = {};  // valid during the call
+    /// Not 0: the share of a shared subscription; fx.shares_done tells when it is done with.
+    std::uint64_t share_tag = 0;
 };
 
 enum class Verdict : std::uint8_t { allow, deny };
@@ -85,6 +87,7 @@ struct Effects {
     WireBuffer* out = nullptr;  // set by the shard before each call; never null during a call
     std::vector<Release> releases;
     std::vector<Dropped> drops;
+    std::vector<std::uint64_t> shares_done;  // QoS 1/2 messages that are not in flight any more
     std::optional<Close> close;  // the session takes no further packets once this is set
     bool pause_reading = false;  // too much on the way, or answers unread; resume_reading ends it
     bool resume_reading = false;
@@ -93,6 +96,7 @@ struct Effects {
     void clear() noexcept {
         releases.clear();
         drops.clear();
+        shares_done.clear();
         close.reset();
         pause_reading = resume_reading = wants_more = false;
     }
@@ -106,9 +110,11 @@ struct InflightMessage {
     PacketId packet_id;
     QoS qos = QoS::at_least_once;
     DeliveryPhase phase = DeliveryPhase::sent;
-    MessagePtr message;
+    MessagePtr message = {};
     bool retain = false;
-    std::vector<std::uint32_t> subscription_identifiers;
+    std::vector<std::uint32_t> subscription_identifiers = {};
+    bool was_sent = true;         // the client may have seen it
+    std::uint64_t share_tag = 0;  // see Grant
 };
 
 /// What is to be committed about a durable session's deliveries; see store::DeliveryState.
