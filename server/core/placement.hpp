@@ -33,9 +33,14 @@ class Placement {
     [[nodiscard]] ShardId of_topic(std::string_view topic) const noexcept {
         return home_[keyed_hash(key_, topic) % kSlots];
     }
-    [[nodiscard]] ShardId of_shared(std::string_view share_name,
-                                    std::string_view filter) const noexcept {
-        return home_[(keyed_hash(key_, share_name) * 31 + keyed_hash(key_, filter)) % kSlots];
+    /// Names a shared subscription in this run of the program; never 0.
+    [[nodiscard]] std::uint64_t shared_key(std::string_view share_name,
+                                           std::string_view filter) const noexcept {
+        const std::uint64_t name = keyed_hash(key_, share_name);
+        return keyed_hash({.k0 = key_.k0 ^ name, .k1 = key_.k1}, filter) | 1U;
+    }
+    [[nodiscard]] ShardId of_shared(std::uint64_t shared_key) const noexcept {
+        return home_[(shared_key >> 1U) % kSlots];
     }
 
   private:

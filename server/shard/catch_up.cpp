@@ -22,7 +22,7 @@ constexpr std::size_t kFeedsPerStep = 256;
 
 bool matches_message(const Subscription& subscription, const mqtt::Message& message) {
     if (subscription.text == message.topic()) return true;
-    return mqtt::has_wildcard(subscription.text) && !subscription.text.starts_with("$share/") &&
+    return subscription.share_key == 0 && mqtt::has_wildcard(subscription.text) &&
            mqtt::matches(subscription.text, message.topic());
 }
 
@@ -86,12 +86,11 @@ void Shard::feed_from_log(SessionEntry& entry, Instant now) {
         session.set_live(true);
         return;
     }
-    if (catch_up.reading || !session.window_open()) return;
+    if (catch_up.reading || !session.request_room()) return;
     if (!catch_up.filters) {
         auto filters = std::make_shared<std::vector<std::string>>();
         for (const Subscription& subscription : entry.subscriptions) {
-            if (subscription.options.qos != QoS::at_most_once &&
-                !subscription.text.starts_with("$share/")) {
+            if (subscription.options.qos != QoS::at_most_once && subscription.share_key == 0) {
                 filters->push_back(subscription.text);
             }
         }
@@ -198,7 +197,7 @@ void Shard::page_read(store::Page page, Instant now) {
                     "the log could not be read: {}",
                     page.result.error().message());
         close(connection_of(*entry),
-              {.reason = mqtt::ReasonCode::server_unavailable,
+              {.reason = mqtt::ReasonCode::server_busy,
                .detail = "the log could not be read",
                .send_disconnect = true},
               now);
@@ -320,6 +319,9 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
     const bool quiet = saturating_add(last_durable_at_, kQuiet) <= now;
     for (std::uint32_t scanned = 0; scanned < kNeedScanSlots; ++scanned) {
         if (need_scan_.next_slot >= sessions_.slots()) {
+            if (const auto waiting = shared_needs()) {
+                need_scan_.lowest = std::min(need_scan_.lowest, *waiting);
+            }
             shared_.engine->needed_from(id_, need_scan_.lowest);
             need_scan_.running = false;
             break;

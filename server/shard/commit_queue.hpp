@@ -29,6 +29,8 @@ struct NothingToDo {};
 struct AcknowledgePublish {
     AttachmentRef who;
     std::uint64_t ingress_ticket = 0;
+    bool at_most_once = false;  // nothing to acknowledge
+    PacketId kept;              // the identifier that the record keeps, of QoS 2
 };
 struct FinishAttach {
     AttachmentRef who;

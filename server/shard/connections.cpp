@@ -104,6 +104,7 @@ void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Ins
         refuse_packet(connection, {ReasonCode::protocol_error, "a packet before CONNACK"}, now);
         return;
     }
+    const ConnectionId id = connection.id;
     SessionEntry& entry = *sessions_.at(connection.slot);
     if (const auto* publish = std::get_if<mqtt::PublishView>(&packet)) {
         on_publish(entry, *publish, now);
@@ -116,7 +117,9 @@ void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Ins
     } else if (const auto* pubcomp = std::get_if<mqtt::PubcompView>(&packet)) {
         with_session(entry, now, [&](auto& session, auto& fx) { session.on(*pubcomp, now, fx); });
     } else if (const auto* subscribe = std::get_if<mqtt::SubscribeView>(&packet)) {
-        on_subscribe(entry, *subscribe, now);
+        // A transient subscription is active at once: what was published before must not find it.
+        if (!entry.durable) handle_inbox(now);
+        if (find(id) != nullptr) on_subscribe(entry, *subscribe, now);
     } else if (const auto* unsubscribe = std::get_if<mqtt::UnsubscribeView>(&packet)) {
         on_unsubscribe(entry, *unsubscribe, now);
     } else if (const auto* pingreq = std::get_if<mqtt::PingreqView>(&packet)) {
@@ -214,8 +217,13 @@ void Shard::flush_dirty() {
         if (connection == nullptr) continue;
         connection->dirty = false;
         if (connection->write_blocked || connection->out.empty()) continue;
+        const bool held_up = connection->out.size() >= options_.limits.outbox_bytes_max / 2;
         transport_.write(id, connection->out);
         connection->write_blocked = !connection->out.empty();
+        // Nothing else would tell whoever waits for room in the outbox.
+        if (held_up && !connection->write_blocked && connection->phase == Phase::open) {
+            request_feed(*sessions_.at(connection->slot));
+        }
     }
     dirty_.clear();
 }

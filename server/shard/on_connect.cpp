@@ -164,27 +164,31 @@ void Shard::attach(Connection& connection, Instant now) {
     SessionEntry& entry = prepare_entry(request, session_present, discards, now);
     request.resumes_stored = session_present;
     const bool durable = request.durable();
+    if (entry.state_unsure) rewrite_state(entry);
+    std::unique_ptr<BeforeAttach> before;
+    if (session_present) {
+        before = std::make_unique<BeforeAttach>(BeforeAttach{.version = entry.version,
+                                                             .expiry_seconds = entry.expiry_seconds,
+                                                             .identity = std::move(entry.identity),
+                                                             .will = std::move(entry.will),
+                                                             .will_stored = entry.will_stored});
+    }
     entry.durable = durable;
     entry.version = request.version;
     entry.expiry_seconds = request.session_expiry_seconds;
     entry.identity = connection.identity;
     ++entry.generation;
-    std::optional<mqtt::WillMessage> will = std::move(request.will);
+    std::unique_ptr<PendingWill> will;
+    if (request.will) will = std::make_unique<PendingWill>(PendingWill{std::move(*request.will)});
     request.will.reset();
 
     mqtt::SessionParts parts = entry.parts ? std::move(*entry.parts) : mqtt::SessionParts{};
     entry.parts.reset();
     parts.sent_through = session_present ? entry.sent_through : applied_;
-    store::DeliveryState unsure;
-    if (entry.state_unsure) {  // what the store has is behind: write it again, before the attach
-        unsure.client = entry.client_id;
-        unsure.sent_through = parts.sent_through;
-        unsure.whole = true;
-        unsure.changed = unfinished_of(parts);
-    }
     entry.attached = std::make_unique<Attachment>(
         mqtt::Session{std::move(request), options_.limits, std::move(parts)}, connection.id);
     entry.attached->session_present = session_present;
+    entry.attached->before = std::move(before);
     connection.slot = entry.slot;
     connection.phase = Phase::attaching;
 
@@ -192,20 +196,12 @@ void Shard::attach(Connection& connection, Instant now) {
         index_subscription(entry, subscription);
     }
     // A will that waited for its delay is cancelled: the Attached record replaces it.
-    entry.will.reset();
+    entry.will = std::move(will);
     entry.will_stored = false;
-    if (will) {
-        entry.will = std::make_unique<PendingWill>();
-        entry.will->will = std::move(*will);
-    }
 
     if (!durable && !entry.will) {
         finish_attach(entry, now);
         return;
-    }
-    if (entry.state_unsure) {
-        commits_.add(std::move(unsure), NothingToDo{});
-        entry.state_unsure = false;
     }
     store::Attached record;
     record.client = entry.client_id;
@@ -227,6 +223,7 @@ void Shard::finish_attach(SessionEntry& entry, Instant now) {
     Connection& connection = connection_of(entry);
     connection.phase = Phase::open;
     attached.open = true;
+    attached.before.reset();
     fx_.clear();
     fx_.out = &connection.out;
     attached.session.send_connack(attached.session_present, {}, fx_);
@@ -291,9 +288,7 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
     }
     if (attached.session.live()) attached.session.advance(applied_);
     mqtt::SessionParts parts = std::move(attached.session).take_parts();
-    for (SharedDeliver& waiting : attached.shared_waiting) {
-        send_to(waiting.home, SharedReturn{waiting.group, waiting.message, waiting.seq});
-    }
+    return_shared(entry);
     // A replay under way goes on from what was sent.
     for (const RetainedReplay& replay : attached.replays) {
         if (Subscription* subscription = entry.find(replay.text)) {
@@ -317,24 +312,59 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
     entry.sent_through = parts.sent_through;
     will_after_close(entry, will, session_ends, now);
     if (session_ends) {
+        return_unfinished(parts.inflight);
+        return_unfinished(parts.queued_shares);
         remove_entry(entry, now);
         return;
     }
+    keep_parts(entry, std::move(parts));
+    commit_detached(entry);
+    if (const Instant at = entry.expires_at(); at != kNever) {
+        timers_.set(at, TimerKind::session_expiry, entry.slot, entry.generation);
+    }
+}
+
+void Shard::keep_parts(SessionEntry& entry, mqtt::SessionParts parts) {
+    entry.sent_through = parts.sent_through;
+    if (parts.inflight.empty() && parts.inbound_qos2.empty() && parts.last_packet_id == 0) return;
+    entry.parts = std::make_unique<mqtt::SessionParts>(std::move(parts));
+}
+
+store::DeliveryState Shard::whole_state(const SessionEntry& entry) {
+    store::DeliveryState state;
+    state.client = entry.client_id;
+    state.sent_through = entry.sent_through;
+    state.whole = true;
+    if (entry.parts) state.changed = unfinished_of(*entry.parts);
+    return state;
+}
+
+void Shard::commit_detached(const SessionEntry& entry) {
     store::Detached record;
     record.client = entry.client_id;
     record.expiry_seconds = entry.expiry_seconds;
     record.keeps_will = entry.will != nullptr;
-    record.at = now;
-    record.delivery.sent_through = parts.sent_through;
-    record.delivery.whole = true;
-    record.delivery.changed = unfinished_of(parts);
+    record.at = entry.detached_at;
+    record.delivery = whole_state(entry);
+    record.delivery.client.clear();
     commits_.add(std::move(record),
-                 ConfirmDetach{entry.slot, entry.generation, parts.sent_through});
-    if (!parts.inflight.empty() || !parts.inbound_qos2.empty() || parts.last_packet_id != 0) {
-        entry.parts = std::make_unique<mqtt::SessionParts>(std::move(parts));
-    }
-    if (const Instant at = entry.expires_at(); at != kNever) {
-        timers_.set(at, TimerKind::session_expiry, entry.slot, entry.generation);
+                 ConfirmDetach{entry.slot, entry.generation, entry.sent_through});
+}
+
+/// What the log knows of a detached session's deliveries is behind, because a commit failed: writes
+/// all of it again, with how far retained replays are.
+void Shard::rewrite_state(SessionEntry& entry) {
+    entry.state_unsure = false;
+    const ConfirmDetach confirm{entry.slot, entry.generation, entry.sent_through};
+    commits_.add(whole_state(entry), confirm);
+    for (const Subscription& subscription : entry.subscriptions) {
+        if (subscription.replay_next && subscription.replay_next->empty()) continue;
+        store::RetainedReplay record;
+        record.client = entry.client_id;
+        record.filter = subscription.text;
+        record.next_topic = subscription.replay_next.value_or(std::string{});
+        record.delivery.sent_through = entry.sent_through;
+        commits_.add(std::move(record), confirm);
     }
 }
 
@@ -348,6 +378,7 @@ void Shard::discard_session(SessionEntry& entry, Instant now) {
 void Shard::remove_entry(SessionEntry& entry, Instant now) {
     (void)now;
     forget_subscriptions(entry);
+    if (entry.parts) return_unfinished(entry.parts->inflight);
     if (entry.durable || entry.will_stored) {
         store::SessionEnded record{entry.client_id};
         commits_.add(record, TryAgain{std::make_unique<store::Record>(record)});

@@ -41,11 +41,18 @@ void Shard::on_publish(SessionEntry& entry, const mqtt::PublishView& packet, Ins
              .message_expiry_seconds = packet.properties.message_expiry_interval()});
         std::optional<store::InboundQos2> inbound;
         if (wanted->keep_identifier) inbound = {entry.client_id, packet.packet_id};
-        Action action = NothingToDo{};
-        if (packet.qos != mqtt::QoS::at_most_once) {
-            action = AcknowledgePublish{{entry.slot, entry.generation}, ticket};
-        }
-        routed = route(std::move(message), std::move(inbound), {}, std::move(action), now);
+        const bool at_most_once = packet.qos == mqtt::QoS::at_most_once;
+        std::uint32_t& logging =
+            at_most_once ? entry.attached->logging_qos0 : entry.attached->logging_others;
+        const AcknowledgePublish action{{entry.slot, entry.generation},
+                                        ticket,
+                                        at_most_once,
+                                        inbound ? packet.packet_id : kNoPacketId};
+        routed = route(std::move(message),
+                       {.inbound = std::move(inbound), .behind_logged = logging != 0},
+                       action,
+                       now);
+        if (routed.outcome == mqtt::Ingress::pending) ++logging;
     }
     session.ingress(packet.packet_id,
                     packet.qos,
@@ -90,6 +97,9 @@ void Shard::on_disconnect(SessionEntry& entry, const mqtt::DisconnectView& packe
 /// sessions (and uses fx_ again) comes after fx_ has been read.
 void Shard::apply_effects(SessionEntry& entry, Instant now) {
     if (!fx_.drops.empty()) count_drops(fx_);
+    for (const std::uint64_t share : fx_.shares_done) {
+        share_done(&entry, {id_, entry.slot, entry.generation}, share);
+    }
     Connection& connection = connection_of(entry);
     if (entry.durable && entry.attached->session.commit_need() != mqtt::CommitNeed::none) {
         request_commit(entry);

@@ -112,7 +112,7 @@ bool Shard::send_retained(SessionEntry& entry,
     const Connection& connection = connection_of(entry);
     if (connection.out.size() > options_.limits.outbox_bytes_max / 2) return false;
     const QoS qos = std::min(subscription->options.qos, value.message->qos());
-    if (qos != QoS::at_most_once && !entry.attached->session.window_open()) return false;
+    if (qos != QoS::at_most_once && !entry.attached->session.request_room()) return false;
     identifiers_.clear();
     if (subscription->identifier != 0) identifiers_.push_back(subscription->identifier);
     const mqtt::Grant grant{
@@ -152,6 +152,7 @@ void Shard::ask_retained(SessionEntry& entry,
                         .cookie = replay.cookie,
                         .filter = replay.filter,
                         .through = replay.until,
+                        .applied = applied_,
                         .cursor = source.cursor};
     source.asked = true;
     replayers_[replay.cookie] = {entry.slot, entry.generation};
@@ -159,7 +160,7 @@ void Shard::ask_retained(SessionEntry& entry,
 }
 
 void Shard::retained_query(RetainedQuery query, Instant now) {
-    if (applied_ < query.through) {
+    if (applied_ < std::max(query.through, query.applied)) {
         waiting_queries_.push_back(std::move(query));
         return;
     }
@@ -174,6 +175,11 @@ void Shard::answer_waiting_queries(Instant now) {
         waiting_queries_.pop_front();
         retained_query(std::move(query), now);
     }
+}
+
+void Shard::forget_value(RetainedReplay::Source& source, std::string_view topic) {
+    std::erase_if(source.values,
+                  [&](const RetainedValue& value) { return value.message->topic() == topic; });
 }
 
 void Shard::retained_page(RetainedPage page, Instant now) {
@@ -197,18 +203,21 @@ void Shard::retained_page(RetainedPage page, Instant now) {
         source.cursor = std::move(page.cursor);
         source.values.assign(std::make_move_iterator(page.values.begin()),
                              std::make_move_iterator(page.values.end()));
+        for (const std::string& topic : source.superseded) forget_value(source, topic);
+        source.superseded.clear();
     }
     request_feed(*entry);
 }
 
-/// A newer value of a topic is on its way live: the old one in a page that waits must not follow
-/// it.
+/// A newer value of a topic is on its way live: the old one, in a page that waits or is still to
+/// come, must not follow it.
 void Shard::superseded_by_live(SessionEntry& entry, std::string_view topic) {
+    const ShardId home = shared_.placement->of_topic(topic);
     for (RetainedReplay& replay : entry.attached->replays) {
         for (RetainedReplay::Source& source : replay.sources) {
-            std::erase_if(source.values, [&](const RetainedValue& value) {
-                return value.message->topic() == topic;
-            });
+            if (source.shard != home) continue;
+            forget_value(source, topic);
+            if (source.asked) source.superseded.emplace_back(topic);
         }
     }
 }

@@ -14,32 +14,34 @@ namespace stentor::server {
 using mqtt::QoS;
 using mqtt::ReasonCode;
 
-Shard::Routed Shard::route(MessagePtr message,
-                           std::optional<store::InboundQos2> inbound,
-                           std::string fires_will_of,
-                           Action action,
-                           Instant now) {
+Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Instant now) {
     (void)now;
     const Interest interest = shared_.interest->look_up(message->topic(), message->topic_hash());
     const bool kept_for_sessions =
         message->qos() != QoS::at_most_once && (interest.durable || message->retain());
     const ReasonCode success =
         interest.shards.empty() ? ReasonCode::no_matching_subscribers : ReasonCode::success;
-    if (!kept_for_sessions && !message->retain() && !inbound && fires_will_of.empty()) {
+    if (!kept_for_sessions && !message->retain() && !how.inbound && how.fires_will_of.empty()) {
         if (interest.shards.empty()) return {mqtt::Ingress::no_subscribers, success, nullptr, {}};
-        return {mqtt::Ingress::released, success, std::move(message), interest.shards};
+        if (!how.behind_logged) {
+            return {mqtt::Ingress::released, success, std::move(message), interest.shards};
+        }
     }
-    if (shared_.engine->room() == store::Room::none_for_messages && fires_will_of.empty()) {
+    if (shared_.engine->room() == store::Room::none_for_messages && how.fires_will_of.empty()) {
         return {mqtt::Ingress::refused, ReasonCode::quota_exceeded, nullptr, {}};
     }
     store::MessageRecord record;
     record.for_durable_sessions = kept_for_sessions;
     record.sets_retained = message->retain();
     record.wanted_by = interest.shards.bits();
-    record.inbound = std::move(inbound);
-    record.fires_will_of = std::move(fires_will_of);
+    record.inbound = std::move(how.inbound);
+    record.fires_will_of = std::move(how.fires_will_of);
     record.message = std::move(message);
     ++counters_.messages_logged;
+    // A will has nobody who would send it again.
+    if (!record.fires_will_of.empty()) {
+        action = TryAgain{std::make_unique<store::Record>(record)};
+    }
     commits_.add(std::move(record), std::move(action));
     return {mqtt::Ingress::pending, success, nullptr, {}};
 }
@@ -48,26 +50,25 @@ Shard::Routed Shard::route(MessagePtr message,
 void Shard::release(const MessagePtr& message, ShardMask destinations, Instant now) {
     destinations.for_each([&](ShardId shard) {
         if (shard == id_) {
-            deliver_to_matching(message, kNoSeq, now);
+            deliver_to_matching(message, {}, now);
         } else {
             outgoing_[shard.value()].push_back(message);
         }
     });
 }
 
-/// `seq` kNoSeq: the message is not in the log.
-void Shard::deliver_to_matching(const MessagePtr& message, Seq seq, Instant now) {
+void Shard::deliver_to_matching(const MessagePtr& message, Place place, Instant now) {
     index_.match(message->topic(), message->topic_hash(), matches_);
     if (matches_.empty()) return;
     matching_ = true;
     if (matches_.is_single_source()) {
         for (const Subscriber& subscriber : matches_.sources()[0]) {
-            deliver_to(subscriber.id, std::span{&subscriber, 1}, message, seq, now);
+            deliver_to(subscriber.id, std::span{&subscriber, 1}, message, place, now);
         }
     } else {
         match_groups_.assign(matches_);
         for (std::size_t i = 0; i < match_groups_.size(); ++i) {
-            deliver_to(match_groups_[i].id(), match_groups_[i], message, seq, now);
+            deliver_to(match_groups_[i].id(), match_groups_[i], message, place, now);
         }
     }
     matching_ = false;
@@ -79,10 +80,11 @@ template <class Subscribers>
 void Shard::deliver_to(SubscriberId who,
                        const Subscribers& subscribers,
                        const MessagePtr& message,
-                       Seq seq,
+                       Place place,
                        Instant now) {
+    const Seq seq = place.seq;
     if (who.is_shared_group()) {
-        assign_shared(who.slot(), message, seq, now);
+        assign_shared(who.slot(), message, place.stays ? seq : kNoSeq, now);
         return;
     }
     SessionEntry* entry = sessions_.at(who.slot());
@@ -122,9 +124,10 @@ void Shard::deliver_to(SubscriberId who,
         });
         return;
     }
-    // An unlogged QoS 1/2 message for a durable session: its subscription is younger than the
-    // publish, whose SUBACK had not been sent. A session that is behind finds it in the log.
-    if (seq == kNoSeq || !entry->attached->session.live()) return;
+    // A QoS 1/2 message that does not stay in the log, for a durable session: its subscription is
+    // younger than the publish, whose SUBACK had not been sent. A session that is behind finds it
+    // in the log.
+    if (!place.stays || !entry->attached->session.live()) return;
     with_session(*entry, now, [&](auto& session, auto& fx) {
         if (session.deliver_logged(seq, message, grant, now, fx) ==
             mqtt::Session::Logged::window_full) {
@@ -150,7 +153,9 @@ void Shard::commit_group(const store::CommitGroup& group, Instant now) {
                 // A retained value goes to every shard: a subscription that came after the publish
                 // looked for interest neither finds it stored (Seq > s0) nor is in the mask.
                 if (message->sets_retained || ShardMask{message->wanted_by}.contains(id_)) {
-                    deliver_to_matching(message->message, seq, now);
+                    deliver_to_matching(message->message,
+                                        {.seq = seq, .stays = message->for_durable_sessions},
+                                        now);
                 }
             }
             if (actions != nullptr) activate_action((*actions)[i], seq, now);
@@ -193,7 +198,11 @@ void Shard::ticket_done(store::CommitTicket ticket, const Result<void>& result, 
 void Shard::acknowledge_action(Action& action, Instant now) {
     if (const auto* publish = std::get_if<AcknowledgePublish>(&action)) {
         SessionEntry* entry = sessions_.attached(publish->who.slot, publish->who.generation);
-        if (entry == nullptr) return;
+        if (entry == nullptr) {
+            keep_inbound(*publish);
+            return;
+        }
+        if (!logged(*entry, *publish)) return;
         with_session(*entry, now, [&](auto& session, auto& fx) {
             session.ingress_committed(publish->ingress_ticket, fx);
         });
@@ -225,18 +234,41 @@ void Shard::acknowledge_action(Action& action, Instant now) {
     }
 }
 
+/// A message from an attached client has come back from the log, or failed to get there; whether
+/// there is something to acknowledge.
+bool Shard::logged(SessionEntry& entry, const AcknowledgePublish& publish) {
+    Attachment& attached = *entry.attached;
+    std::uint32_t& count = publish.at_most_once ? attached.logging_qos0 : attached.logging_others;
+    STENTOR_ASSERT(count != 0);
+    --count;
+    return !publish.at_most_once;
+}
+
+/// A QoS 2 PUBLISH that is committed after its connection has ended: its identifier is the
+/// session's, which may be attached again by now, but has not had its CONNACK.
+void Shard::keep_inbound(const AcknowledgePublish& publish) {
+    SessionEntry* same = sessions_.same(publish.who.slot, publish.who.generation);
+    if (publish.kept == kNoPacketId || same == nullptr) return;
+    if (same->attached != nullptr) {
+        same->attached->session.restore_inbound(publish.kept);
+        return;
+    }
+    if (same->parts == nullptr) same->parts = std::make_unique<mqtt::SessionParts>();
+    same->parts->inbound_qos2.push_back(publish.kept.value());
+}
+
 /// Nothing of the batch is in the log: whoever waits is told, and nothing that was promised is
 /// lost.
 void Shard::fail_action(Action& action, const boost::system::error_code& error, Instant now) {
     const ReasonCode reason = error == store::make_error_code(store::StoreErrc::store_full)
                                   ? ReasonCode::quota_exceeded
                                   : ReasonCode::implementation_specific_error;
-    const mqtt::Close unavailable{.reason = ReasonCode::server_unavailable,
+    const mqtt::Close unavailable{.reason = ReasonCode::server_busy,
                                   .detail = "the store could not commit",
                                   .send_disconnect = true};
     if (const auto* publish = std::get_if<AcknowledgePublish>(&action)) {
         SessionEntry* entry = sessions_.attached(publish->who.slot, publish->who.generation);
-        if (entry == nullptr) return;
+        if (entry == nullptr || !logged(*entry, *publish)) return;
         with_session(*entry, now, [&](auto& session, auto& fx) {
             session.ingress_failed(publish->ingress_ticket, reason, fx);
         });
@@ -265,6 +297,8 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
     } else if (const auto* detach = std::get_if<ConfirmDetach>(&action)) {
         if (SessionEntry* same = sessions_.same(detach->slot, detach->generation)) {
             same->state_unsure = true;
+            // The end of the connection is news as well: the will, when the interval began.
+            if (same->attached == nullptr) commit_detached(*same);
         }
     } else if (const auto* pubrel = std::get_if<AnswerPubrel>(&action)) {
         SessionEntry* entry = sessions_.attached(pubrel->who.slot, pubrel->who.generation);
@@ -281,16 +315,33 @@ void Shard::fail_attach(SessionEntry& entry, Instant now) {
                                request.version,
                                {.session_present = false, .reason = ReasonCode::server_unavailable},
                                request.packet_bytes_max);
-    const bool was_there = entry.attached->session_present;
-    const AttachmentRef who{entry.slot, entry.generation};
-    close(connection,
-          {.reason = ReasonCode::server_unavailable, .will = mqtt::CloseWill::forget},
-          now);
-    SessionEntry* same = sessions_.same(who.slot, who.generation);
-    if (same == nullptr) return;
-    same->state_unsure = true;
-    // CONNECT was refused: nothing it asked for may come to be.
-    if (!was_there) remove_entry(*same, now);
+    drop_connection(connection, true);
+    for (const Subscription& subscription : entry.subscriptions) {
+        unindex_subscription(entry, subscription, Leaving::away);
+    }
+    return_shared(entry);
+    keep_parts(entry, std::move(entry.attached->session).take_parts());
+    const std::unique_ptr<BeforeAttach> before = std::move(entry.attached->before);
+    entry.attached.reset();
+    if (before == nullptr) {
+        entry.will.reset();
+        entry.will_stored = false;
+        remove_entry(entry, now);
+        return;
+    }
+    // As it was, and as the log still has it.
+    entry.version = before->version;
+    entry.expiry_seconds = before->expiry_seconds;
+    entry.identity = std::move(before->identity);
+    entry.will = std::move(before->will);
+    entry.will_stored = before->will_stored;
+    entry.state_unsure = true;
+    if (entry.will) {
+        timers_.set(entry.will->due, TimerKind::will_delay, entry.slot, entry.generation);
+    }
+    if (const Instant at = entry.expires_at(); at != kNever) {
+        timers_.set(at, TimerKind::session_expiry, entry.slot, entry.generation);
+    }
 }
 
 void Shard::fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant now) {
@@ -307,8 +358,19 @@ void Shard::fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant n
 /// A record of our own that must be in the log sooner or later, unless what it speaks of has begun
 /// anew meanwhile (then the new beginning discards the old).
 void Shard::retry(std::unique_ptr<store::Record> record) {
+    const auto has_new_will = [&](const std::string& client) {
+        const SessionEntry* entry = sessions_.find(client);
+        return entry != nullptr && (entry->attached != nullptr || entry->will_stored);
+    };
     if (const auto* ended = std::get_if<store::SessionEnded>(record.get())) {
         if (sessions_.find(ended->client) != nullptr) return;
+    } else if (const auto* forgotten = std::get_if<store::WillForgotten>(record.get())) {
+        if (has_new_will(forgotten->client)) return;
+    } else if (auto* will = std::get_if<store::MessageRecord>(record.get())) {
+        if (has_new_will(will->fires_will_of)) will->fires_will_of.clear();
+        const mqtt::Message& message = *will->message;
+        will->wanted_by =
+            shared_.interest->look_up(message.topic(), message.topic_hash()).shards.bits();
     }
     auto copy = std::make_unique<store::Record>(*record);
     commits_.add(std::move(*record), TryAgain{std::move(copy)});

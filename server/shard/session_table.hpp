@@ -24,7 +24,8 @@
 namespace stentor::server {
 
 struct Subscription {
-    std::string text;  // as the client wrote it, with $share/...
+    std::string text;             // as the client wrote it, with $share/...
+    std::uint64_t share_key = 0;  // 0: not a shared one
     mqtt::SubscriptionOptions options;
     std::uint32_t identifier = 0;  // subscription identifier; 0: none
     Seq since;
@@ -44,6 +45,7 @@ struct RetainedReplay {
         RetainedCursor cursor;
         std::deque<RetainedValue> values = {};  // fetched and not yet sent
         bool asked = false;
+        std::vector<std::string> superseded = {};  // live while a page was on its way
     };
     std::vector<Source> sources;
     std::string next_topic;   // everything before it has been sent
@@ -60,6 +62,21 @@ struct CatchUp {
     bool page_valid = false;
 };
 
+struct PendingWill {
+    mqtt::WillMessage will;
+    Instant due = kNever;  // valid while detached
+};
+
+/// What a stored session was before a CONNECT whose commit is still on its way, and is again if
+/// that fails: then nothing the CONNECT asked for may come to be.
+struct BeforeAttach {
+    mqtt::ProtocolVersion version;
+    std::uint32_t expiry_seconds;
+    Identity identity;
+    std::unique_ptr<PendingWill> will;
+    bool will_stored;
+};
+
 /// What a session has only while a client is connected.
 struct Attachment {
     Attachment(mqtt::Session the_session, ConnectionId the_connection)
@@ -70,18 +87,18 @@ struct Attachment {
     bool open = false;       // CONNACK sent
     bool restoring = false;  // unfinished messages are being read back
     bool session_present = false;
+    std::unique_ptr<BeforeAttach> before;  // null once attached, and for a new session
     bool queued_for_commit = false;
     bool queued_for_lazy_commit = false;
     bool queued_for_feed = false;
+    // Messages from the client on their way to the log: unlogged ones go there too meanwhile, so
+    // that none overtakes another (rule 8). QoS 0 may overtake the rest, but not itself.
+    std::uint32_t logging_qos0 = 0;
+    std::uint32_t logging_others = 0;
     CatchUp catch_up;
     std::vector<Seq> restoring_seqs;
     std::deque<RetainedReplay> replays;        // the first one is under way
     std::deque<SharedDeliver> shared_waiting;  // its share of groups, waiting for the window
-};
-
-struct PendingWill {
-    mqtt::WillMessage will;
-    Instant due = kNever;  // valid while detached
 };
 
 struct SessionEntry {
@@ -91,7 +108,7 @@ struct SessionEntry {
     std::uint32_t generation = 0;  // of the attachment, or of the last one
     bool durable = false;          // stored in the log, kept when the connection ends
     bool will_stored = false;      // the log knows a will of it
-    bool state_unsure = false;     // a commit of its delivery state failed: write it whole again
+    bool state_unsure = false;     // a commit about its deliveries failed, see rewrite_state()
     mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
     std::uint32_t expiry_seconds = 0;
     Identity identity;

@@ -27,6 +27,8 @@ Shard::Shard(ShardId id,
       retained_{options.retained},
       commits_{id, *shared.engine},
       outgoing_{shared.mailboxes.size()},
+      outgoing_shares_{shared.mailboxes.size()},
+      outgoing_done_{shared.mailboxes.size()},
       random_{options.seed} {}
 
 Shard::~Shard() = default;
@@ -60,6 +62,7 @@ void Shard::recover_session(const store::StoredSession& stored, Instant now) {
     for (const store::StoredSubscription& from : stored.subscriptions) {
         Subscription& to = entry.subscriptions.emplace_back();
         to.text = from.filter;
+        to.share_key = shared_key(to.text);
         to.options = from.options;
         to.identifier = from.subscription_identifier;
         to.since = from.since;
@@ -71,7 +74,7 @@ void Shard::recover_session(const store::StoredSession& stored, Instant now) {
               [](const Subscription& a, const Subscription& b) { return a.text < b.text; });
     for (const Subscription& subscription : entry.subscriptions) {
         raise_interest(entry, subscription.text, subscription.options);
-        announce_away(entry, subscription);
+        if (subscription.share_key != 0) send_join(entry, subscription, 0);
     }
     if (!stored.unfinished.empty() || !stored.inbound.empty()) {
         entry.parts = std::make_unique<mqtt::SessionParts>();
@@ -106,7 +109,7 @@ void Shard::handle(ShardMessage& message, Instant now) {
     } else if (auto* ticket = std::get_if<TicketDone>(&message)) {
         ticket_done(ticket->ticket, ticket->result, now);
     } else if (auto* deliver = std::get_if<Deliver>(&message)) {
-        for (const MessagePtr& each : deliver->messages) deliver_to_matching(each, kNoSeq, now);
+        for (const MessagePtr& each : deliver->messages) deliver_to_matching(each, {}, now);
     } else if (auto* page = std::get_if<PageRead>(&message)) {
         page_read(std::move(page->page), now);
     } else if (auto* moved = std::get_if<MoveIn>(&message)) {
@@ -126,8 +129,10 @@ void Shard::handle(ShardMessage& message, Instant now) {
         shared_joined(joined->cookie, now);
     } else if (auto* leave = std::get_if<SharedLeave>(&message)) {
         shared_leave(*leave, now);
-    } else if (auto* delivery = std::get_if<SharedDeliver>(&message)) {
-        shared_deliver(std::move(*delivery), now);
+    } else if (auto* shares = std::get_if<SharedDeliveries>(&message)) {
+        for (SharedDeliver& each : shares->deliveries) shared_deliver(std::move(each), now);
+    } else if (auto* done = std::get_if<SharedDone>(&message)) {
+        shared_done(*done, now);
     } else if (auto* returned = std::get_if<SharedReturn>(&message)) {
         shared_return(std::move(*returned), now);
     } else if (auto* kick = std::get_if<Kick>(&message)) {
@@ -147,8 +152,7 @@ void Shard::handle_local(Instant now) {
     }
 }
 
-void Shard::step(Instant now) {
-    close_deferred(now);
+void Shard::handle_inbox(Instant now) {
     handle_local(now);
     mailbox_of(id_).drain(inbox_);
     for (ShardMessage& message : inbox_) {
@@ -158,7 +162,11 @@ void Shard::step(Instant now) {
         if (commits_.is_large()) submit_batch(now);
     }
     inbox_.clear();
+}
 
+void Shard::step(Instant now) {
+    close_deferred(now);
+    handle_inbox(now);
     Timer due;
     for (std::size_t fired = 0; fired < kTimersPerStep && timers_.pop_due(now, due); ++fired) {
         fire(due, now);
@@ -177,7 +185,6 @@ void Shard::step(Instant now) {
     commit_deliveries(now);
     submit_batch(now);
     submit_reads();
-    flush_outgoing();
     flush_dirty();
 }
 
@@ -206,29 +213,43 @@ Instant Shard::next_deadline() const noexcept {
 
 bool Shard::has_work() const noexcept {
     return !feed_queue_.empty() || !local_.empty() || !leaving_.empty() || !dirty_.empty() ||
-           !commits_.empty() || !commit_queue_.empty() || !deferred_closes_.empty();
+           !commits_.empty() || !commit_queue_.empty() || !deferred_closes_.empty() ||
+           !reads_.empty() || outgoing_blocked_;
 }
 
+/// Unlogged messages leave first: a logged one that its publisher sent later is in the batch, and
+/// may be in every mailbox as soon as that is submitted (rule 8).
 void Shard::submit_batch(Instant now) {
-    const bool full = commits_.submit(now) == store::Push::full;
-    set_congested(full || outgoing_blocked_);
+    flush_outgoing();
+    const bool full = outgoing_blocked_ || commits_.submit(now) == store::Push::full;
+    set_congested(full);
 }
 
-/// One mailbox message per destination and step. A full one keeps its messages here and stops us
-/// from reading more.
+template <class Message, class Item>
+void Shard::flush_outgoing(ShardId shard, std::vector<Item>& items) {
+    if (items.empty()) return;
+    ShardMessage message = Message{std::move(items)};
+    if (mailbox_of(shard).push(message) == Push::full) {
+        auto& [kept] = std::get<Message>(message);
+        items = std::move(kept);
+        outgoing_blocked_ = true;
+    } else {
+        items.clear();
+    }
+}
+
+/// One mailbox message of each kind per destination and step. A full one keeps its messages here
+/// and stops us from reading more.
 void Shard::flush_outgoing() {
     outgoing_blocked_ = false;
-    for (std::size_t shard = 0; shard < outgoing_.size(); ++shard) {
-        if (outgoing_[shard].empty()) continue;
-        ShardMessage message = Deliver{std::move(outgoing_[shard])};
-        if (mailbox_of(ShardId{static_cast<std::uint16_t>(shard)}).push(message) == Push::full) {
-            outgoing_[shard] = std::move(std::get<Deliver>(message).messages);
-            outgoing_blocked_ = true;
-        } else {
-            outgoing_[shard].clear();
-        }
+    for (std::size_t i = 0; i < outgoing_.size(); ++i) {
+        const ShardId shard{static_cast<std::uint16_t>(i)};
+        flush_outgoing<Deliver>(shard, outgoing_[i]);
+        flush_outgoing<SharedDeliveries>(shard, outgoing_shares_[i]);
+        if (outgoing_done_[i].empty()) continue;  // as many as there were shares
+        send_to(shard, SharedDone{std::move(outgoing_done_[i])});
+        outgoing_done_[i].clear();
     }
-    if (outgoing_blocked_) set_congested(true);
 }
 
 /// Back-pressure: received() stops at the next packet while this is on.

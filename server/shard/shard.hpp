@@ -160,6 +160,10 @@ class Shard {
     void finish_attach(SessionEntry& entry, Instant now);
     void resume(SessionEntry& entry, Instant now);
     void end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant now);
+    static void keep_parts(SessionEntry& entry, mqtt::SessionParts parts);
+    [[nodiscard]] static store::DeliveryState whole_state(const SessionEntry& entry);
+    void commit_detached(const SessionEntry& entry);
+    void rewrite_state(SessionEntry& entry);
     void discard_session(SessionEntry& entry, Instant now);
     void remove_entry(SessionEntry& entry, Instant now);
 
@@ -214,19 +218,24 @@ class Shard {
         MessagePtr message;
         ShardMask destinations;
     };
+    struct Routing {
+        std::optional<store::InboundQos2> inbound = {};
+        std::string fires_will_of = {};
+        bool behind_logged = false;  // its publisher has messages on their way to the log
+    };
     /// Decides between log and direct delivery; a logged message is in the batch afterwards.
-    [[nodiscard]] Routed route(MessagePtr message,
-                               std::optional<store::InboundQos2> inbound,
-                               std::string fires_will_of,
-                               Action action,
-                               Instant now);
+    [[nodiscard]] Routed route(MessagePtr message, Routing how, Action action, Instant now);
     void release(const MessagePtr& message, ShardMask destinations, Instant now);
-    void deliver_to_matching(const MessagePtr& message, Seq seq, Instant now);
+    struct Place {
+        Seq seq = kNoSeq;    // kNoSeq: the message did not come through the log
+        bool stays = false;  // it can be read from the log again
+    };
+    void deliver_to_matching(const MessagePtr& message, Place place, Instant now);
     template <class Subscribers>
     void deliver_to(SubscriberId who,
                     const Subscribers& subscribers,
                     const MessagePtr& message,
-                    Seq seq,
+                    Place place,
                     Instant now);
     void commit_group(const store::CommitGroup& group, Instant now);
     void activate_action(Action& action, Seq seq, Instant now);
@@ -235,6 +244,8 @@ class Shard {
     void retry(std::unique_ptr<store::Record> record);
     void ticket_done(store::CommitTicket ticket, const Result<void>& result, Instant now);
     void acknowledge_action(Action& action, Instant now);
+    [[nodiscard]] static bool logged(SessionEntry& entry, const AcknowledgePublish& publish);
+    void keep_inbound(const AcknowledgePublish& publish);
     void fail_action(Action& action, const boost::system::error_code& error, Instant now);
     void count_drops(const mqtt::Effects& effects);
 
@@ -272,6 +283,7 @@ class Shard {
     void answer_waiting_queries(Instant now);
     void retained_page(RetainedPage page, Instant now);
     void superseded_by_live(SessionEntry& entry, std::string_view topic);
+    static void forget_value(RetainedReplay::Source& source, std::string_view topic);
 
     // wills.cpp
     void will_after_close(SessionEntry& entry,
@@ -287,20 +299,37 @@ class Shard {
     void shared_leave(const SharedLeave& leave, Instant now);
     void shared_deliver(SharedDeliver delivery, Instant now);
     void shared_return(SharedReturn returned, Instant now);
+    void shared_done(const SharedDone& done, Instant now);
     void assign_shared(std::uint32_t group, const MessagePtr& message, Seq seq, Instant now);
+    void assign_waiting(SharedGroups::Group& group, Instant now);
+    void give(const SharedGroups::Group& group,
+              const SharedGroups::Member& member,
+              const MessagePtr& message,
+              Seq seq);
+    [[nodiscard]] bool send_share(SessionEntry& entry, const SharedDeliver& delivery, Instant now);
     void feed_shared(SessionEntry& entry, Instant now);
-    void announce_away(SessionEntry& entry, const Subscription& subscription);
+    void share_done(const SessionEntry* entry, SharedMember member, std::uint64_t key);
+    void return_shared(SessionEntry& entry);
+    void return_unfinished(std::vector<mqtt::InflightMessage>& messages);
+    [[nodiscard]] std::optional<Seq> shared_needs();
+    [[nodiscard]] std::uint64_t shared_key(std::string_view text) const;
+    void send_join(const SessionEntry& entry,
+                   const Subscription& subscription,
+                   std::uint64_t cookie);
     void send_to(ShardId shard, ShardMessage message);
 
     void recover_session(const store::StoredSession& stored, Instant now);
     void handle(ShardMessage& message, Instant now);
     void handle_local(Instant now);
+    void handle_inbox(Instant now);
     void fire(const Timer& due, Instant now);
     void close_deferred(Instant now);
     void kick(const Kick& kick, Instant now);
     void drain(mqtt::ReasonCode reason, Instant now);
     void submit_batch(Instant now);
     void flush_outgoing();
+    template <class Message, class Item>
+    void flush_outgoing(ShardId shard, std::vector<Item>& items);
     void set_congested(bool congested);
     [[nodiscard]] std::string assign_client_id();
     [[nodiscard]] Mailbox& mailbox_of(ShardId shard) const {
@@ -341,7 +370,9 @@ class Shard {
 
     std::vector<ShardMessage> inbox_;
     std::deque<ShardMessage> local_;                 // to ourselves
-    std::vector<std::vector<MessagePtr>> outgoing_;  // by shard
+    std::vector<std::vector<MessagePtr>> outgoing_;  // by shard, like the two below
+    std::vector<std::vector<SharedDeliver>> outgoing_shares_;
+    std::vector<std::vector<SharedDone::Item>> outgoing_done_;
     std::vector<AttachmentRef> commit_queue_;  // sessions whose delivery state must be committed
     std::vector<AttachmentRef> lazy_commits_;
     std::deque<AttachmentRef> feed_queue_;

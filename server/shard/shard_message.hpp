@@ -63,12 +63,14 @@ struct Admitted {
 };
 
 /// A session of shard `from` wants a page of retained values with Seq <= `through`; answered once
-/// this shard has applied `through` (rule 9).
+/// this shard has applied `through` (rule 9) and what the asking one had `applied`: what that has
+/// delivered live is not followed by an older value.
 struct RetainedQuery {
     ShardId from;
     std::uint64_t cookie = 0;
     std::string filter;
     Seq through;
+    Seq applied;
     RetainedCursor cursor;
 };
 struct RetainedPage {
@@ -88,11 +90,13 @@ struct SharedMember {
 
 /// To the group's home: a member session is attached and subscribed, or changed its options.
 struct SharedJoin {
+    std::uint64_t key = 0;  // Placement::shared_key() of the two below
     std::string share_name;
     std::string filter;
     SharedMember member;
     mqtt::SubscriptionOptions options;
     std::uint32_t subscription_identifier = 0;
+    std::uint32_t window = 0;  // how many QoS 1/2 messages the member takes at a time
     std::uint64_t cookie = 0;  // 0: no answer wanted
     bool away = false;         // a durable session that is not connected: the group waits for it
 };
@@ -101,26 +105,37 @@ struct SharedJoined {
     std::uint64_t cookie = 0;
 };
 struct SharedLeave {
-    std::string share_name;
-    std::string filter;
+    std::uint64_t key = 0;
     SharedMember member;
     bool away = false;  // the session stays: it has only lost its connection
 };
 /// The member's share of the work.
 struct SharedDeliver {
-    std::uint32_t group = 0;  // slot at the home shard, for returns
-    ShardId home;
+    std::uint64_t key = 0;
     SharedMember member;
     MessagePtr message;
     Seq seq;  // kNoSeq: unlogged
     mqtt::SubscriptionOptions options;
     std::uint32_t subscription_identifier = 0;
 };
-/// The member has gone without finishing: somebody else's work now.
+/// The shares of a step, for members of one shard.
+struct SharedDeliveries {
+    std::vector<SharedDeliver> deliveries;
+};
+/// The member has gone, or never wanted it: somebody else's work now.
 struct SharedReturn {
-    std::uint32_t group = 0;
+    std::uint64_t key = 0;
     MessagePtr message;
     Seq seq;
+};
+/// Members have done with so many QoS 1/2 messages: they have room for others.
+struct SharedDone {
+    struct Item {
+        std::uint64_t key = 0;
+        SharedMember member;
+        std::uint32_t messages = 0;
+    };
+    std::vector<Item> items;
 };
 
 /// An administrator ends a connection (and, with it, the session if `discard_session`).
@@ -146,8 +161,9 @@ using ShardMessage = std::variant<GroupCommitted,
                                   SharedJoin,
                                   SharedJoined,
                                   SharedLeave,
-                                  SharedDeliver,
+                                  SharedDeliveries,
                                   SharedReturn,
+                                  SharedDone,
                                   Kick,
                                   Drain>;
 

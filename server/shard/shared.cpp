@@ -1,5 +1,7 @@
-// Shared subscriptions: the group's home picks a connected member for each message, the member's
-// shard delivers it (MQTT 5.0 4.8.2).
+// Shared subscriptions: the group's home picks a member with room for each message, the member's
+// shard delivers it and tells when it is done with (MQTT 5.0 4.8.2). At a time a member has at most
+// its window of QoS 1 and 2 messages; the others wait at home.
+#include "protocol/topic/validate.hpp"
 #include "server/shard/shard.hpp"
 
 #include <algorithm>
@@ -9,6 +11,18 @@ namespace stentor::server {
 
 using mqtt::QoS;
 
+namespace {
+
+/// QoS 0 shares for one shard whose mailbox is full: beyond this they are dropped.
+constexpr std::size_t kUnsentSharesMax = 10'000;
+
+}  // namespace
+
+std::uint64_t Shard::shared_key(std::string_view text) const {
+    const auto parsed = mqtt::parse_subscription_filter(text);
+    return parsed.is_shared() ? shared_.placement->shared_key(parsed.share_name, parsed.filter) : 0;
+}
+
 /// To another shard, or to ourselves at once.
 void Shard::send_to(ShardId shard, ShardMessage message) {
     if (shard == id_) {
@@ -16,6 +30,27 @@ void Shard::send_to(ShardId shard, ShardMessage message) {
     } else {
         mailbox_of(shard).push_reserved(std::move(message));
     }
+}
+
+void Shard::send_join(const SessionEntry& entry,
+                      const Subscription& subscription,
+                      std::uint64_t cookie) {
+    const auto parsed = mqtt::parse_subscription_filter(subscription.text);
+    SharedJoin join;
+    join.key = subscription.share_key;
+    join.share_name = parsed.share_name;
+    join.filter = parsed.filter;
+    join.member = {id_, entry.slot, entry.generation};
+    join.options = subscription.options;
+    join.subscription_identifier = subscription.identifier;
+    join.cookie = cookie;
+    join.away = entry.attached == nullptr;
+    if (entry.attached != nullptr) {
+        join.window = std::min(entry.attached->session.request().receive_maximum,
+                               options_.limits.inflight_maximum);
+    }
+    const ShardId home = shared_.placement->of_shared(join.key);
+    send_to(home, std::move(join));
 }
 
 void Shard::shared_join(SharedJoin join, Instant now) {
@@ -29,17 +64,15 @@ void Shard::shared_join(SharedJoin join, Instant now) {
             {.id = SubscriberId::shared_group(group.slot), .options = options, .since = kNoSeq});
     }
     if (join.cookie != 0) send_to(join.member.shard, SharedJoined{join.cookie});
-    if (join.away) return;
-    std::deque<SharedGroups::Waiting> waiting;
-    waiting.swap(group.waiting);
-    const std::uint32_t slot = group.slot;
-    for (SharedGroups::Waiting& each : waiting) assign_shared(slot, each.message, each.seq, now);
+    assign_waiting(group, now);
 }
 
 void Shard::shared_leave(const SharedLeave& leave, Instant now) {
-    (void)now;
     SharedGroups::Group* emptied = groups_.leave(leave);
-    if (emptied == nullptr) return;
+    if (emptied == nullptr) {
+        if (SharedGroups::Group* group = groups_.find(leave.key)) assign_waiting(*group, now);
+        return;
+    }
     if (!emptied->waiting.empty()) {
         counters_.dropped(mqtt::DropReason::session_ended, emptied->waiting.size());
     }
@@ -47,78 +80,192 @@ void Shard::shared_leave(const SharedLeave& leave, Instant now) {
     groups_.erase(*emptied);
 }
 
+/// A message for a group of ours.
 void Shard::assign_shared(std::uint32_t slot, const MessagePtr& message, Seq seq, Instant now) {
-    (void)now;
     SharedGroups::Group* group = groups_.at(slot);
     if (group == nullptr) return;
-    const SharedGroups::Member* member = groups_.pick(*group);
-    if (member == nullptr) {
-        // Everybody is away. QoS 0 does not wait for anyone; the rest does, within a bound.
-        if (message->qos() == QoS::at_most_once) return;
-        if (group->waiting.size() >= options_.shared_waiting_messages_max) {
-            counters_.dropped(mqtt::DropReason::queue_full);
-            return;
+    if (message->qos() == QoS::at_most_once) {
+        // Waits for nobody.
+        if (const auto* member = SharedGroups::pick_connected(*group)) {
+            give(*group, *member, message, seq);
         }
-        group->waiting.push_back({message, seq});
         return;
     }
-    send_to(member->who.shard,
-            SharedDeliver{.group = slot,
-                          .home = id_,
-                          .member = member->who,
-                          .message = message,
-                          .seq = seq,
-                          .options = member->options,
-                          .subscription_identifier = member->subscription_identifier});
+    if (group->waiting.size() >= options_.shared_waiting_messages_max) {
+        counters_.dropped(mqtt::DropReason::queue_full);
+        return;
+    }
+    group->waiting.push_back({message, seq});
+    assign_waiting(*group, now);
 }
 
-void Shard::shared_deliver(SharedDeliver delivery, Instant now) {
-    SessionEntry* entry = sessions_.attached(delivery.member.slot, delivery.member.generation);
-    const QoS qos = std::min(delivery.options.qos, delivery.message->qos());
-    const bool pinned =
-        entry != nullptr && entry->durable && delivery.seq != kNoSeq && qos != QoS::at_most_once;
-    if (entry == nullptr || !entry->attached->open ||
-        (pinned && (entry->attached->restoring || !entry->attached->session.window_open()))) {
-        if (qos == QoS::at_most_once) return;
-        // It went, or is full: somebody else's turn. With nobody better the home waits for us.
-        if (entry != nullptr) {
-            entry->attached->shared_waiting.push_back(std::move(delivery));
-            return;
+/// Gives away what waits, as far as members have room.
+void Shard::assign_waiting(SharedGroups::Group& group, Instant now) {
+    while (!group.waiting.empty()) {
+        if (group.waiting.front().message->expired(now)) {
+            counters_.dropped(mqtt::DropReason::expired);
+            group.waiting.pop_front();
+            continue;
         }
-        send_to(delivery.home, SharedReturn{delivery.group, delivery.message, delivery.seq});
+        SharedGroups::Member* member = SharedGroups::pick(group);
+        if (member == nullptr) return;
+        if (member->options.qos != QoS::at_most_once) ++member->given;
+        const SharedGroups::Waiting next = std::move(group.waiting.front());
+        group.waiting.pop_front();
+        give(group, *member, next.message, next.seq);
+    }
+}
+
+void Shard::give(const SharedGroups::Group& group,
+                 const SharedGroups::Member& member,
+                 const MessagePtr& message,
+                 Seq seq) {
+    std::vector<SharedDeliver>& unsent = outgoing_shares_[member.who.shard.value()];
+    const bool at_most_once =
+        std::min(message->qos(), member.options.qos) == mqtt::QoS::at_most_once;
+    if (at_most_once && unsent.size() >= kUnsentSharesMax) {
+        counters_.dropped(mqtt::DropReason::queue_full);
         return;
     }
+    unsent.push_back({.key = group.key,
+                      .member = member.who,
+                      .message = message,
+                      .seq = seq,
+                      .options = member.options,
+                      .subscription_identifier = member.subscription_identifier});
+}
+
+/// At the member's shard. It may have lost its connection or its subscription meanwhile.
+void Shard::shared_deliver(SharedDeliver delivery, Instant now) {
+    SessionEntry* entry = sessions_.attached(delivery.member.slot, delivery.member.generation);
+    const bool wanted =
+        entry != nullptr && std::any_of(entry->subscriptions.begin(),
+                                        entry->subscriptions.end(),
+                                        [&](const Subscription& subscription) {
+                                            return subscription.share_key == delivery.key;
+                                        });
+    const QoS qos = std::min(delivery.options.qos, delivery.message->qos());
+    if (!wanted) {
+        if (delivery.message->qos() == QoS::at_most_once) return;
+        share_done(entry, delivery.member, delivery.key);
+        send_to(shared_.placement->of_shared(delivery.key),
+                SharedReturn{delivery.key, delivery.message, delivery.seq});
+        return;
+    }
+    if (!entry->attached->open || entry->attached->restoring) {
+        if (qos != QoS::at_most_once)
+            entry->attached->shared_waiting.push_back(std::move(delivery));
+        return;
+    }
+    if (qos != QoS::at_most_once && entry->durable &&
+        (!entry->attached->shared_waiting.empty() || !entry->attached->session.request_room())) {
+        entry->attached->shared_waiting.push_back(std::move(delivery));
+        return;
+    }
+    if (!send_share(*entry, delivery, now)) {
+        entry->attached->shared_waiting.push_back(std::move(delivery));
+    }
+}
+
+/// False if there is no room now.
+bool Shard::send_share(SessionEntry& entry, const SharedDeliver& delivery, Instant now) {
     identifiers_.clear();
     if (delivery.subscription_identifier != 0) {
         identifiers_.push_back(delivery.subscription_identifier);
     }
+    const QoS qos = std::min(delivery.options.qos, delivery.message->qos());
     const mqtt::Grant grant{
         .qos = qos,
         .retain = delivery.options.retain_as_published && delivery.message->retain(),
-        .subscription_identifiers = identifiers_};
-    ++counters_.messages_matched;
-    with_session(*entry, now, [&](auto& session, auto& fx) {
-        if (pinned) {
-            (void)session.deliver_pinned(delivery.seq, delivery.message, grant, now, fx);
+        .subscription_identifiers = identifiers_,
+        .share_tag = qos == QoS::at_most_once ? 0 : delivery.key};
+    bool taken = true;
+    with_session(entry, now, [&](auto& session, auto& fx) {
+        if (qos != QoS::at_most_once && entry.durable) {
+            taken = session.deliver_pinned(delivery.seq, delivery.message, grant, now, fx) ==
+                    mqtt::Session::Logged::taken;
         } else {
             session.deliver(delivery.message, grant, now, fx);
         }
     });
+    if (taken) ++counters_.messages_matched;
+    return taken;
 }
 
-/// What waited for this session's window while it was attached; in order.
+/// What waited for this session's window, in order.
 void Shard::feed_shared(SessionEntry& entry, Instant now) {
     const AttachmentRef who{entry.slot, entry.generation};
-    while (!entry.attached->shared_waiting.empty() && entry.attached->session.window_open()) {
-        SharedDeliver next = std::move(entry.attached->shared_waiting.front());
+    while (!entry.attached->shared_waiting.empty() && entry.attached->session.request_room()) {
+        const SharedDeliver next = entry.attached->shared_waiting.front();
+        const bool taken = send_share(entry, next, now);
+        if (sessions_.attached(who.slot, who.generation) == nullptr || !taken) return;
         entry.attached->shared_waiting.pop_front();
-        shared_deliver(std::move(next), now);
-        if (sessions_.attached(who.slot, who.generation) == nullptr) return;
     }
 }
 
 void Shard::shared_return(SharedReturn returned, Instant now) {
-    assign_shared(returned.group, returned.message, returned.seq, now);
+    SharedGroups::Group* group = groups_.find(returned.key);
+    if (group == nullptr) {  // its last member has gone
+        counters_.dropped(mqtt::DropReason::session_ended);
+        return;
+    }
+    SharedGroups::put_back(*group, {std::move(returned.message), returned.seq});
+    assign_waiting(*group, now);
+}
+
+/// Tells the home, at the end of the step, that a member has room for one more.
+void Shard::share_done(const SessionEntry* entry, SharedMember member, std::uint64_t key) {
+    if (entry != nullptr) member.generation = entry->generation;
+    std::vector<SharedDone::Item>& items =
+        outgoing_done_[shared_.placement->of_shared(key).value()];
+    if (!items.empty() && items.back().key == key && items.back().member == member) {
+        ++items.back().messages;
+    } else {
+        items.push_back({.key = key, .member = member, .messages = 1});
+    }
+}
+
+void Shard::shared_done(const SharedDone& done, Instant now) {
+    for (const SharedDone::Item& item : done.items) {
+        if (SharedGroups::Group* group = groups_.done(item)) assign_waiting(*group, now);
+    }
+}
+
+/// Gives back what a session has of its groups, as its connection ends or it leaves one of them:
+/// what has not been sent. Asked for again, it comes to whoever is there.
+void Shard::return_shared(SessionEntry& entry) {
+    for (SharedDeliver& waiting : entry.attached->shared_waiting) {
+        share_done(&entry, waiting.member, waiting.key);
+        send_to(shared_.placement->of_shared(waiting.key),
+                SharedReturn{waiting.key, std::move(waiting.message), waiting.seq});
+    }
+    entry.attached->shared_waiting.clear();
+}
+
+/// A session has ended: what it has not acknowledged is others' work now. QoS 2 messages it may
+/// have seen die with it [MQTT-4.8.2-5].
+void Shard::return_unfinished(std::vector<mqtt::InflightMessage>& messages) {
+    for (mqtt::InflightMessage& item : messages) {
+        if (item.share_tag == 0 || item.message == nullptr) continue;
+        if (item.qos == QoS::exactly_once && item.was_sent) continue;
+        send_to(shared_.placement->of_shared(item.share_tag),
+                SharedReturn{item.share_tag, std::move(item.message), item.seq});
+    }
+}
+
+/// The lowest position that a group of ours still has to give away.
+std::optional<Seq> Shard::shared_needs() {
+    std::optional<Seq> lowest;
+    for (std::uint32_t slot = 0; slot < groups_.slots(); ++slot) {
+        const SharedGroups::Group* group = groups_.at(slot);
+        if (group == nullptr) continue;
+        for (const SharedGroups::Waiting& waiting : group->waiting) {
+            if (waiting.seq == kNoSeq) continue;
+            lowest = lowest ? std::min(*lowest, waiting.seq) : waiting.seq;
+            break;  // they are in order
+        }
+    }
+    return lowest;
 }
 
 }  // namespace stentor::server

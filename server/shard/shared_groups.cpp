@@ -1,19 +1,33 @@
 #include "server/shard/shared_groups.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace stentor::server {
 
 namespace {
 
-bool same_session(const SharedMember& a, const SharedMember& b) noexcept {
-    return a.shard == b.shard && a.slot == b.slot;
+template <class Fits>
+SharedGroups::Member* next_member(SharedGroups::Group& group, Fits fits) noexcept {
+    for (std::size_t tried = 0; tried < group.members.size(); ++tried) {
+        group.next = (group.next + 1) % group.members.size();
+        if (fits(group.members[group.next])) return &group.members[group.next];
+    }
+    return nullptr;
 }
 
 }  // namespace
 
+/// One session is one member, whatever its attachment.
+SharedGroups::Member* SharedGroups::find_member(Group& group, const SharedMember& who) noexcept {
+    const auto at = std::find_if(group.members.begin(), group.members.end(), [&](const Member& m) {
+        return m.who.shard == who.shard && m.who.slot == who.slot;
+    });
+    return at == group.members.end() ? nullptr : &*at;
+}
+
 SharedGroups::Joined SharedGroups::join(const SharedJoin& join) {
-    const auto [at, is_new] = by_name_.try_emplace(Key{join.share_name, join.filter}, 0);
+    const auto [at, is_new] = by_key_.try_emplace(join.key, 0);
     if (is_new) {
         if (free_.empty()) {
             at->second = static_cast<std::uint32_t>(slots_.size());
@@ -24,56 +38,71 @@ SharedGroups::Joined SharedGroups::join(const SharedJoin& join) {
         }
         slots_[at->second] = std::make_unique<Group>();
         Group& group = *slots_[at->second];
-        group.share_name = join.share_name;
+        group.key = join.key;
         group.filter = join.filter;
         group.slot = at->second;
     }
     Group& group = *slots_[at->second];
-    const auto member =
-        std::find_if(group.members.begin(), group.members.end(), [&](const Member& m) {
-            return same_session(m.who, join.member);
-        });
-    const Member value{join.member, join.options, join.subscription_identifier, join.away};
-    if (member == group.members.end()) {
-        group.members.push_back(value);
-    } else {
-        *member = value;
+    Member* member = find_member(group, join.member);
+    if (member == nullptr) {
+        member = &group.members.emplace_back();
+    } else if (member->who.generation != join.member.generation) {
+        member->given = 0;
     }
+    member->who = join.member;
+    member->options = join.options;
+    member->subscription_identifier = join.subscription_identifier;
+    member->window = join.window;
+    member->away = join.away;
     return {&group, is_new};
 }
 
 SharedGroups::Group* SharedGroups::leave(const SharedLeave& leave) {
-    const auto at = by_name_.find(Key{leave.share_name, leave.filter});
-    if (at == by_name_.end()) return nullptr;
-    Group& group = *slots_[at->second];
-    const auto member =
-        std::find_if(group.members.begin(), group.members.end(), [&](const Member& m) {
-            return same_session(m.who, leave.member);
-        });
-    if (member == group.members.end() || member->who.generation > leave.member.generation) {
-        return nullptr;
-    }
+    Group* group = find(leave.key);
+    if (group == nullptr) return nullptr;
+    Member* member = find_member(*group, leave.member);
+    if (member == nullptr || member->who.generation > leave.member.generation) return nullptr;
     if (leave.away) {
         member->away = true;
+        member->given = 0;
         return nullptr;
     }
-    group.members.erase(member);
-    return group.members.empty() ? &group : nullptr;
+    group->members.erase(group->members.begin() + (member - group->members.data()));
+    return group->members.empty() ? group : nullptr;
 }
 
 void SharedGroups::erase(Group& group) {
     const std::uint32_t slot = group.slot;
-    by_name_.erase(Key{group.share_name, group.filter});
+    by_key_.erase(group.key);
     slots_[slot].reset();
     free_.push_back(slot);
 }
 
-const SharedGroups::Member* SharedGroups::pick(Group& group) noexcept {
-    for (std::size_t tried = 0; tried < group.members.size(); ++tried) {
-        group.next = (group.next + 1) % group.members.size();
-        if (!group.members[group.next].away) return &group.members[group.next];
-    }
-    return nullptr;
+SharedGroups::Group* SharedGroups::find(std::uint64_t key) noexcept {
+    const auto at = by_key_.find(key);
+    return at == by_key_.end() ? nullptr : slots_[at->second].get();
+}
+
+SharedGroups::Group* SharedGroups::done(const SharedDone::Item& item) noexcept {
+    Group* group = find(item.key);
+    if (group == nullptr) return nullptr;
+    Member* member = find_member(*group, item.member);
+    if (member != nullptr) member->given -= std::min(member->given, item.messages);
+    return group;
+}
+
+SharedGroups::Member* SharedGroups::pick(Group& group) noexcept {
+    return next_member(group, [](const Member& member) { return member.has_room(); });
+}
+
+SharedGroups::Member* SharedGroups::pick_connected(Group& group) noexcept {
+    return next_member(group, [](const Member& member) { return !member.away; });
+}
+
+void SharedGroups::put_back(Group& group, Waiting message) {
+    const auto younger = [&](const Waiting& other) { return other.seq > message.seq; };
+    group.waiting.insert(std::find_if(group.waiting.begin(), group.waiting.end(), younger),
+                         std::move(message));
 }
 
 }  // namespace stentor::server

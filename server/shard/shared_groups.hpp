@@ -1,6 +1,6 @@
 #pragma once
 // The shared subscriptions at home on one shard: who is a member, whose turn it is, and what waits
-// while nobody is there (MQTT 5.0 4.8.2).
+// until a member has room (MQTT 5.0 4.8.2).
 // One thread: the shard's. Members are sessions of any shard, named by SharedMember; what is here
 // is in memory only: positions of groups in the log are a later step (docs/limits.md).
 
@@ -9,13 +9,12 @@
 #include "protocol/message.hpp"
 #include "server/shard/shard_message.hpp"
 
+#include <boost/unordered/unordered_flat_map.hpp>
+
 #include <cstdint>
 #include <deque>
-#include <map>
 #include <memory>
 #include <string>
-#include <string_view>
-#include <utility>
 #include <vector>
 
 namespace stentor::server {
@@ -26,19 +25,23 @@ class SharedGroups {
         SharedMember who;
         mqtt::SubscriptionOptions options;
         std::uint32_t subscription_identifier = 0;
+        std::uint32_t window = 0;
+        std::uint32_t given = 0;  // QoS 1/2 messages it has not done with
         bool away = false;
+
+        [[nodiscard]] bool has_room() const noexcept { return !away && given < window; }
     };
     struct Waiting {
         MessagePtr message;
         Seq seq;
     };
     struct Group {
-        std::string share_name;
+        std::uint64_t key = 0;
         std::string filter;
         std::uint32_t slot = 0;
         std::size_t next = 0;  // round robin
         std::vector<Member> members;
-        std::deque<Waiting> waiting;  // nobody was there to take it
+        std::deque<Waiting> waiting;  // QoS 1/2, until somebody has room; in Seq order
     };
 
     struct Joined {
@@ -52,20 +55,33 @@ class SharedGroups {
     [[nodiscard]] Group* leave(const SharedLeave& leave);
     void erase(Group& group);
 
+    /// Null if there is none (any more).
+    [[nodiscard]] Group* find(std::uint64_t key) noexcept;
     [[nodiscard]] Group* at(std::uint32_t slot) noexcept {
         return slot < slots_.size() ? slots_[slot].get() : nullptr;
     }
+    [[nodiscard]] std::size_t slots() const noexcept { return slots_.size(); }
 
-    /// Whose turn it is; null while no member is connected. Lives until the next join or leave.
-    [[nodiscard]] const Member* pick(Group& group) noexcept;
+    /// A member has done with messages, and has room for as many. The group, if it is there.
+    Group* done(const SharedDone::Item& item) noexcept;
 
-    [[nodiscard]] std::size_t size() const noexcept { return by_name_.size(); }
+    /// Whose turn it is among those that have room; null if nobody has. Lives until the next join
+    /// or leave.
+    [[nodiscard]] static Member* pick(Group& group) noexcept;
+    /// The same for a message that nobody acknowledges: any connected member.
+    [[nodiscard]] static Member* pick_connected(Group& group) noexcept;
+
+    /// Puts back what a member could not do: before what is younger.
+    static void put_back(Group& group, Waiting message);
+
+    [[nodiscard]] std::size_t size() const noexcept { return by_key_.size(); }
 
   private:
-    using Key = std::pair<std::string, std::string>;
+    [[nodiscard]] static Member* find_member(Group& group, const SharedMember& who) noexcept;
+
     std::vector<std::unique_ptr<Group>> slots_;
     std::vector<std::uint32_t> free_;
-    std::map<Key, std::uint32_t> by_name_;
+    boost::unordered_flat_map<std::uint64_t, std::uint32_t> by_key_;
 };
 
 }  // namespace stentor::server

@@ -14,8 +14,7 @@ void Shard::raise_interest(const SessionEntry& entry,
                            std::string_view text,
                            const mqtt::SubscriptionOptions& options) {
     const auto parsed = mqtt::parse_subscription_filter(text);
-    const ShardId shard =
-        parsed.is_shared() ? shared_.placement->of_shared(parsed.share_name, parsed.filter) : id_;
+    const ShardId shard = parsed.is_shared() ? shared_.placement->of_shared(shared_key(text)) : id_;
     shared_.interest->raise(parsed.filter, shard, entry.durability(options));
 }
 
@@ -23,8 +22,7 @@ void Shard::lower_interest(const SessionEntry& entry,
                            std::string_view text,
                            const mqtt::SubscriptionOptions& options) {
     const auto parsed = mqtt::parse_subscription_filter(text);
-    const ShardId shard =
-        parsed.is_shared() ? shared_.placement->of_shared(parsed.share_name, parsed.filter) : id_;
+    const ShardId shard = parsed.is_shared() ? shared_.placement->of_shared(shared_key(text)) : id_;
     shared_.interest->lower(parsed.filter, shard, entry.durability(options));
 }
 
@@ -132,6 +130,7 @@ void Shard::activate_one(SessionEntry& entry,
             [](const Subscription& s, const std::string& key) { return s.text < key; });
         subscription = &*entry.subscriptions.insert(at, Subscription{});
         subscription->text = wanted.text;
+        subscription->share_key = shared_key(wanted.text);
         subscription->since = seq;
     }
     subscription->options = wanted.options;
@@ -141,17 +140,9 @@ void Shard::activate_one(SessionEntry& entry,
         subscription->replay_until = seq;
     }
     if (entry.attached == nullptr) return;
-    const auto parsed = mqtt::parse_subscription_filter(subscription->text);
-    const bool asks_home =
-        parsed.is_shared() && shared_.placement->of_shared(parsed.share_name, parsed.filter) != id_;
-    if (asks_home) {
-        send_to(shared_.placement->of_shared(parsed.share_name, parsed.filter),
-                SharedJoin{.share_name = std::string{parsed.share_name},
-                           .filter = std::string{parsed.filter},
-                           .member = {id_, entry.slot, entry.generation},
-                           .options = subscription->options,
-                           .subscription_identifier = subscription->identifier,
-                           .cookie = operation.cookie});
+    if (subscription->share_key != 0) {
+        // SUBACK waits until the group's home knows the member, were it ourselves.
+        send_join(entry, *subscription, operation.cookie);
         ++operation.joins_asked;
     } else {
         index_subscription(entry, *subscription);
@@ -254,8 +245,10 @@ void Shard::activate(FinishUnsubscribe& operation, Instant now) {
             catch_up.filters.reset();  // a page with too much in it does no harm
         }
         lower_interest(*entry, subscription->text, subscription->options);
+        const bool shared = subscription->share_key != 0;
         entry->subscriptions.erase(entry->subscriptions.begin() +
                                    (subscription - entry->subscriptions.data()));
+        if (shared && entry->attached != nullptr) return_shared(*entry);
     }
 }
 
@@ -269,47 +262,26 @@ void Shard::acknowledge(FinishUnsubscribe& operation, Instant now) {
 
 /// Makes an attached session's subscription match, here or at its group's home.
 void Shard::index_subscription(SessionEntry& entry, const Subscription& subscription) {
-    const auto parsed = mqtt::parse_subscription_filter(subscription.text);
-    if (!parsed.is_shared()) {
-        index_.add(parsed.filter,
-                   {.id = SubscriberId::session(entry.slot),
-                    .options = subscription.options,
-                    .subscription_identifier = subscription.identifier,
-                    .since = subscription.since});
+    if (subscription.share_key != 0) {
+        send_join(entry, subscription, 0);
         return;
     }
-    send_to(shared_.placement->of_shared(parsed.share_name, parsed.filter),
-            SharedJoin{.share_name = std::string{parsed.share_name},
-                       .filter = std::string{parsed.filter},
-                       .member = {id_, entry.slot, entry.generation},
-                       .options = subscription.options,
-                       .subscription_identifier = subscription.identifier});
-}
-
-/// A recovered session's share: its group waits for it.
-void Shard::announce_away(SessionEntry& entry, const Subscription& subscription) {
-    const auto parsed = mqtt::parse_subscription_filter(subscription.text);
-    if (!parsed.is_shared()) return;
-    send_to(shared_.placement->of_shared(parsed.share_name, parsed.filter),
-            SharedJoin{.share_name = std::string{parsed.share_name},
-                       .filter = std::string{parsed.filter},
-                       .member = {id_, entry.slot, entry.generation},
-                       .options = subscription.options,
-                       .subscription_identifier = subscription.identifier,
-                       .away = true});
+    index_.add(subscription.text,
+               {.id = SubscriberId::session(entry.slot),
+                .options = subscription.options,
+                .subscription_identifier = subscription.identifier,
+                .since = subscription.since});
 }
 
 void Shard::unindex_subscription(SessionEntry& entry,
                                  const Subscription& subscription,
                                  Leaving leaving) {
-    const auto parsed = mqtt::parse_subscription_filter(subscription.text);
-    if (!parsed.is_shared()) {
-        (void)index_.remove(parsed.filter, SubscriberId::session(entry.slot));
+    if (subscription.share_key == 0) {
+        (void)index_.remove(subscription.text, SubscriberId::session(entry.slot));
         return;
     }
-    send_to(shared_.placement->of_shared(parsed.share_name, parsed.filter),
-            SharedLeave{.share_name = std::string{parsed.share_name},
-                        .filter = std::string{parsed.filter},
+    send_to(shared_.placement->of_shared(subscription.share_key),
+            SharedLeave{.key = subscription.share_key,
                         .member = {id_, entry.slot, entry.generation},
                         .away = leaving == Leaving::away});
 }

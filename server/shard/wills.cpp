@@ -34,15 +34,18 @@ void Shard::publish_will(SessionEntry& entry, Instant now) {
     if (!shared_.access->allows(
             TopicAction::publish, entry.identity, entry.client_id, will->topic())) {
         counters_.dropped(mqtt::DropReason::not_authorized);
-        if (stored) commits_.add(store::WillForgotten{entry.client_id}, NothingToDo{});
+        if (stored) {
+            const store::WillForgotten record{entry.client_id};
+            commits_.add(record, TryAgain{std::make_unique<store::Record>(record)});
+        }
         return;
     }
     auto message = mqtt::published_at(*will, now);
-    const Routed routed = route(std::move(message),
-                                std::nullopt,
-                                stored ? entry.client_id : std::string{},
-                                NothingToDo{},
-                                now);
+    const Routed routed =
+        route(std::move(message),
+              {.inbound = {}, .fires_will_of = stored ? entry.client_id : std::string{}},
+              NothingToDo{},
+              now);
     if (routed.outcome == mqtt::Ingress::released) {
         release(routed.message, routed.destinations, now);
     } else if (routed.outcome == mqtt::Ingress::refused) {

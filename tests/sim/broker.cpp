@@ -1,0 +1,265 @@
+#include "tests/sim/broker.hpp"
+
+#include "base/assert.hpp"
+
+#include <algorithm>
+
+namespace stentor::sim {
+
+using server::GroupCommitted;
+
+/// The production fan-out, and the ways to get it wrong.
+class Broker::Sink final : public store::CommitSink {
+  public:
+    Sink(std::span<server::Mailbox* const> mailboxes,
+         Mutation mutation,
+         const store::SimulatedEngine& engine)
+        : mailboxes_{mailboxes},
+          fanout_{mailboxes},
+          mutation_{mutation},
+          engine_{&engine},
+          held_(mailboxes.size()) {}
+
+    void group_committed(store::CommitGroupPtr group) override {
+        if (mutation_ != Mutation::ticket_before_group && mutation_ != Mutation::two_mailboxes) {
+            fanout_.group_committed(std::move(group));
+            return;
+        }
+        for (std::size_t i = 0; i < mailboxes_.size(); ++i) {
+            const bool own = std::any_of(
+                group->slices.begin(), group->slices.end(), [&](const store::CommitSlice& slice) {
+                    return slice.shard.value() == i;
+                });
+            if (own) release(i);
+            if (own) {
+                mailboxes_[i]->push_reserved(GroupCommitted{group});
+            } else {
+                held_[i].push_back(group);
+            }
+        }
+    }
+    void ticket_done(ShardId shard, store::CommitTicket ticket, Result<void> result) override {
+        fanout_.ticket_done(shard, ticket, result);
+    }
+    void page_read(ShardId shard, store::Page page) override {
+        if (mutation_ == Mutation::page_claims_too_much) {
+            page.complete_through = std::max(page.complete_through, engine_->log().last());
+        }
+        fanout_.page_read(shard, std::move(page));
+    }
+
+    /// What a mutation has held back for this shard.
+    void release(std::size_t shard) {
+        for (auto& group : held_[shard]) {
+            mailboxes_[shard]->push_reserved(GroupCommitted{std::move(group)});
+        }
+        held_[shard].clear();
+    }
+
+  private:
+    std::span<server::Mailbox* const> mailboxes_;
+    server::CommitFanout fanout_;
+    Mutation mutation_;
+    const store::SimulatedEngine* engine_;
+    std::vector<std::vector<store::CommitGroupPtr>> held_;
+};
+
+/// The engine as the shards see it.
+class Broker::Engine final : public store::StorageEngine {
+  public:
+    Engine(store::SimulatedEngine& engine, Mutation mutation)
+        : engine_{&engine}, mutation_{mutation} {}
+
+    Result<store::Recovered> recover() override { return engine_->recover(); }
+    void start(store::CommitSink& sink) override { engine_->start(sink); }
+    store::Push submit(store::WriteBatch& batch) noexcept override {
+        return engine_->submit(batch);
+    }
+    store::Push read(store::ReadRequest& request) noexcept override {
+        return engine_->read(request);
+    }
+    void needed_from(ShardId shard, Seq seq) noexcept override {
+        if (mutation_ == Mutation::trims_too_much) seq = Seq{seq.value() + 20};
+        engine_->needed_from(shard, seq);
+    }
+    store::Room room() const noexcept override { return engine_->room(); }
+    void drain_and_close() override { engine_->drain_and_close(); }
+
+  private:
+    store::SimulatedEngine* engine_;
+    Mutation mutation_;
+};
+
+server::Admission admitted() {
+    server::Admission admission;
+    admission.accepted = true;
+    return admission;
+}
+
+/// Everybody may do everything, some of them after a while.
+class Broker::Access final : public server::AccessControl {
+  public:
+    Access(Random random, unsigned slow_per_mille)
+        : random_{random}, slow_per_mille_{slow_per_mille} {}
+
+    std::optional<server::Admission> admit(const mqtt::ConnectRequest& /*request*/,
+                                           const server::PeerInfo& /*peer*/,
+                                           ShardId shard,
+                                           ConnectionId connection) override {
+        if (!random_.chance(slow_per_mille_, 1000)) return admitted();
+        thinking_.emplace_back(shard, connection);
+        return std::nullopt;
+    }
+    bool allows(server::TopicAction /*action*/,
+                const server::Identity& /*identity*/,
+                std::string_view /*client_id*/,
+                std::string_view /*topic*/) const override {
+        return true;
+    }
+    bool checks_deliveries() const noexcept override { return false; }
+
+    void answer(std::span<server::Mailbox* const> mailboxes) {
+        for (const auto& [shard, connection] : thinking_) {
+            mailboxes[shard.value()]->push_reserved(server::Admitted{connection, admitted()});
+        }
+        thinking_.clear();
+    }
+    [[nodiscard]] bool idle() const noexcept { return thinking_.empty(); }
+    void forget() { thinking_.clear(); }
+    void be_quick() { slow_per_mille_ = 0; }
+
+  private:
+    Random random_;
+    unsigned slow_per_mille_;
+    std::vector<std::pair<ShardId, ConnectionId>> thinking_;
+};
+
+namespace {
+
+store::SimulatedEngineOptions engine_options(const BrokerOptions& options) {
+    store::SimulatedEngineOptions engine;
+    engine.seed = options.seed;
+    engine.log.shards = options.shards;
+    engine.acknowledge_after = options.mutation == Mutation::forgets_commits
+                                   ? store::AcknowledgeAfter::os
+                                   : options.acknowledge_after;
+    engine.faults = options.faults;
+    return engine;
+}
+
+}  // namespace
+
+Broker::Broker(const BrokerOptions& options, const Instant& now)
+    : options_{options},
+      now_{&now},
+      random_{options.seed},
+      engine_{engine_options(options)},
+      faulty_engine_{std::make_unique<Engine>(engine_, options.mutation)},
+      access_{std::make_unique<Access>(random_.split(), options.slow_admission_per_mille)},
+      placement_{options.shards, HashKey{.k0 = options.seed, .k1 = 7}} {
+    start();
+}
+
+Broker::~Broker() {
+    if (!shards_.empty()) {
+        shards_.clear();
+        engine_.crash();
+    }
+}
+
+void Broker::start() {
+    interest_ = std::make_unique<server::InterestTable>();
+    mailboxes_.clear();
+    mailbox_pointers_.clear();
+    transports_.clear();
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        mailboxes_.push_back(
+            std::make_unique<server::Mailbox>(options_.mailbox_messages_max, [] {}));
+        mailbox_pointers_.push_back(mailboxes_.back().get());
+        transports_.push_back(std::make_unique<WireTransport>(random_.split(), *now_));
+        transports_.back()->set_gentle(gentle_);
+    }
+    sink_ = std::make_unique<Sink>(mailbox_pointers_, options_.mutation, engine_);
+    const auto recovered = engine_.recover();
+    STENTOR_ASSERT(recovered);
+    for (std::uint16_t i = 0; i < options_.shards; ++i) {
+        server::ShardOptions shard = options_.shard;
+        shard.seed = random_.next();
+        shards_.push_back(
+            std::make_unique<server::Shard>(ShardId{i},
+                                            shard,
+                                            server::ShardShared{.interest = interest_.get(),
+                                                                .placement = &placement_,
+                                                                .engine = faulty_engine_.get(),
+                                                                .access = access_.get(),
+                                                                .mailboxes = mailbox_pointers_},
+                                            *transports_[i]));
+        shards_.back()->recover(*recovered, *now_);
+    }
+    engine_.start(*sink_);
+}
+
+void Broker::accept(std::size_t shard, const WirePtr& wire) {
+    transports_[shard]->accept(*shards_[shard], wire);
+}
+
+void Broker::run_shard(std::size_t shard) {
+    transports_[shard]->run(*shards_[shard]);
+    if (options_.mutation == Mutation::two_mailboxes) {
+        // The other queue is looked at after this one.
+        shards_[shard]->step(*now_);
+        sink_->release(shard);
+    }
+    shards_[shard]->step(*now_);
+}
+
+void Broker::run_engine() { engine_.step(*now_); }
+
+void Broker::run_others() {
+    access_->answer(mailbox_pointers_);
+    if (options_.mutation != Mutation::ticket_before_group) return;
+    for (std::size_t i = 0; i < shards_.size(); ++i) sink_->release(i);
+}
+
+void Broker::crash() {
+    for (auto& transport : transports_) transport->crash();
+    engine_.crash();
+    shards_.clear();
+    mailboxes_.clear();
+    access_->forget();
+    start();
+}
+
+void Broker::be_gentle() {
+    gentle_ = true;
+    engine_.set_faults({});
+    access_->be_quick();
+    for (auto& transport : transports_) transport->set_gentle(true);
+}
+
+bool Broker::idle() const {
+    if (engine_.next_due() || !access_->idle()) return false;
+    return std::none_of(
+        shards_.begin(), shards_.end(), [](const auto& shard) { return shard->has_work(); });
+}
+
+bool Broker::drain() {
+    for (server::Mailbox* mailbox : mailbox_pointers_) mailbox->push_reserved(server::Drain{});
+    for (int round = 0; round < 1000; ++round) {
+        for (std::size_t i = 0; i < shards_.size(); ++i) run_shard(i);
+        run_engine();
+        run_others();
+        const bool done = std::all_of(
+            shards_.begin(), shards_.end(), [](const auto& shard) { return shard->drained(); });
+        if (done) break;
+        engine_.step(saturating_add(*now_, std::chrono::seconds{round}));
+    }
+    const bool drained = std::all_of(
+        shards_.begin(), shards_.end(), [](const auto& shard) { return shard->drained(); });
+    if (!drained) return false;
+    engine_.drain_and_close();
+    shards_.clear();
+    return true;
+}
+
+}  // namespace stentor::sim

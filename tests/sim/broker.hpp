@@ -1,0 +1,101 @@
+#pragma once
+// The broker of a simulation: shards, mailboxes, interest table and the simulated store, stepped in
+// whatever order the simulation likes; and the mistakes that can be planted at its seams.
+// One thread.
+
+#include "base/clock.hpp"
+#include "base/random.hpp"
+#include "persistence/memory/simulated_engine.hpp"
+#include "server/core/access.hpp"
+#include "server/core/interest_table.hpp"
+#include "server/core/placement.hpp"
+#include "server/shard/commit_fanout.hpp"
+#include "server/shard/mailbox.hpp"
+#include "server/shard/shard.hpp"
+#include "tests/sim/wire.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <span>
+#include <utility>
+#include <vector>
+
+namespace stentor::sim {
+
+/// Mistakes that the simulation must find (docs/testing.md).
+enum class Mutation : std::uint8_t {
+    none,
+    ticket_before_group,   // rule 2: a ticket is answered before all shards have the group
+    two_mailboxes,         // rule 2: groups and messages in two queues, polled in turn
+    page_claims_too_much,  // rule 3: a page says it is complete as far as the log goes
+    trims_too_much,        // the log lets go of what is still needed
+    forgets_commits,       // rule 1: what was acknowledged is not on the disk
+};
+
+struct BrokerOptions {
+    std::uint64_t seed = 0;
+    std::uint16_t shards = 2;
+    store::AcknowledgeAfter acknowledge_after = store::AcknowledgeAfter::disk;
+    store::SimulatedFaults faults;
+    std::size_t mailbox_messages_max = 1000;
+    server::ShardOptions shard;
+    unsigned slow_admission_per_mille = 0;
+    Mutation mutation = Mutation::none;
+};
+
+class Broker {
+  public:
+    Broker(const BrokerOptions& options, const Instant& now);
+    ~Broker();
+    Broker(const Broker&) = delete;
+    Broker& operator=(const Broker&) = delete;
+
+    void accept(std::size_t shard, const WirePtr& wire);
+    /// The loop of one shard goes round once.
+    void run_shard(std::size_t shard);
+    void run_engine();
+    /// Admissions that took their time, groups that a mutation holds back.
+    void run_others();
+
+    /// Everything in memory is gone; the store survives as it can. A new process begins.
+    void crash();
+    /// Drain, as at a stop of the process; false if something did not end.
+    [[nodiscard]] bool drain();
+
+    /// From here on nothing fails and nothing is late.
+    void be_gentle();
+
+    [[nodiscard]] std::size_t shards() const noexcept { return shards_.size(); }
+    [[nodiscard]] const server::Shard& shard(std::size_t i) const { return *shards_[i]; }
+    [[nodiscard]] const store::MemoryLog& log() const noexcept { return engine_.log(); }
+    [[nodiscard]] const server::InterestTable& interest() const noexcept { return *interest_; }
+    /// Nothing waits for anything but time.
+    [[nodiscard]] bool idle() const;
+    [[nodiscard]] std::size_t wires(std::size_t shard) const { return transports_[shard]->size(); }
+
+  private:
+    class Sink;
+    class Engine;
+    class Access;
+
+    void start();
+
+    BrokerOptions options_;
+    const Instant* now_;
+    Random random_;
+    bool gentle_ = false;
+    store::SimulatedEngine engine_;
+    std::unique_ptr<Engine> faulty_engine_;
+    std::unique_ptr<Access> access_;
+    server::Placement placement_;
+    std::unique_ptr<server::InterestTable> interest_;
+    std::vector<std::unique_ptr<server::Mailbox>> mailboxes_;
+    std::vector<server::Mailbox*> mailbox_pointers_;
+    std::unique_ptr<Sink> sink_;
+    std::vector<std::unique_ptr<WireTransport>> transports_;
+    std::vector<std::unique_ptr<server::Shard>> shards_;
+};
+
+}  // namespace stentor::sim

@@ -1,0 +1,185 @@
+#pragma once
+// A simulated MQTT client: a ClientSession, a wire, and manners. Tells the oracle everything it
+// does and sees.
+// One thread; all its choices come from its own generator.
+
+#include "base/clock.hpp"
+#include "base/random.hpp"
+#include "protocol/codec/wire_buffer.hpp"
+#include "protocol/session/client/client_session.hpp"
+#include "tests/sim/oracle.hpp"
+#include "tests/sim/trace.hpp"
+#include "tests/sim/wire.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace stentor::sim {
+
+struct Persona {
+    std::string name;
+    mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
+    bool durable = true;
+    std::uint32_t expiry_seconds = 0xFFFF'FFFF;  // 5.0 and durable
+    std::uint16_t receive_maximum = 0;           // 0: not announced
+    std::uint16_t topic_aliases = 0;
+    std::uint16_t keep_alive_seconds = 0;
+    unsigned clean_per_mille = 0;  // of its CONNECTs
+    unsigned will_per_mille = 0;
+    unsigned drop_per_mille = 0;      // of its turns: ends the connection somehow
+    unsigned withhold_per_mille = 0;  // ... answers nothing for a while
+    unsigned publish_per_mille = 0;
+    unsigned subscribe_per_mille = 0;
+    bool shares = false;  // subscribes to shared subscriptions only
+    bool answers_out_of_order = false;
+    std::vector<std::string> topics;
+    std::vector<std::string> filters;
+    std::vector<std::string> first_filters;  // subscribed to as soon as it is connected
+    mqtt::QoS first_qos = mqtt::QoS::exactly_once;
+};
+
+class Client {
+  public:
+    using Connect = std::function<void(const WirePtr&)>;  // hands the wire to some shard
+
+    Client(Persona persona,
+           Random random,
+           const Instant& now,
+           Oracle& oracle,
+           Trace& trace,
+           Connect connect);
+
+    /// Reads, answers, writes, and does something of its own.
+    void turn();
+
+    /// From now on: connected, prompt, and silent otherwise.
+    void be_polite();
+    void broker_crashed() { last_crash_ = *now_; }
+    /// The broker died and may have forgotten what it knew: so does the client.
+    void forget();
+    /// DISCONNECT, without a word to the oracle about the session.
+    void leave();
+    /// Ends whatever session it has: CONNECT with Clean Start, expiry 0.
+    void end_session();
+    /// Nothing on its way in either direction and nothing owed.
+    [[nodiscard]] bool quiet() const;
+    [[nodiscard]] std::string describe() const;
+    [[nodiscard]] bool connected() const { return session_.has_value() && session_->connected(); }
+    [[nodiscard]] std::size_t unacknowledged() const {
+        return session_ ? session_->unacknowledged() : 0;
+    }
+    /// Tells the oracle what must have become of its wills.
+    void judge_wills(const std::vector<Instant>& crashes);
+
+    // For scripts.
+    void connect(mqtt::CleanStart clean);
+    void publish(const std::string& topic, mqtt::QoS qos, bool retain, bool empty = false);
+    void subscribe(const std::string& filter, mqtt::SubscriptionOptions options);
+    void unsubscribe(const std::string& filter);
+    void drop();
+    [[nodiscard]] const std::vector<std::string>& transcript() const { return transcript_; }
+    [[nodiscard]] const Persona& persona() const { return persona_; }
+    /// RETAIN set, by topic, since the last connect().
+    [[nodiscard]] const std::map<std::string, std::string>& retained() const { return retained_; }
+    void keep_transcript() { keeps_transcript_ = true; }
+
+  private:
+    struct Owed {
+        enum class Kind : std::uint8_t { acknowledge, release, complete } kind;
+        PacketId packet_id;
+        mqtt::QoS qos = mqtt::QoS::exactly_once;
+    };
+    struct Request {
+        PacketId packet_id;
+        std::vector<std::string> filters;
+    };
+    struct WillInstance {
+        MessageId id = 0;
+        WirePtr wire;
+        std::uint32_t delay_seconds = 0;
+        std::uint32_t expiry_seconds = 0;
+        bool durable = false;
+        bool connack_seen = false;
+        bool disconnected = false;         // DISCONNECT that forgets it has been sent ...
+        std::uint64_t disconnect_end = 0;  // ... in the bytes up to here
+        // The next CONNECT that was not refused.
+        Instant next_connect = kNever;
+        Instant next_connack = kNever;
+        bool next_clean = false;
+        bool next_present = false;
+    };
+
+    void new_session();
+    [[nodiscard]] Bytes connect_properties(std::uint32_t expiry) const;
+    void set_will();
+    void read();
+    void handle(const mqtt::ClientEvent& event);
+    void on_connected(const mqtt::Connected& event);
+    void on_received(const mqtt::Received& event);
+    void on_done(MessageId id, mqtt::ReasonCode reason);
+    void check_session_present(bool present);
+    void answer();
+    void flush();
+    void lost();
+    void misbehave();
+    void act();
+    void publish_something();
+    void subscribe_something();
+    [[nodiscard]] WillFate fate_of(const WillInstance& will,
+                                   const std::vector<Instant>& crashes) const;
+
+    Persona persona_;
+    Random random_;
+    const Instant* now_;
+    Oracle* oracle_;
+    Trace* trace_;
+    Connect connect_;
+
+    std::optional<mqtt::ClientSession> session_;
+    WirePtr wire_;
+    Bytes input_;
+    mqtt::WireBuffer out_;
+    std::deque<Owed> owed_;
+    std::vector<Request> subscribing_;
+    std::vector<Request> unsubscribing_;
+    std::map<PacketId, MessageId> unanswered_;    // QoS 1/2 received and not answered
+    std::map<MessageId, mqtt::QoS> outstanding_;  // sent and not done, in order
+    std::deque<MessageId> puback_order_;          // on this connection
+    std::vector<WillInstance> wills_;
+    std::optional<std::size_t> will_;  // of this connection
+    std::vector<std::string> transcript_;
+    std::map<std::string, std::string> retained_;
+
+    bool polite_ = false;
+    bool ended_ = false;  // no more connections
+    bool keeps_transcript_ = false;
+    bool must_clean_ = false;
+    bool clean_ = false;        // of this connection
+    bool durable_now_ = false;  // of this connection
+    std::uint32_t expiry_now_ = 0;
+    bool was_connected_ = false;
+    bool first_filters_done_ = false;
+    Instant reconnect_at_;
+    Instant withhold_until_;
+    Instant deaf_until_;
+    std::uint64_t last_unexpected_ = 0;
+
+    // What is known of the session at the broker.
+    enum class Known : std::uint8_t { none, maybe, yes };
+    Known known_ = Known::none;
+    Known known_at_connect_ = Known::none;
+    Instant last_crash_;
+    std::uint32_t known_expiry_ = 0;
+    Instant last_heard_;
+    Instant heard_before_;  // as of connect()
+    std::vector<WirePtr> old_wires_;
+    Instant connect_sent_at_;
+};
+
+}  // namespace stentor::sim
