@@ -73,8 +73,7 @@ class Store {
             request.shard = kShard;
             request.cookie = ++cookie_;
             request.after = after;
-            request.filters =
-                std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"#"});
+            request.filters = make_intrusive<FilterSet>(std::vector<std::string>{"#"});
             EXPECT_TRUE(wait([&] { return engine_->read(request) == Push::ok; }));
             EXPECT_TRUE(wait([&] { return sink_->page(cookie_).has_value(); }));
             Page page = sink_->page(cookie_).value_or(Page{});
@@ -152,9 +151,16 @@ TEST_F(SqliteEngineTest, AForeignFileIsRefused) {
     EXPECT_EQ(store.open().error(), StoreErrc::damaged);
 }
 
-TEST_F(SqliteEngineTest, AMissingParentIsRefused) {
+TEST_F(SqliteEngineTest, TheDirectoryIsMade) {
+    SqliteEngineOptions deep = options();
+    deep.directory += "/a/b";
+    Store store{deep};
+    EXPECT_TRUE(store.open().has_value());
+}
+
+TEST_F(SqliteEngineTest, ADirectoryThatCannotBeMadeIsRefused) {
     SqliteEngineOptions nowhere = options();
-    nowhere.directory += "/a/b";
+    nowhere.directory = directory_.write("file", "") + "/store";
     Store store{nowhere};
     EXPECT_EQ(store.open().error(), StoreErrc::io_error);
 }

@@ -39,7 +39,7 @@ constexpr Duration kPauseMax = std::chrono::days{366};
 [[nodiscard]] Result<void> make_directories(const SqliteEngineOptions& options) {
     for (const std::string& path : {options.directory, log_directory(options)}) {
         std::error_code error;
-        if (std::filesystem::create_directory(path, error)) {
+        if (std::filesystem::create_directories(path, error)) {
             std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
         }
         if (error) return cannot("make the store's directory", path, error.value());

@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/random.hpp"
 #include "persistence/memory/memory_engine.hpp"
+#include "persistence/sqlite/sqlite_engine.hpp"
 #include "protocol/message.hpp"
 #include "server/app/gate.hpp"
 #include "server/app/server.hpp"
@@ -89,11 +90,33 @@ std::uint16_t shard_count(const config::Options& options) {
         std::min<std::uint32_t>(shards, static_cast<std::uint32_t>(server::kShardsMax)));
 }
 
-store::MemoryEngineOptions engine_options(const config::Options& options, std::uint16_t shards) {
-    store::MemoryEngineOptions to;
-    to.log.shards = shards;
-    to.log.bytes_max = options.store.bytes_max;
-    return to;
+store::AcknowledgeAfter acknowledge_after(config::AcknowledgeAfter wanted) {
+    switch (wanted) {
+        case config::AcknowledgeAfter::disk:
+            return store::AcknowledgeAfter::disk;
+        case config::AcknowledgeAfter::os:
+            return store::AcknowledgeAfter::os;
+        case config::AcknowledgeAfter::memory:
+            break;
+    }
+    return store::AcknowledgeAfter::memory;
+}
+
+std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options,
+                                                  std::uint16_t shards) {
+    if (options.node.keeps_nothing()) {
+        store::MemoryEngineOptions to;
+        to.log.shards = shards;
+        to.log.bytes_max = options.store.bytes_max;
+        return std::make_unique<store::MemoryEngine>(to);
+    }
+    store::SqliteEngineOptions to;
+    to.directory = options.node.data_dir;
+    to.shards = shards;
+    to.acknowledge_after = acknowledge_after(options.store.acknowledge_after);
+    to.log_bytes_max = options.store.bytes_max;
+    to.disk_free_bytes_min = options.store.disk_free_bytes_min;
+    return std::make_unique<store::SqliteEngine>(to);
 }
 
 class RunningServer final : public Server {
@@ -138,7 +161,7 @@ class RunningServer final : public Server {
 RunningServer::RunningServer(const config::Options& options, const Access& access)
     : gate_{access.chain, access.acl},
       placement_{shard_count(options), random_hash_key()},
-      engine_{std::make_unique<store::MemoryEngine>(engine_options(options, placement_.shards()))},
+      engine_{make_engine(options, placement_.shards())},
       fanout_{mailboxes_},
       stopped_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {}
 
@@ -157,7 +180,11 @@ Result<void, Problem> RunningServer::open(const config::Options& options) {
 
 Result<void, Problem> RunningServer::open_store(const config::Options& options) {
     auto recovered = engine_->recover();
-    if (!recovered) return Problem{"cannot open the store: " + recovered.error().message(), {}};
+    if (!recovered) {
+        return Problem{"cannot open the store in " + options.node.data_dir + ": " +
+                           recovered.error().message(),
+                       {}};
+    }
     // The store's clock goes on where it stopped; 0 is "no time".
     const Instant base = std::max(recovered->at, Instant{} + std::chrono::seconds{1});
     const Instant started = monotonic_now();
