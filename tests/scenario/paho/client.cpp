@@ -111,6 +111,8 @@ Client::~Client() {
 }
 
 bool Client::connect(bool clean) {
+    // Paho says that a connection is lost before it is done with it.
+    options_.wake_up->round_trip();
     {
         const std::lock_guard lock{mutex_};
         lost_ = false;
@@ -176,8 +178,6 @@ std::vector<std::string> Client::receive(std::size_t count) {
 
 int Client::wait_until_lost() {
     wait_for("the end of the connection", [this] { return lost_; });
-    // Paho is not done with the old connection when it calls the handler.
-    options_.wake_up->round_trip();
     const std::lock_guard lock{mutex_};
     return reason_;
 }

@@ -146,32 +146,6 @@ TEST_P(Sessions, ASubscribersMessagesInFlightAreSentAgain) {
     EXPECT_THAT(received["least"], ElementsAre("1", "2", "1", "2", "3"));
 }
 
-TEST_P(Sessions, ManyInterruptionsLoseAndDoubleNothing) {
-    constexpr int kRounds = 5;
-    constexpr int kMessages = 20;
-    const auto subscriber = connected("subscriber");
-    subscriber->subscribe("#", 2);
-    const auto publisher = through_relay(kept("publisher"));
-    std::vector<std::string> sent;
-    for (int round = 0; round < kRounds; ++round) {
-        for (int n = 0; n < kMessages; ++n) {
-            sent.push_back(std::to_string(round) + '/' + std::to_string(n));
-            publisher->publish_unanswered("a", sent.back(), 2);
-        }
-        relay.cut();  // wherever the conversation is
-        publisher->wait_until_lost();
-        publisher->connect();
-    }
-    publisher->wait_until_answered();
-    std::vector<std::string> received;
-    while (received.size() < sent.size()) {
-        received.push_back(subscriber->receive()->get_payload_str());
-    }
-    EXPECT_EQ(received, sent);
-    publisher->publish("end", "", 2);
-    EXPECT_EQ(text(subscriber->receive()), "end ");
-}
-
 TEST_P(Sessions, TheWillIsPublishedWhenTheConnectionBreaks) {
     const auto watcher = connected("watcher");
     watcher->subscribe("will/#", 2);
