@@ -100,7 +100,7 @@ class EngineContract : public testing::TestWithParam<EngineCase> {
         ReadRequest request;
         request.shard = kShard;
         request.after = after;
-        request.filters = std::make_shared<const std::vector<std::string>>(std::move(filters));
+        request.filters = make_intrusive<FilterSet>(std::move(filters));
         return request;
     }
 

@@ -67,6 +67,21 @@ struct CommitGroup : Counted<CommitGroup> {
 };
 using CommitGroupPtr = IntrusivePtr<const CommitGroup>;
 
+/// A session's plain filters, shared by its reads. Immutable; counted, any thread.
+class FilterSet : public Counted<FilterSet> {
+  public:
+    explicit FilterSet(std::vector<std::string> filters) noexcept : filters_{std::move(filters)} {}
+    [[nodiscard]] const std::vector<std::string>& all() const noexcept { return filters_; }
+    [[nodiscard]] auto begin() const noexcept { return filters_.begin(); }
+    [[nodiscard]] auto end() const noexcept { return filters_.end(); }
+    [[nodiscard]] std::size_t size() const noexcept { return filters_.size(); }
+    [[nodiscard]] bool empty() const noexcept { return filters_.empty(); }
+
+  private:
+    std::vector<std::string> filters_;
+};
+using FilterSetPtr = IntrusivePtr<const FilterSet>;
+
 /// Which messages a reader wants: with `filters`, those with `for_durable_sessions` whose topic
 /// matches; with `only`, exactly these.
 struct ReadRequest {
@@ -74,7 +89,7 @@ struct ReadRequest {
     std::uint64_t cookie = 0;  // comes back in the page
     Seq after;                 // read (after, ...]; ignored with `only`
     /// Plain filters ($share prefix removed), at least one; null with `only`.
-    std::shared_ptr<const std::vector<std::string>> filters;
+    FilterSetPtr filters;
     /// Not empty: these positions, ascending: the unfinished messages of a session, retained values
     /// among them.
     std::vector<Seq> only;

@@ -26,7 +26,7 @@ CommitGroupPtr group(const MemoryLog& log, std::vector<Record> records) {
 Page read(const MemoryLog& log, Seq after, std::vector<std::string> filters, Seq limit) {
     ReadRequest request;
     request.after = after;
-    request.filters = std::make_shared<const std::vector<std::string>>(std::move(filters));
+    request.filters = make_intrusive<FilterSet>(std::move(filters));
     return log.read(request, limit);
 }
 
@@ -78,7 +78,7 @@ TEST(MemoryLog, ReadsTheSameByTopicAndByScan) {
             while (after < log.last()) {
                 ReadRequest request;
                 request.after = after;
-                request.filters = std::make_shared<const std::vector<std::string>>(wanted);
+                request.filters = make_intrusive<FilterSet>(wanted);
                 request.messages_max = random.between(1, 5);
                 const Page page = log.read(request, log.last());
                 for (const auto& entry : page.entries) seqs.push_back(entry.seq);

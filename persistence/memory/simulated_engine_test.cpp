@@ -87,8 +87,7 @@ class Shards {
     Instant now_;
     std::vector<CommitTicket> tickets_ = std::vector<CommitTicket>(kShards);
     std::uint64_t cookie_ = 0;
-    std::shared_ptr<const std::vector<std::string>> filters_ =
-        std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"t"});
+    FilterSetPtr filters_ = make_intrusive<FilterSet>(std::vector<std::string>{"t"});
 };
 
 TEST(SimulatedEngine, TheSameSeedTellsTheSameStory) {
@@ -250,8 +249,7 @@ TEST(SimulatedEngine, ACrashNeverTakesBackMoreThanTheLogStillHas) {
         // Messages and delivery states alternate from position 3 on.
         ReadRequest request;
         request.after = Seq{needed->value() - 1};
-        request.filters =
-            std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"t"});
+        request.filters = make_intrusive<FilterSet>(std::vector<std::string>{"t"});
         const Page page = engine.log().read(request, recovered->last);
         const Seq survived = std::min(before, Seq{recovered->last.value() - 1'000'000});
         for (std::uint64_t seq = 3; seq <= survived.value(); seq += 2) {

@@ -138,7 +138,8 @@ Result<std::vector<Seq>> PageReader::find(const SegmentView& segment,
     std::vector<Seq> positions;
     bool is_sealed = segment.is_sealed;
     if (!is_sealed) {
-        is_sealed = !catalog_.find(segment, *request.filters, request.after, count_max, positions);
+        is_sealed =
+            !catalog_.find(segment, request.filters->all(), request.after, count_max, positions);
     }
     if (is_sealed) {
         SegmentReader* reader = nullptr;
@@ -162,7 +163,7 @@ Result<std::vector<Seq>> PageReader::find(const SegmentView& segment,
 Result<void> PageReader::scan(const ReadRequest& request, Builder& page) {
     const LogSnapshot snapshot = catalog_.snapshot(request.after, options_.scanned_per_page_max);
     if (request.after >= snapshot.limit) return {};
-    const Matcher matcher{*request.filters};
+    const Matcher matcher{request.filters->all()};
     if (next(request.after) < snapshot.tail_first) return scan_files(snapshot, matcher, page);
     scan_tail(snapshot, matcher, page);
     return {};

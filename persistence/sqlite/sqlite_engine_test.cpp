@@ -73,8 +73,7 @@ class Store {
             request.shard = kShard;
             request.cookie = ++cookie_;
             request.after = after;
-            request.filters =
-                std::make_shared<const std::vector<std::string>>(std::vector<std::string>{"#"});
+            request.filters = make_intrusive<FilterSet>(std::vector<std::string>{"#"});
             EXPECT_TRUE(wait([&] { return engine_->read(request) == Push::ok; }));
             EXPECT_TRUE(wait([&] { return sink_->page(cookie_).has_value(); }));
             Page page = sink_->page(cookie_).value_or(Page{});

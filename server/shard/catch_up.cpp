@@ -88,13 +88,13 @@ void Shard::feed_from_log(SessionEntry& entry, Instant now) {
     }
     if (catch_up.reading || !session.request_room()) return;
     if (!catch_up.filters) {
-        auto filters = std::make_shared<std::vector<std::string>>();
+        std::vector<std::string> filters;
         for (const Subscription& subscription : entry.subscriptions) {
             if (subscription.options.qos != QoS::at_most_once && subscription.share_key == 0) {
-                filters->push_back(subscription.text);
+                filters.push_back(subscription.text);
             }
         }
-        catch_up.filters = std::move(filters);
+        catch_up.filters = make_intrusive<store::FilterSet>(std::move(filters));
     }
     if (catch_up.filters->empty()) {
         session.advance(applied_);
@@ -217,6 +217,26 @@ void Shard::page_read(store::Page page, Instant now) {
     request_feed(*entry);
 }
 
+/// What the log does not keep of an unfinished delivery, from the subscriptions as they are now: if
+/// none of them wants the message for its position, it was a retained one or a share.
+void Shard::restored_grant(SessionEntry& entry,
+                           const mqtt::Message& message,
+                           Seq seq,
+                           mqtt::Grant& grant) {
+    if (merge_grant(entry, message, seq, grant)) return;
+    grant.retain = message.retain();  // [MQTT-3.3.1-8]
+    identifiers_.clear();
+    for (const Subscription& subscription : entry.subscriptions) {
+        const auto filter = mqtt::parse_subscription_filter(subscription.text).filter;
+        if (!mqtt::matches(filter, message.topic())) continue;
+        if (subscription.share_key != 0) {
+            grant.retain = subscription.options.retain_as_published && message.retain();
+        }
+        if (subscription.identifier != 0) identifiers_.push_back(subscription.identifier);
+    }
+    grant.subscription_identifiers = identifiers_;
+}
+
 /// Messages of unfinished deliveries, read back after a restart.
 void Shard::restored(SessionEntry& entry, store::Page& page, Instant now) {
     const AttachmentRef who{entry.slot, entry.generation};
@@ -234,7 +254,7 @@ void Shard::restored(SessionEntry& entry, store::Page& page, Instant now) {
         bool retain = false;
         std::vector<std::uint32_t> identifiers;
         if (message != nullptr) {
-            (void)merge_grant(entry, *message, missing[done], grant);
+            restored_grant(entry, *message, missing[done], grant);
             retain = grant.retain;
             identifiers = identifiers_;
         }

@@ -54,7 +54,7 @@ struct RetainedReplay {
 
 /// How a durable session reads the log while it is behind.
 struct CatchUp {
-    std::shared_ptr<const std::vector<std::string>> filters;  // null: to be collected anew
+    store::FilterSetPtr filters;  // null: to be collected anew
     bool reading = false;
     std::uint64_t cookie = 0;  // of the read on its way; an answer to an earlier one is ignored
     std::deque<store::PageEntry> page;

@@ -257,6 +257,10 @@ class Shard {
     [[nodiscard]] bool send_page(SessionEntry& entry, Instant now);
     void read_page(SessionEntry& entry);
     void page_read(store::Page page, Instant now);
+    void restored_grant(SessionEntry& entry,
+                        const mqtt::Message& message,
+                        Seq seq,
+                        mqtt::Grant& grant);
     void restored(SessionEntry& entry, store::Page& page, Instant now);
     void read_missing(SessionEntry& entry);
     void submit_reads();
