@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <filesystem>
+#include <iterator>
 #include <string>
 #include <system_error>
 #include <variant>
@@ -124,11 +125,11 @@ Seq Housekeeper::needed_from() const noexcept {
 void Housekeeper::run() {
     for (;;) {
         Work work = next_work();
-        pass(work);
+        const std::size_t applied = pass(work);
         {
             const std::lock_guard lock{mutex_};
             collected_version_ = std::max(collected_version_, work.needs_version);
-            lag_bytes_ -= work.bytes;
+            lag_bytes_ -= applied;
         }
         passed_.notify_all();
         if (work.closes) return;
@@ -151,11 +152,16 @@ Housekeeper::Work Housekeeper::next_work() {
     return work;
 }
 
-void Housekeeper::pass(Work& work) {
-    if (broken_.load()) return;
-    Result<void> result = apply(work);
+std::size_t Housekeeper::pass(Work& work) {
+    if (broken_.load()) return 0;
+    std::move(work.groups.begin(), work.groups.end(), std::back_inserter(unapplied_));
+    unapplied_bytes_ += work.bytes;
+    if (work.wall_unix_ms != 0) wall_unix_ms_ = work.wall_unix_ms;
+    Result<void> result = apply();
     work.retired.clear();
+    std::size_t applied = 0;
     if (result) {
+        applied = std::exchange(unapplied_bytes_, 0);
         seal_full_segments(work.needed);
         result = collect(work.needed);
     }
@@ -164,19 +170,23 @@ void Housekeeper::pass(Work& work) {
         meta.run_state = RunState::closed;
         result = state_.commit(meta);
     }
+    // A full disk is waited for: the groups stay here, and the writer when there are too many.
+    if (!result && result.error() == StoreErrc::store_full) result = start_over();
     message_bytes_.store(state_.message_bytes());
     look_at_disk();
-    if (result) return;
-    // The rows are behind or in doubt, the log is not: the next start applies it again.
-    STENTOR_LOG(error,
-                LogEvent("store_stopped", {{"directory", options_.directory}}),
-                "state.db cannot be written; restart the broker when the cause is gone");
-    broken_.store(true);
+    if (!result) {
+        // The rows are behind or in doubt, the log is not: the next start applies it again.
+        STENTOR_LOG(error,
+                    LogEvent("store_stopped", {{"directory", options_.directory}}),
+                    "state.db cannot be written; restart the broker when the cause is gone");
+        broken_.store(true);
+    }
+    return applied;
 }
 
-Result<void> Housekeeper::apply(const Work& work) {
-    if (work.groups.empty()) return {};
-    for (const CommitGroupPtr& group : work.groups) {
+Result<void> Housekeeper::apply() {
+    if (unapplied_.empty()) return {};
+    for (const CommitGroupPtr& group : unapplied_) {
         Seq seq = group->first;
         for (const Record& record : group->records) {
             STENTOR_TRY_VOID(state_.apply(seq, record));
@@ -185,10 +195,18 @@ Result<void> Housekeeper::apply(const Work& work) {
     }
     STENTOR_TRY_VOID(sync_log());
     StateMeta meta = state_.meta();
-    meta.applied_through = work.groups.back()->last();
-    meta.at = work.groups.back()->at;
-    meta.wall_unix_ms = work.wall_unix_ms;
-    return state_.commit(meta);
+    meta.applied_through = unapplied_.back()->last();
+    meta.at = unapplied_.back()->at;
+    meta.wall_unix_ms = wall_unix_ms_;
+    STENTOR_TRY_VOID(state_.commit(meta));
+    unapplied_.clear();
+    return {};
+}
+
+/// After a failed commit: the rows as they are on disk, where unapplied_ goes on.
+Result<void> Housekeeper::start_over() {
+    STENTOR_TRY(state_, StateStore::open(state_path(options_), options_.vfs));
+    return {};
 }
 
 /// Rows and removals must not be ahead of what the log has on disk.

@@ -83,8 +83,10 @@ class Housekeeper {
 
     void run();
     [[nodiscard]] Work next_work();
-    void pass(Work& work);
-    [[nodiscard]] Result<void> apply(const Work& work);
+    /// Returns how many bytes of groups are in state.db now that were not before.
+    [[nodiscard]] std::size_t pass(Work& work);
+    [[nodiscard]] Result<void> apply();
+    [[nodiscard]] Result<void> start_over();
     [[nodiscard]] Result<void> sync_log() const;
     void seal_full_segments(Seq needed);
     [[nodiscard]] Result<void> collect(Seq needed);
@@ -94,7 +96,12 @@ class Housekeeper {
 
     const SqliteEngineOptions& options_;
     LogCatalog& catalog_;
-    StateStore state_;  // the background thread's, once it runs
+    // the background thread's, once it runs
+    StateStore state_;
+    std::vector<CommitGroupPtr> unapplied_;  // and what of it counts in lag_bytes_
+    std::size_t unapplied_bytes_ = 0;
+    std::int64_t wall_unix_ms_ = 0;
+
     const std::function<void()> request_roll_;
     std::atomic<std::uint64_t> message_bytes_{0};
     std::atomic<bool> is_disk_low_{false};
@@ -104,7 +111,7 @@ class Housekeeper {
     std::condition_variable wake_;
     std::condition_variable passed_;
     Work next_;
-    std::size_t lag_bytes_ = 0;  // added and not yet stored
+    std::size_t lag_bytes_ = 0;  // added and not yet in state.db
     std::vector<std::optional<Seq>> needs_;
     std::uint64_t needs_version_ = 0;
     std::uint64_t collected_version_ = 0;

@@ -221,6 +221,28 @@ TEST_F(SqliteEngineTest, AFullDiskRefusesAndGoesOnWhenThereIsRoom) {
     EXPECT_EQ(store.sink().complaints(), "");
 }
 
+TEST_F(SqliteEngineTest, TheStateCatchesUpAfterAFullDisk) {
+    FaultyVfs vfs{1};
+    SqliteEngineOptions full = options();
+    full.vfs = vfs.name();
+    full.apply_interval = std::chrono::seconds{1};
+    Store store{full};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::attached("before")).has_value());
+    vfs.set_space(FaultyVfs::Space::none);
+    const std::uint64_t operations = vfs.operations();
+    // Should the pass have come before the disk was full, there is nothing to see here.
+    (void)store.sink().wait([&] { return vfs.operations() != operations; },
+                            std::chrono::seconds{3});
+    vfs.set_space(FaultyVfs::Space::enough);
+    ASSERT_TRUE(store.commit(samples::attached("after")).has_value());
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_TRUE(store.recovered().clean);
+    EXPECT_TRUE(store.recovered().state.sessions().contains("before"));
+    EXPECT_TRUE(store.recovered().state.sessions().contains("after"));
+}
+
 TEST_F(SqliteEngineTest, AFailedSyncStopsEverythingUntilTheStoreIsOpenedAnew) {
     FaultyVfs vfs{1};
     SqliteEngineOptions failing = options();
