@@ -36,9 +36,8 @@ constexpr const char* kSessionColumns =
     "SELECT client, version, expiry_seconds, attached, detached_at, user, sent_through, transient,"
     " unfinished, inbound, will_delay_seconds, will FROM session";
 
-// seq, packet identifier, QoS, phase (bit 0) and RETAIN (bit 1)
+// seq, packet identifier, QoS, phase
 constexpr std::size_t kUnfinishedBytes = 12;
-constexpr unsigned kRetainBit = 2;
 
 [[nodiscard]] Bytes packed(const std::vector<Unfinished>& list) {
     Bytes bytes(list.size() * kUnfinishedBytes);
@@ -47,8 +46,7 @@ constexpr unsigned kRetainBit = 2;
         store_u64(entry, list[i].seq.value());
         store_u16(entry.subspan(8), list[i].packet_id.value());
         entry[10] = static_cast<std::byte>(list[i].qos);
-        entry[11] = static_cast<std::byte>(static_cast<unsigned>(list[i].phase) |
-                                           (list[i].retain ? kRetainBit : 0U));
+        entry[11] = static_cast<std::byte>(list[i].phase);
     }
     return bytes;
 }
@@ -59,8 +57,7 @@ constexpr unsigned kRetainBit = 2;
         list.push_back({.seq = Seq{load_u64(bytes)},
                         .packet_id = PacketId{load_u16(bytes.subspan(8))},
                         .qos = static_cast<mqtt::QoS>(bytes[10]),
-                        .phase = static_cast<DeliveryPhase>(bytes[11] & std::byte{1}),
-                        .retain = (std::to_integer<unsigned>(bytes[11]) & kRetainBit) != 0});
+                        .phase = static_cast<DeliveryPhase>(bytes[11])});
     }
     return list;
 }
