@@ -21,8 +21,9 @@ namespace {
     std::optional<LogRowWriter> row;
     Seq seq = group.first;
     for (const Record& record : group.records) {
-        if (!row)
+        if (!row) {
             row.emplace(LogRowHeader{.first = seq, .at = group.at, .wall_unix_ms = wall_unix_ms});
+        }
         row->add(record);
         seq = next(seq);
         if (row->size() < row_bytes_max) continue;
@@ -40,9 +41,8 @@ namespace {
 }
 
 /// What a batch is told when its group found no room on the disk.
-[[nodiscard]] StoreErrc refusal(const WriteBatch& batch, std::size_t kept) noexcept {
-    (void)batch;
-    return kept != 0 ? StoreErrc::store_full : StoreErrc::commit_failed;
+[[nodiscard]] StoreErrc refusal(std::size_t kept_bytes) noexcept {
+    return kept_bytes != 0 ? StoreErrc::store_full : StoreErrc::commit_failed;
 }
 
 void name_thread(const char* name) { (void)::pthread_setname_np(::pthread_self(), name); }
@@ -197,7 +197,7 @@ void SqliteEngine::commit(std::vector<WriteBatch>& batches, CommitSink& sink) {
     for (std::size_t i = 0; i < batches.size(); ++i) {
         if (results[i] && !written) {
             const bool is_full = written.error() == StoreErrc::store_full;
-            results[i] = is_full ? make_error_code(refusal(batches[i], kept[i])) : written.error();
+            results[i] = is_full ? make_error_code(refusal(kept[i])) : written.error();
         }
         sink.ticket_done(batches[i].shard, batches[i].ticket, results[i]);
     }
