@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <memory>
 #include <optional>
-#include <set>
 #include <span>
 #include <stdexcept>
 #include <string>
@@ -50,7 +49,7 @@ class Broker {
     /// that did not happen in a time in which it should have.
     [[nodiscard]] virtual bool wait(std::span<Wire* const> wires) = 0;
 
-    /// Moves the clock; only where the driver offers "sim".
+    /// Moves the clock; only where rows that need "sim" can run.
     virtual void advance(std::chrono::milliseconds by) = 0;
 
     /// The operator asks it to stop; does not wait for the end.
@@ -67,11 +66,17 @@ class Driver {
     Driver& operator=(const Driver&) = delete;
     virtual ~Driver() = default;
 
-    /// Which `needs` of a row it can serve.
-    [[nodiscard]] virtual const std::set<std::string>& offers() const = 0;
+    /// Why this driver cannot run the row ("needs acl"); empty if it can.
+    [[nodiscard]] virtual std::string cannot_run(const Row& row) const = 0;
+
+    /// How often a row is worth running, each time a little differently.
+    [[nodiscard]] virtual unsigned runs() const = 0;
 
     /// A fresh broker with the row's settings and files. Throws when it does not start.
-    [[nodiscard]] virtual std::unique_ptr<Broker> start(const Row& row) = 0;
+    [[nodiscard]] virtual std::unique_ptr<Broker> start(const Row& row, unsigned run) = 0;
 };
+
+/// The driver that this test program was linked with.
+[[nodiscard]] std::unique_ptr<Driver> make_driver();
 
 }  // namespace stentor::conformance

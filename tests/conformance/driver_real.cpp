@@ -1,5 +1,7 @@
-#include "tests/conformance/driver_real.hpp"
+// The broker as people run it: `stentor serve` as a process of the row's own, reached over TCP.
+// CMake passes the path of the binary in.
 
+#include "tests/conformance/driver.hpp"
 #include "tests/kit/process.hpp"
 #include "tests/kit/temp_dir.hpp"
 
@@ -139,20 +141,23 @@ class RealBroker final : public Broker {
 class RealDriver final : public Driver {
   public:
     explicit RealDriver(std::string program) : program_{std::move(program)} {}
-    const std::set<std::string>& offers() const override { return offers_; }
-    std::unique_ptr<Broker> start(const Row& row) override {
+    std::string cannot_run(const Row& row) const override {
+        for (const std::string& need : row.needs) {
+            if (need != "acl") return "needs " + need;
+        }
+        return {};
+    }
+    unsigned runs() const override { return 1; }
+    std::unique_ptr<Broker> start(const Row& row, unsigned /*run*/) override {
         return std::make_unique<RealBroker>(program_, row);
     }
 
   private:
     std::string program_;
-    std::set<std::string> offers_;
 };
 
 }  // namespace
 
-std::unique_ptr<Driver> make_real_driver(std::string program) {
-    return std::make_unique<RealDriver>(std::move(program));
-}
+std::unique_ptr<Driver> make_driver() { return std::make_unique<RealDriver>(STENTOR_BINARY); }
 
 }  // namespace stentor::conformance

@@ -183,9 +183,10 @@ def document(statements, rows):
            "of `tests/conformance` that show it. How rows are read and run, and what we chose "
            "where the specification leaves a choice: `tests/conformance/README.md`.")
     yield ""
-    yield ("A row runs against the real binary over TCP, except `(sim)`: it moves the clock and "
-           "runs in the simulation only; `(acl)`: it waits for authorisation; `(test-auth)`: it "
-           "needs a driver with an authentication method made for tests.")
+    yield ("A row runs against the simulated broker, and against the real binary over TCP, except "
+           "`(sim)`: it moves the clock, which only the simulation can; `(acl)`: only the real "
+           "binary has authorisation; `(test-auth)`: it needs an authentication method made for "
+           "tests, which no driver has yet.")
     yield ""
     yield from summary(statements, rows)
     yield ""
