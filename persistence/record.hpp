@@ -87,6 +87,7 @@ struct Unfinished {
     PacketId packet_id;
     mqtt::QoS qos = mqtt::QoS::at_least_once;
     DeliveryPhase phase = DeliveryPhase::sent;
+    bool retain = false;  // RETAIN of the packet, which depends on what the delivery was
     friend bool operator==(const Unfinished&, const Unfinished&) = default;
 };
 

@@ -47,6 +47,7 @@ constexpr std::uint8_t kWhole = 1;
 // An unfinished delivery's QoS and phase share a byte: bits 0-1 and bit 2.
 constexpr std::uint8_t kQosBits = 3;
 constexpr unsigned kPhaseShift = 2;
+constexpr std::uint8_t kRetainBit = 8;
 
 [[nodiscard]] constexpr std::uint8_t flag(bool set, std::uint8_t bit) noexcept {
     return set ? bit : std::uint8_t{0};
@@ -95,7 +96,8 @@ class FieldWriter {
             varint(entry.seq.value());
             varint(entry.packet_id.value());
             byte(static_cast<std::uint8_t>(static_cast<unsigned>(entry.qos) |
-                                           static_cast<unsigned>(entry.phase) << kPhaseShift));
+                                           static_cast<unsigned>(entry.phase) << kPhaseShift |
+                                           flag(entry.retain, kRetainBit)));
         }
     }
 
@@ -206,11 +208,13 @@ class FieldReader {
         STENTOR_TRY(entry.seq, seq("delivery.changed.seq"));
         STENTOR_TRY(entry.packet_id, packet_id("delivery.changed.packet_id"));
         constexpr const char* kField = "delivery.changed.qos_and_phase";
-        STENTOR_TRY(const std::uint8_t bits, flags(kField, kQosBits | 1U << kPhaseShift));
+        STENTOR_TRY(const std::uint8_t bits,
+                    flags(kField, kQosBits | 1U << kPhaseShift | kRetainBit));
         const unsigned qos = bits & kQosBits;
         if (qos != 1 && qos != 2) return bad_value(kField);
         entry.qos = static_cast<mqtt::QoS>(qos);
-        entry.phase = static_cast<DeliveryPhase>(bits >> kPhaseShift);
+        entry.phase = static_cast<DeliveryPhase>(bits >> kPhaseShift & 1U);
+        entry.retain = (bits & kRetainBit) != 0;
         if (entry.phase == DeliveryPhase::received && entry.qos != mqtt::QoS::exactly_once) {
             return bad_value(kField);
         }

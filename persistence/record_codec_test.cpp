@@ -109,6 +109,10 @@ TEST(RecordCodec, HasTheDocumentedBytes) {
     EXPECT_EQ(to_hex(encoded(state)),
               "01080263310"
               "0ac02010501ab020606");
+    state.changed[0].retain = true;
+    EXPECT_EQ(to_hex(encoded(state)),
+              "01080263310"
+              "0ac02010501ab02060e");
 
     Attached attached = samples::attached("c1", 60);
     attached.user = "u";

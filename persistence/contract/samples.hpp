@@ -63,7 +63,11 @@ namespace stentor::store::samples {
                                            std::uint16_t packet_id,
                                            mqtt::QoS qos = mqtt::QoS::at_least_once,
                                            DeliveryPhase phase = DeliveryPhase::sent) {
-    return {.seq = seq, .packet_id = PacketId{packet_id}, .qos = qos, .phase = phase};
+    return {.seq = seq,
+            .packet_id = PacketId{packet_id},
+            .qos = qos,
+            .phase = phase,
+            .retain = seq.value() % 2 == 0};
 }
 
 /// The whole delivery state of a session.

@@ -22,7 +22,8 @@ namespace stentor::store {
                 s.user + ' ' + number(s.sent_through.value()) + number(int{s.transient});
         for (const Unfinished& u : s.unfinished) {
             line += "u" + number(u.seq.value()) + number(u.packet_id.value()) +
-                    number(static_cast<int>(u.qos)) + number(static_cast<int>(u.phase));
+                    number(static_cast<int>(u.qos)) + number(static_cast<int>(u.phase)) +
+                    number(int{u.retain});
             const bool is_pinned = state.pinned().contains(u.seq);
             line += is_pinned ? "pinned " : "";
         }

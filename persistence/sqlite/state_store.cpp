@@ -36,8 +36,9 @@ constexpr const char* kSessionColumns =
     "SELECT client, version, expiry_seconds, attached, detached_at, user, sent_through, transient,"
     " unfinished, inbound, will_delay_seconds, will FROM session";
 
-// seq, packet identifier, QoS, phase
+// seq, packet identifier, QoS, phase (bit 0) and RETAIN (bit 1)
 constexpr std::size_t kUnfinishedBytes = 12;
+constexpr unsigned kRetainBit = 2;
 
 [[nodiscard]] Bytes packed(const std::vector<Unfinished>& list) {
     Bytes bytes(list.size() * kUnfinishedBytes);
@@ -46,7 +47,8 @@ constexpr std::size_t kUnfinishedBytes = 12;
         store_u64(entry, list[i].seq.value());
         store_u16(entry.subspan(8), list[i].packet_id.value());
         entry[10] = static_cast<std::byte>(list[i].qos);
-        entry[11] = static_cast<std::byte>(list[i].phase);
+        entry[11] = static_cast<std::byte>(static_cast<unsigned>(list[i].phase) |
+                                           (list[i].retain ? kRetainBit : 0U));
     }
     return bytes;
 }
@@ -57,7 +59,8 @@ constexpr std::size_t kUnfinishedBytes = 12;
         list.push_back({.seq = Seq{load_u64(bytes)},
                         .packet_id = PacketId{load_u16(bytes.subspan(8))},
                         .qos = static_cast<mqtt::QoS>(bytes[10]),
-                        .phase = static_cast<DeliveryPhase>(bytes[11])});
+                        .phase = static_cast<DeliveryPhase>(bytes[11] & std::byte{1}),
+                        .retain = (std::to_integer<unsigned>(bytes[11]) & kRetainBit) != 0});
     }
     return list;
 }

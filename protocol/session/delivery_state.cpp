@@ -54,11 +54,11 @@ DeliveryChange Session::take_delivery_change() {
             continue;
         }
         const bool received = entry.phase == Outgoing::Phase::received;
-        change.changed.push_back(
-            {.seq = entry.seq,
-             .packet_id = entry.packet_id,
-             .qos = entry.qos,
-             .phase = received ? DeliveryPhase::received : DeliveryPhase::sent});
+        change.changed.push_back({.seq = entry.seq,
+                                  .packet_id = entry.packet_id,
+                                  .qos = entry.qos,
+                                  .phase = received ? DeliveryPhase::received : DeliveryPhase::sent,
+                                  .retain = entry.retain});
     }
     out.changed = out.urgent = false;
     out.done_to_tell = 0;

@@ -205,17 +205,17 @@ TEST(Resume, NewMessagesStayBehindRepeatedOnes) {
 }
 
 TEST(Resume, MissingMessagesAreAskedForAndRestored) {
-    Script script{test::durable(),
-                  {},
-                  parts_of(9,
-                           {entry(4, 1, kQos1, DeliveryPhase::sent, nullptr),
-                            entry(5, 2, kQos2, DeliveryPhase::received, nullptr),
-                            entry(6, 3, kQos2, DeliveryPhase::sent, nullptr)})};
+    SessionParts parts = parts_of(9,
+                                  {entry(4, 1, kQos1, DeliveryPhase::sent, nullptr),
+                                   entry(5, 2, kQos2, DeliveryPhase::received, nullptr),
+                                   entry(6, 3, kQos2, DeliveryPhase::sent, nullptr)});
+    parts.inflight[0].retain = true;
+    Script script{test::durable(), {}, std::move(parts)};
     std::vector<Seq> missing;
     script.session().missing_messages(missing);
     EXPECT_THAT(missing, ElementsAre(Seq{4}, Seq{6}));
     EXPECT_THAT(script.restore(6, {}), ElementsAre("drop no_longer_stored"));
-    EXPECT_THAT(script.restore(4, ToClient{.payload = "old", .retain = true}), IsEmpty());
+    EXPECT_THAT(script.restore(4, ToClient{.payload = "old"}), IsEmpty());
     EXPECT_THAT(script.restore(99, ToClient{}), IsEmpty());
     EXPECT_THAT(script.inflight_again(), ElementsAre("PUBLISH q1 #1 t=old dup retain", "PUBREL 2"));
     EXPECT_EQ(script.take(), "through 9 free 3");

@@ -228,7 +228,7 @@ class World {
         (void)test::drain(wire_);
         std::vector<Seq> missing;
         session_->missing_messages(missing);
-        for (const Seq seq : missing) session_->restore_message(seq, stored(seq), false, {}, fx_);
+        for (const Seq seq : missing) session_->restore_message(seq, stored(seq), {}, fx_);
         session_->send_inflight_again(kNow, fx_);
         observe();
     }

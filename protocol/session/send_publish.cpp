@@ -155,7 +155,6 @@ void Session::missing_messages(std::vector<Seq>& out) const {
 
 void Session::restore_message(Seq seq,
                               MessagePtr message,
-                              bool retain,
                               std::vector<std::uint32_t> subscription_identifiers,
                               Effects& fx) {
     if (!outbound_) return;
@@ -169,7 +168,6 @@ void Session::restore_message(Seq seq,
             return;
         }
         entry.message = std::move(message);
-        entry.retain = retain;
         entry.subscription_identifiers = SubscriptionIds{subscription_identifiers};
         return;
     }

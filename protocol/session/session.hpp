@@ -71,7 +71,6 @@ class Session {
     /// ends the delivery (counted as no_longer_stored). Unknown positions are ignored.
     void restore_message(Seq seq,
                          MessagePtr message,
-                         bool retain,
                          std::vector<std::uint32_t> subscription_identifiers,
                          Effects& fx);
 

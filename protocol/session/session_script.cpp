@@ -366,7 +366,6 @@ Lines Script::pinned(std::uint64_t seq, const ToClient& to) {
 Lines Script::restore(std::uint64_t seq, const std::optional<ToClient>& to) {
     session_.restore_message(Seq{seq},
                              to ? message_of(*to, now_) : MessagePtr{},
-                             to && to->retain,
                              to ? to->subscription_identifiers : std::vector<std::uint32_t>{},
                              fx_);
     return observe();

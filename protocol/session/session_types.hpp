@@ -126,6 +126,7 @@ struct DeliveryChange {
         PacketId packet_id;
         QoS qos;
         DeliveryPhase phase;
+        bool retain = false;
     };
     std::vector<PacketId> done = {};  // free again, before ...
     std::vector<Item> changed =

@@ -217,24 +217,18 @@ void Shard::page_read(store::Page page, Instant now) {
     request_feed(*entry);
 }
 
-/// What the log does not keep of an unfinished delivery, from the subscriptions as they are now: if
-/// none of them wants the message for its position, it was a retained one or a share.
-void Shard::restored_grant(SessionEntry& entry,
-                           const mqtt::Message& message,
-                           Seq seq,
-                           mqtt::Grant& grant) {
+/// The log does not keep an unfinished delivery's subscription identifiers: they follow from the
+/// subscriptions as they are now. If none wants the message for its position, it was a retained
+/// one or a share. Fills identifiers_.
+void Shard::collect_identifiers(SessionEntry& entry, const mqtt::Message& message, Seq seq) {
+    mqtt::Grant grant;
     if (merge_grant(entry, message, seq, grant)) return;
-    grant.retain = message.retain();  // [MQTT-3.3.1-8]
     identifiers_.clear();
     for (const Subscription& subscription : entry.subscriptions) {
         const auto filter = mqtt::parse_subscription_filter(subscription.text).filter;
-        if (!mqtt::matches(filter, message.topic())) continue;
-        if (subscription.share_key != 0) {
-            grant.retain = subscription.options.retain_as_published && message.retain();
-        }
-        if (subscription.identifier != 0) identifiers_.push_back(subscription.identifier);
+        if (subscription.identifier == 0 || !mqtt::matches(filter, message.topic())) continue;
+        identifiers_.push_back(subscription.identifier);
     }
-    grant.subscription_identifiers = identifiers_;
 }
 
 /// Messages of unfinished deliveries, read back after a restart.
@@ -250,17 +244,14 @@ void Shard::restored(SessionEntry& entry, store::Page& page, Instant now) {
         if (found < page.entries.size() && page.entries[found].seq == missing[done]) {
             message = page.entries[found].message;
         }
-        mqtt::Grant grant;
-        bool retain = false;
         std::vector<std::uint32_t> identifiers;
         if (message != nullptr) {
-            restored_grant(entry, *message, missing[done], grant);
-            retain = grant.retain;
+            collect_identifiers(entry, *message, missing[done]);
             identifiers = identifiers_;
         }
         const Seq seq = missing[done];
         with_session(entry, now, [&](auto& session, auto& fx) {
-            session.restore_message(seq, std::move(message), retain, std::move(identifiers), fx);
+            session.restore_message(seq, std::move(message), std::move(identifiers), fx);
         });
         if (sessions_.attached(who.slot, who.generation) == nullptr) return;
     }
@@ -311,7 +302,8 @@ void Shard::commit_delivery(SessionEntry& entry, Instant now) {
         state.changed.push_back({.seq = item.seq,
                                  .packet_id = item.packet_id,
                                  .qos = item.qos,
-                                 .phase = static_cast<store::DeliveryPhase>(item.phase)});
+                                 .phase = static_cast<store::DeliveryPhase>(item.phase),
+                                 .retain = item.retain});
     }
     const ConfirmDelivery confirm{{entry.slot, entry.generation}, change.sent_through};
     if (!attached.replays.empty() && attached.replays.front().progressed) {

@@ -7,6 +7,7 @@
 #include "base/ids.hpp"
 #include "persistence/contract/engine.hpp"
 #include "protocol/codec/reason_code.hpp"
+#include "server/core/interest_table.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -70,6 +71,7 @@ struct PendingSubscription {
     mqtt::SubscriptionOptions options;
     mqtt::ReasonCode code;  // granted QoS, or why not; a refused one is in no record
     bool accepted = false;
+    Durability durability = Durability::transient;  // the interest that was raised for it
     bool keeps_since = false;       // replaces the options of one that stays (rule 6)
     bool replays_retained = false;  // by its Retain Handling
 };

@@ -24,7 +24,8 @@ std::vector<store::Unfinished> unfinished_of(const mqtt::SessionParts& parts) {
         out.push_back({.seq = item.seq,
                        .packet_id = item.packet_id,
                        .qos = item.qos,
-                       .phase = static_cast<store::DeliveryPhase>(item.phase)});
+                       .phase = static_cast<store::DeliveryPhase>(item.phase),
+                       .retain = item.retain});
     }
     return out;
 }
@@ -151,6 +152,8 @@ SessionEntry& Shard::prepare_entry(const mqtt::ConnectRequest& request,
         discard_session(*entry, now);  // publishes a waiting will: its session ends here
         entry = nullptr;
     }
+    // A will whose time has come is published, though its timer has not been looked at yet.
+    if (entry != nullptr && entry->will && entry->will->due <= now) publish_will(*entry, now);
     session_present = entry != nullptr;
     discards = entry == nullptr;
     return entry != nullptr ? *entry : sessions_.create(request.client_id);
@@ -199,8 +202,14 @@ void Shard::attach(Connection& connection, Instant now) {
     entry.will = std::move(will);
     entry.will_stored = false;
 
+    const FinishAttach finish{{entry.slot, entry.generation}};
     if (!durable && !entry.will) {
-        finish_attach(entry, now);
+        // CONNACK says that there is no session any more: not before the log says so (rule 1).
+        if (ending_.contains(entry.client_id)) {
+            commits_.add(store::SessionEnded{entry.client_id}, finish);
+        } else {
+            finish_attach(entry, now);
+        }
         return;
     }
     store::Attached record;
@@ -214,7 +223,7 @@ void Shard::attach(Connection& connection, Instant now) {
     }
     record.user = entry.identity.user;
     record.at = now;
-    commits_.add(std::move(record), FinishAttach{{entry.slot, entry.generation}});
+    commits_.add(std::move(record), finish);
 }
 
 /// The attach is committed (or needs no commit): CONNACK, what was in flight, then the rest.
@@ -381,6 +390,7 @@ void Shard::remove_entry(SessionEntry& entry, Instant now) {
     if (entry.parts) return_unfinished(entry.parts->inflight);
     if (entry.durable || entry.will_stored) {
         store::SessionEnded record{entry.client_id};
+        ++ending_[entry.client_id];
         commits_.add(record, TryAgain{std::make_unique<store::Record>(record)});
     }
     sessions_.erase(entry);

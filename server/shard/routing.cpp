@@ -231,7 +231,18 @@ void Shard::acknowledge_action(Action& action, Instant now) {
         with_session(*entry, now, [&](auto& session, auto& fx) {
             session.forget_committed(pubrel->packet_id, fx);
         });
+    } else if (const auto* again = std::get_if<TryAgain>(&action)) {
+        if (const auto* ended = std::get_if<store::SessionEnded>(again->record.get())) {
+            session_ended(ended->client);
+        }
     }
+}
+
+/// A SessionEnded record is in the log, or not needed any more.
+void Shard::session_ended(const std::string& client) {
+    const auto at = ending_.find(client);
+    STENTOR_ASSERT(at != ending_.end());
+    if (--at->second == 0) ending_.erase(at);
 }
 
 /// A message from an attached client has come back from the log, or failed to get there; whether
@@ -345,12 +356,11 @@ void Shard::fail_attach(SessionEntry& entry, Instant now) {
 }
 
 void Shard::fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant now) {
-    SessionEntry* same = sessions_.same(operation->who.slot, operation->who.generation);
     for (PendingSubscription& each : operation->subscriptions) {
         if (!each.accepted) continue;
         each.accepted = false;
         each.code = ReasonCode::implementation_specific_error;
-        if (same != nullptr) lower_interest(*same, each.text, each.options);
+        lower_interest(each.text, each.durability);
     }
     acknowledge(std::move(operation), now);
 }
@@ -363,7 +373,10 @@ void Shard::retry(std::unique_ptr<store::Record> record) {
         return entry != nullptr && (entry->attached != nullptr || entry->will_stored);
     };
     if (const auto* ended = std::get_if<store::SessionEnded>(record.get())) {
-        if (sessions_.find(ended->client) != nullptr) return;
+        if (sessions_.find(ended->client) != nullptr) {
+            session_ended(ended->client);
+            return;
+        }
     } else if (const auto* forgotten = std::get_if<store::WillForgotten>(record.get())) {
         if (has_new_will(forgotten->client)) return;
     } else if (auto* will = std::get_if<store::MessageRecord>(record.get())) {

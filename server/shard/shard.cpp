@@ -73,7 +73,7 @@ void Shard::recover_session(const store::StoredSession& stored, Instant now) {
               entry.subscriptions.end(),
               [](const Subscription& a, const Subscription& b) { return a.text < b.text; });
     for (const Subscription& subscription : entry.subscriptions) {
-        raise_interest(entry, subscription.text, subscription.options);
+        raise_interest(subscription.text, entry.durability(subscription.options));
         if (subscription.share_key != 0) send_join(entry, subscription, 0);
     }
     if (!stored.unfinished.empty() || !stored.inbound.empty()) {
@@ -84,6 +84,7 @@ void Shard::recover_session(const store::StoredSession& stored, Instant now) {
             inflight.packet_id = item.packet_id;
             inflight.qos = item.qos;
             inflight.phase = static_cast<mqtt::DeliveryPhase>(item.phase);
+            inflight.retain = item.retain;
             entry.parts->last_packet_id =
                 std::max(entry.parts->last_packet_id, item.packet_id.value());
         }

@@ -187,12 +187,8 @@ class Shard {
                       const PendingSubscription& wanted,
                       Seq seq,
                       Instant now);
-    void lower_interest(const SessionEntry& entry,
-                        std::string_view text,
-                        const mqtt::SubscriptionOptions& options);
-    void raise_interest(const SessionEntry& entry,
-                        std::string_view text,
-                        const mqtt::SubscriptionOptions& options);
+    void lower_interest(std::string_view text, Durability durability);
+    void raise_interest(std::string_view text, Durability durability);
     [[nodiscard]] mqtt::ReasonCode judge_filter(const SessionEntry& entry,
                                                 const mqtt::SubscriptionView& wanted) const;
     [[nodiscard]] bool merge_grant(SessionEntry& entry,
@@ -241,6 +237,7 @@ class Shard {
     void activate_action(Action& action, Seq seq, Instant now);
     void fail_attach(SessionEntry& entry, Instant now);
     void fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant now);
+    void session_ended(const std::string& client);
     void retry(std::unique_ptr<store::Record> record);
     void ticket_done(store::CommitTicket ticket, const Result<void>& result, Instant now);
     void acknowledge_action(Action& action, Instant now);
@@ -257,10 +254,7 @@ class Shard {
     [[nodiscard]] bool send_page(SessionEntry& entry, Instant now);
     void read_page(SessionEntry& entry);
     void page_read(store::Page page, Instant now);
-    void restored_grant(SessionEntry& entry,
-                        const mqtt::Message& message,
-                        Seq seq,
-                        mqtt::Grant& grant);
+    void collect_identifiers(SessionEntry& entry, const mqtt::Message& message, Seq seq);
     void restored(SessionEntry& entry, store::Page& page, Instant now);
     void read_missing(SessionEntry& entry);
     void submit_reads();
@@ -383,6 +377,7 @@ class Shard {
     std::deque<store::ReadRequest> reads_;  // the engine was full
     std::deque<RetainedQuery> waiting_queries_;
     std::vector<std::unique_ptr<FinishSubscribe>> waiting_joins_;
+    boost::unordered_flat_map<std::string, std::uint32_t> ending_;  // SessionEnded on their way
     boost::unordered_flat_map<std::uint64_t, std::uint32_t> join_answers_;  // by cookie
     boost::unordered_flat_map<std::uint64_t, AttachmentRef> readers_;       // by cookie of the read
     boost::unordered_flat_map<std::uint64_t, AttachmentRef> replayers_;  // by cookie of the replay

@@ -10,20 +10,16 @@ namespace stentor::server {
 
 using mqtt::ReasonCode;
 
-void Shard::raise_interest(const SessionEntry& entry,
-                           std::string_view text,
-                           const mqtt::SubscriptionOptions& options) {
+void Shard::raise_interest(std::string_view text, Durability durability) {
     const auto parsed = mqtt::parse_subscription_filter(text);
     const ShardId shard = parsed.is_shared() ? shared_.placement->of_shared(shared_key(text)) : id_;
-    shared_.interest->raise(parsed.filter, shard, entry.durability(options));
+    shared_.interest->raise(parsed.filter, shard, durability);
 }
 
-void Shard::lower_interest(const SessionEntry& entry,
-                           std::string_view text,
-                           const mqtt::SubscriptionOptions& options) {
+void Shard::lower_interest(std::string_view text, Durability durability) {
     const auto parsed = mqtt::parse_subscription_filter(text);
     const ShardId shard = parsed.is_shared() ? shared_.placement->of_shared(shared_key(text)) : id_;
-    shared_.interest->lower(parsed.filter, shard, entry.durability(options));
+    shared_.interest->lower(parsed.filter, shard, durability);
 }
 
 ReasonCode Shard::judge_filter(const SessionEntry& entry,
@@ -86,7 +82,8 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
                 (wanted.options.retain_handling == mqtt::RetainHandling::send ||
                  (wanted.options.retain_handling == mqtt::RetainHandling::send_if_new &&
                   existing == nullptr));
-            raise_interest(entry, wanted.filter, wanted.options);
+            pending.durability = entry.durability(wanted.options);
+            raise_interest(wanted.filter, pending.durability);
             record.subscriptions.push_back(
                 {.filter = pending.text,
                  .options = pending.options,
@@ -108,7 +105,11 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
 void Shard::activate(FinishSubscribe& operation, Seq seq, Instant now) {
     SessionEntry* entry = sessions_.same(operation.who.slot, operation.who.generation);
     for (const PendingSubscription& wanted : operation.subscriptions) {
-        if (!wanted.accepted || entry == nullptr) continue;
+        if (!wanted.accepted) continue;
+        if (entry == nullptr) {  // the session has ended
+            lower_interest(wanted.text, wanted.durability);
+            continue;
+        }
         activate_one(*entry, operation, wanted, seq, now);
     }
 }
@@ -120,7 +121,8 @@ void Shard::activate_one(SessionEntry& entry,
                          Instant now) {
     Subscription* subscription = entry.find(wanted.text);
     if (subscription != nullptr) {
-        lower_interest(entry, subscription->text, subscription->options);  // was raised once more
+        // It was raised once more.
+        lower_interest(subscription->text, entry.durability(subscription->options));
         if (!wanted.keeps_since) subscription->since = seq;
     } else {
         const auto at = std::lower_bound(
@@ -217,10 +219,12 @@ void Shard::on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& pac
     // What a replay has sent must be listed before the log may let go of it
     // (persistence/record.hpp).
     if (replaying) commit_delivery(entry, now);
-    std::erase_if(entry.attached->replays, [&](const RetainedReplay& replay) {
+    const auto ended = [&](const RetainedReplay& replay) {
         return std::find(record.filters.begin(), record.filters.end(), replay.text) !=
                record.filters.end();
-    });
+    };
+    // What waited behind it, another replay or the log, has its turn.
+    if (std::erase_if(entry.attached->replays, ended) != 0) request_feed(entry);
     commits_.add(std::move(record), std::move(operation));
 }
 
@@ -239,12 +243,12 @@ void Shard::activate(FinishUnsubscribe& operation, Instant now) {
         operation.codes.push_back(ReasonCode::success);
         unindex_subscription(*entry, *subscription, Leaving::for_good);
         if (entry->attached != nullptr) {
-            std::erase_if(entry->attached->replays,
-                          [&](const RetainedReplay& replay) { return replay.text == filter; });
+            const auto ended = [&](const RetainedReplay& replay) { return replay.text == filter; };
+            if (std::erase_if(entry->attached->replays, ended) != 0) request_feed(*entry);
             CatchUp& catch_up = entry->attached->catch_up;
             catch_up.filters.reset();  // a page with too much in it does no harm
         }
-        lower_interest(*entry, subscription->text, subscription->options);
+        lower_interest(subscription->text, entry->durability(subscription->options));
         const bool shared = subscription->share_key != 0;
         entry->subscriptions.erase(entry->subscriptions.begin() +
                                    (subscription - entry->subscriptions.data()));
@@ -290,7 +294,7 @@ void Shard::unindex_subscription(SessionEntry& entry,
 void Shard::forget_subscriptions(SessionEntry& entry) {
     for (const Subscription& subscription : entry.subscriptions) {
         unindex_subscription(entry, subscription, Leaving::for_good);
-        lower_interest(entry, subscription.text, subscription.options);
+        lower_interest(subscription.text, entry.durability(subscription.options));
     }
     entry.subscriptions.clear();
 }

@@ -112,6 +112,9 @@ void Client::set_will() {
 void Client::connect(CleanStart clean) {
     if (session_->connected() || wire_) lost();
     clean_ = clean == CleanStart::yes || must_clean_;
+    // What belonged to a connection with Clean Session is not used again [MQTT-3.1.2-6 of 3.1.1].
+    if (!clean_ && transient_before_) new_session();
+    transient_before_ = false;
     if (clean_) {
         new_session();
         must_clean_ = true;  // until CONNACK says that the broker has forgotten, too
@@ -148,6 +151,10 @@ void Client::lost() {
         wire_.reset();
         // A session that ends with its connection: nothing of it is owed any more.
         oracle_->disconnected(persona_.name, was_connected_ && !durable_now_);
+        transient_before_ = was_connected_ && !durable_now_;
+        if (!was_connected_ && persona_.expiry_seconds != 0xFFFF'FFFF) {
+            oracle_->may_have_begun_anew(persona_.name);
+        }
     }
     out_.clear();
     subscribing_.clear();
@@ -175,7 +182,6 @@ void Client::flush() {
             wire_->up.insert(wire_->up.end(), parts[i].begin(), parts[i].end());
             bytes += parts[i].size();
         }
-        wire_->sent += bytes;
         out_.consume(bytes);
     }
 }
@@ -188,7 +194,7 @@ void Client::read() {
     const auto end = wire_->down.begin() + static_cast<std::ptrdiff_t>(bytes);
     input_.insert(input_.end(), wire_->down.begin(), end);
     wire_->down.erase(wire_->down.begin(), end);
-    if (bytes != 0) last_heard_ = *now_;
+    if (bytes != 0 && was_connected_) last_heard_ = std::min(*now_, wire_->server_closed_at);
     const WirePtr wire = wire_;
     std::size_t used = 0;
     while (wire_ == wire) {
@@ -249,7 +255,7 @@ void Client::handle(const mqtt::ClientEvent& event) {
             const bool success =
                 unsuback->reasons.size() == 0 || !mqtt::is_failure(unsuback->reasons[i]);
             trace_->add("{} UNSUBACK {} success {}", persona_.name, at->filters[i], success);
-            oracle_->unsubscribed(persona_.name, at->filters[i], success);
+            oracle_->unsubscribed(persona_.name, at->filters[i], at->requested, success);
         }
         unsubscribing_.erase(at);
     } else if (const auto* closed = std::get_if<mqtt::Closed>(&event)) {
@@ -316,6 +322,7 @@ void Client::on_connected(const mqtt::Connected& event) {
     oracle_->connected(persona_.name, event.session_present);
     must_clean_ = false;
     was_connected_ = true;
+    last_heard_ = std::min(*now_, wire_->server_closed_at);
     known_ = durable_now_ ? Known::yes : Known::none;
     known_expiry_ = persona_.version == ProtocolVersion::v5 ? expiry_now_ : 0xFFFF'FFFF;
     old_wires_.clear();
@@ -485,8 +492,8 @@ void Client::unsubscribe(const std::string& filter) {
     const auto id = session_->unsubscribe(std::span{&view, 1}, {}, *now_, out_);
     if (!id) return;
     trace_->add("{} UNSUBSCRIBE {}", persona_.name, filter);
-    oracle_->unsubscribing(persona_.name, filter);
-    unsubscribing_.push_back({*id, {filter}});
+    const Tick requested = oracle_->unsubscribing(persona_.name, filter);
+    unsubscribing_.push_back({*id, {filter}, requested});
 }
 
 void Client::drop() {
@@ -511,7 +518,8 @@ void Client::subscribe_something() {
         return;
     }
     mqtt::SubscriptionOptions options;
-    options.qos = static_cast<QoS>(random_.chance(1, 5) ? 0 : random_.between(1, 2));
+    const bool at_most_once = random_.chance(1, persona_.shares ? 100 : 5);
+    options.qos = static_cast<QoS>(at_most_once ? 0 : random_.between(1, 2));
     options.retain_as_published = random_.chance(1, 4);
     options.retain_handling = static_cast<mqtt::RetainHandling>(random_.below(3));
     options.no_local = !persona_.shares && random_.chance(1, 5);
@@ -526,10 +534,7 @@ void Client::misbehave() {
             trace_->add("{} DISCONNECT", persona_.name);
             session_->disconnect(ReasonCode::normal_disconnection, {}, out_);
             flush();
-            if (will_) {
-                wills_[*will_].disconnected = true;
-                wills_[*will_].disconnect_end = wire->sent;
-            }
+            if (will_) wills_[*will_].disconnected = true;
             wire->client_closed = true;
             break;
         }
@@ -552,7 +557,6 @@ void Client::misbehave() {
             flush();
             if (!wire->up.empty()) {
                 const std::size_t kept = random_.between(0, wire->up.size());
-                wire->sent -= wire->up.size() - kept;
                 wire->up.resize(kept);
             }
             wire->client_closed = true;
@@ -634,10 +638,7 @@ void Client::leave() {
     if (wire_) {
         session_->disconnect(ReasonCode::normal_disconnection, {}, out_);
         flush();
-        if (will_) {
-            wills_[*will_].disconnected = true;
-            wills_[*will_].disconnect_end = wire_->sent;
-        }
+        if (will_) wills_[*will_].disconnected = true;
         wire_->client_closed = true;
         lost();
     }
@@ -676,15 +677,18 @@ std::string Client::describe() const {
         wire_->server_closed);
 }
 
-WillFate Client::fate_of(const WillInstance& will, const std::vector<Instant>& crashes) const {
+WillFate Client::fate_of(const WillInstance& will, const Faults& faults) {
     if (!will.connack_seen || !will.wire->server_closed) return WillFate::unknown;
     const Instant closed = will.wire->server_closed_at;
+    const bool crashed_since = std::any_of(faults.crashes.begin(),
+                                           faults.crashes.end(),
+                                           [&](Instant crash) { return crash >= closed; });
     if (will.disconnected) {
-        const bool crashed_since = std::any_of(
-            crashes.begin(), crashes.end(), [&](Instant crash) { return crash >= closed; });
-        const bool heard = will.wire->taken_at_close >= will.disconnect_end;
-        return heard && !crashed_since ? WillFate::must_not_come : WillFate::unknown;
+        return will.wire->disconnect_heard && !crashed_since ? WillFate::must_not_come
+                                                             : WillFate::unknown;
     }
+    // Its commit fails, the next CONNECT's does not, and the crash comes before the second attempt.
+    if (faults.commits_fail && crashed_since) return WillFate::unknown;
     if (will.delay_seconds == 0 || !will.durable) return WillFate::must_come;
     const std::uint32_t delay = std::min(will.delay_seconds, will.expiry_seconds);
     const Instant due = saturating_add(closed, std::chrono::seconds{delay});
@@ -696,9 +700,9 @@ WillFate Client::fate_of(const WillInstance& will, const std::vector<Instant>& c
     return will.next_connack < due ? WillFate::must_not_come : WillFate::unknown;
 }
 
-void Client::judge_wills(const std::vector<Instant>& crashes) {
+void Client::judge_wills(const Faults& faults) {
     for (const WillInstance& will : wills_) {
-        const WillFate fate = fate_of(will, crashes);
+        const WillFate fate = fate_of(will, faults);
         oracle_->will_ended(will.id, fate);
         trace_->add("{} will {} fate {}", persona_.name, will.id, static_cast<int>(fate));
     }

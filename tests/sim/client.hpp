@@ -74,8 +74,12 @@ class Client {
     [[nodiscard]] std::size_t unacknowledged() const {
         return session_ ? session_->unacknowledged() : 0;
     }
+    struct Faults {
+        std::vector<Instant> crashes;
+        bool commits_fail = false;
+    };
     /// Tells the oracle what must have become of its wills.
-    void judge_wills(const std::vector<Instant>& crashes);
+    void judge_wills(const Faults& faults);
 
     // For scripts.
     void connect(mqtt::CleanStart clean);
@@ -98,6 +102,7 @@ class Client {
     struct Request {
         PacketId packet_id;
         std::vector<std::string> filters;
+        Tick requested = 0;
     };
     struct WillInstance {
         MessageId id = 0;
@@ -106,8 +111,7 @@ class Client {
         std::uint32_t expiry_seconds = 0;
         bool durable = false;
         bool connack_seen = false;
-        bool disconnected = false;         // DISCONNECT that forgets it has been sent ...
-        std::uint64_t disconnect_end = 0;  // ... in the bytes up to here
+        bool disconnected = false;  // a DISCONNECT that forgets it has been sent
         // The next CONNECT that was not refused.
         Instant next_connect = kNever;
         Instant next_connack = kNever;
@@ -131,8 +135,7 @@ class Client {
     void act();
     void publish_something();
     void subscribe_something();
-    [[nodiscard]] WillFate fate_of(const WillInstance& will,
-                                   const std::vector<Instant>& crashes) const;
+    [[nodiscard]] static WillFate fate_of(const WillInstance& will, const Faults& faults);
 
     Persona persona_;
     Random random_;
@@ -160,8 +163,9 @@ class Client {
     bool ended_ = false;  // no more connections
     bool keeps_transcript_ = false;
     bool must_clean_ = false;
-    bool clean_ = false;        // of this connection
-    bool durable_now_ = false;  // of this connection
+    bool transient_before_ = false;  // the last connection had a session of its own
+    bool clean_ = false;             // of this connection
+    bool durable_now_ = false;       // of this connection
     std::uint32_t expiry_now_ = 0;
     bool was_connected_ = false;
     bool first_filters_done_ = false;

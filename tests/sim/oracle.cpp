@@ -47,6 +47,7 @@ const Published& Oracle::publishing(const Publishing& what) {
     message.is_will = what.is_will;
     message.expiry_seconds = what.expiry_seconds;
     message.sent = tick();
+    message.connection = clients_[what.publisher].connecting;
     message.sent_at = now_;
     if (message.retain) retained_by_topic_[message.topic].push_back(message.id);
     if (!what.ordered) disordered_.insert(message.id);
@@ -93,6 +94,8 @@ void Oracle::end_session(Client& client) {
     const Tick at = tick();
     for (Subscription& subscription : client.subscriptions) {
         if (subscription.ended == kNoTick) subscription.ended = at;
+        // The broker may have noticed only now.
+        if (!subscription.share.empty()) worker_ended_ = at;
     }
     client.copies.clear();
     client.newest.clear();
@@ -102,9 +105,17 @@ void Oracle::disconnected(const std::string& name, bool session_ends) {
     if (session_ends) end_session(clients_[name]);
 }
 
+void Oracle::may_have_begun_anew(const std::string& name) {
+    for (Subscription& subscription : clients_[name].subscriptions) {
+        if (subscription.certain()) subscription.unsubscribing = tick();
+    }
+}
+
 Oracle::Subscription* Oracle::current(Client& client, const std::string& text) {
     for (auto at = client.subscriptions.rbegin(); at != client.subscriptions.rend(); ++at) {
-        if (at->text == text) return at->alive() ? &*at : nullptr;
+        // One that was never granted is as if it had not been asked for.
+        if (at->text != text || at->versions.empty()) continue;
+        return at->alive() ? &*at : nullptr;
     }
     return nullptr;
 }
@@ -147,33 +158,30 @@ void Oracle::subscribed(const std::string& name, const std::string& text, bool s
     complain("SUBACK for nothing: " + name + ' ' + text);
 }
 
-void Oracle::unsubscribing(const std::string& name, const std::string& text) {
+Tick Oracle::unsubscribing(const std::string& name, const std::string& text) {
+    const Tick at = tick();
     if (Subscription* subscription = current(clients_[name], text)) {
-        if (subscription->unsubscribing == kNoTick) subscription->unsubscribing = tick();
+        subscription->unsubscribing = std::min(subscription->unsubscribing, at);
     }
+    return at;
 }
 
-void Oracle::unsubscribed(const std::string& name, const std::string& text, bool success) {
-    Client& client = clients_[name];
-    if (success) {
-        for (Subscription& subscription : client.subscriptions) {
-            if (subscription.text == text) subscription.may_continue = false;
-        }
-    }
-    for (Subscription& subscription : client.subscriptions) {
+void Oracle::unsubscribed(const std::string& name,
+                          const std::string& text,
+                          Tick requested,
+                          bool success) {
+    const Tick at = tick();
+    for (Subscription& subscription : clients_[name].subscriptions) {
         if (subscription.text != text || subscription.ended != kNoTick) continue;
-        if (subscription.unsubscribing == kNoTick || subscription.unsubscribed != kNoTick) continue;
-        if (subscription.unsubscribing < client.connecting && success) {
-            // An earlier request whose answer was lost is settled by this one too.
-            subscription.unsubscribed = tick();
-            continue;
+        if (subscription.unsubscribing <= requested) {
+            if (success) {  // it settles earlier requests whose answers were lost, too
+                subscription.unsubscribed = std::min(subscription.unsubscribed, at);
+            } else if (subscription.unsubscribing == requested) {
+                subscription.unsubscribing = kNoTick;
+            }
+        } else if (success) {
+            subscription.may_continue = false;
         }
-        if (success) {
-            subscription.unsubscribed = tick();
-        } else {
-            subscription.unsubscribing = kNoTick;
-        }
-        return;
     }
 }
 
@@ -206,8 +214,13 @@ std::vector<Oracle::Candidate> Oracle::replay_candidates(const Client& client,
         if (subscription.ended != kNoTick || !subscription.share.empty()) continue;
         if (subscription.unsubscribed < message.sent) continue;
         if (!mqtt::matches(subscription.filter, message.topic)) continue;
+        // What one SUBSCRIBE asked for is sent by the options of the next.
+        const bool asks = std::any_of(
+            subscription.versions.begin(), subscription.versions.end(), [](const Version& version) {
+                return version.options.retain_handling != mqtt::RetainHandling::do_not_send;
+            });
+        if (!asks) continue;
         for (const Version& version : subscription.versions) {
-            if (version.options.retain_handling == mqtt::RetainHandling::do_not_send) continue;
             found.push_back({&subscription, &version});
         }
     }
@@ -337,8 +350,10 @@ void Oracle::judge_order(const std::string& name,
         if (!subscription.share.empty()) return;
     }
     if (client.copies[message.id].all != 0) return;  // only the first delivery counts
-    MessageId& newest =
-        client.newest[OrderKey{message.publisher, message.topic, message.qos, packet.qos}];
+    // With QoS 0 a new connection may overtake what the earlier one left on its way to the log.
+    const Tick connection = message.qos == QoS::at_most_once ? message.connection : 0;
+    MessageId& newest = client.newest[OrderKey{
+        message.publisher, connection, message.topic, message.qos, packet.qos}];
     // What was sent again may have missed the subscription the first time.
     if (newest > message.id && message.sends == 1) {
         complain(fmt::format("{} received message {} of {} after its successor {}",
@@ -417,6 +432,8 @@ void Oracle::judge_identifiers(const std::string& name,
                                const Published& message,
                                const mqtt::PublishView& packet,
                                const std::vector<Candidate>& candidates) {
+    // Of what was in flight when the broker died, the log keeps no identifiers (docs/limits.md).
+    if (packet.dup && crashed_ > message.sent) return;
     for (const auto& identifier : packet.properties.subscription_identifiers()) {
         const bool known =
             std::any_of(candidates.begin(), candidates.end(), [&](const Candidate& candidate) {
@@ -530,6 +547,8 @@ void Oracle::judge_shared_end() {
         if (message.payload.empty()) continue;
         if (message.acked == kNoTick || message.qos == QoS::at_most_once) continue;
         if (message.sent < crashed_) continue;  // positions of groups are not stored
+        // In flight in QoS 2 it dies with the member's session [MQTT-4.8.2-5].
+        if (message.qos == QoS::exactly_once && message.sent < worker_ended_) continue;
         std::map<std::pair<std::string, std::string>, bool> owed;  // by group
         for (const auto& [name, client] : clients_) {
             for (const Subscription& subscription : client.subscriptions) {
@@ -537,6 +556,16 @@ void Oracle::judge_shared_end() {
                 if (owed_by(subscription, name, message)) {
                     owed[{subscription.share, subscription.filter}] = true;
                 }
+            }
+        }
+        // A member with QoS 0 gets its share with QoS 0, and may lose it.
+        for (const auto& [name, client] : clients_) {
+            for (const Subscription& subscription : client.subscriptions) {
+                const bool loses = std::any_of(
+                    subscription.versions.begin(), subscription.versions.end(), [](const auto& v) {
+                        return v.options.qos == QoS::at_most_once;
+                    });
+                if (loses) owed.erase({subscription.share, subscription.filter});
             }
         }
         if (owed.empty()) continue;

@@ -36,6 +36,7 @@ struct Published {
     bool is_will = false;
     std::optional<std::uint32_t> expiry_seconds;
     Tick sent = 0;
+    Tick connection = 0;  // the publisher's
     Instant sent_at;
     unsigned sends = 1;
     Tick acked = kNoTick;  // the broker has taken it: PUBACK or PUBREC without a failure
@@ -86,14 +87,21 @@ class Oracle {
     /// The client's end of a connection is over; a transient session is over with it.
     void disconnected(const std::string& client, bool session_ends);
 
+    /// A connection ended before its CONNACK: the session may be a new one, if it had expired.
+    void may_have_begun_anew(const std::string& client);
+
     // --- subscriptions
     void subscribing(const std::string& client,
                      const std::string& text,
                      mqtt::SubscriptionOptions options,
                      std::uint32_t identifier);
     void subscribed(const std::string& client, const std::string& text, bool success);
-    void unsubscribing(const std::string& client, const std::string& text);
-    void unsubscribed(const std::string& client, const std::string& text, bool success);
+    /// The moment of the request, which comes back with its answer.
+    [[nodiscard]] Tick unsubscribing(const std::string& client, const std::string& text);
+    void unsubscribed(const std::string& client,
+                      const std::string& text,
+                      Tick requested,
+                      bool success);
 
     // --- deliveries
     void received(const std::string& client, const mqtt::PublishView& packet);
@@ -136,7 +144,7 @@ class Oracle {
         Tick connection = 0;       // of the last live one with QoS 1 or 2
         Tick connection_qos0 = 0;  // ... with QoS 0
     };
-    using OrderKey = std::tuple<std::string, std::string, mqtt::QoS, mqtt::QoS>;
+    using OrderKey = std::tuple<std::string, Tick, std::string, mqtt::QoS, mqtt::QoS>;
     struct Client {
         std::vector<Subscription> subscriptions;
         Tick connecting = 0;  // of the connection in use
@@ -195,6 +203,7 @@ class Oracle {
     Instant now_;
     Tick tick_ = 0;
     Tick crashed_ = 0;
+    Tick worker_ended_ = 0;  // the last end of a session with shared subscriptions
     std::optional<std::string> complaint_;
     std::map<MessageId, Published> messages_;
     std::map<std::string, std::vector<MessageId>, std::less<>> retained_by_topic_;

@@ -40,6 +40,15 @@ void WireTransport::run(server::Shard& shard) {
     }
 }
 
+namespace {
+
+std::uint64_t disconnects_read(const server::Shard& shard) {
+    return shard.counters()
+        .packets_received[static_cast<std::size_t>(mqtt::PacketType::disconnect)];
+}
+
+}  // namespace
+
 void WireTransport::serve(server::Shard& shard, ConnectionId id, const WirePtr& wire) {
     const bool heard = wire->up_stalled_until <= *now_;
     if (wire->reading && heard && !wire->up.empty()) {
@@ -54,12 +63,12 @@ void WireTransport::serve(server::Shard& shard, ConnectionId id, const WirePtr& 
         wire->offer_again = false;
         // A copy of the exact size: reading past the end shows.
         const Bytes offered = wire->unconsumed;
+        const std::uint64_t disconnects_before = disconnects_read(shard);
         inside_shard_ = true;
         const std::size_t used = shard.received(id, offered, *now_);
         inside_shard_ = false;
         STENTOR_ASSERT(used <= offered.size());
-        wire->taken += used;
-        if (wire->server_closed) wire->taken_at_close = wire->taken;
+        wire->disconnect_heard = disconnects_read(shard) != disconnects_before;
         wire->unconsumed.erase(wire->unconsumed.begin(),
                                wire->unconsumed.begin() + static_cast<std::ptrdiff_t>(used));
         if (!has(id)) return;

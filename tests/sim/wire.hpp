@@ -27,8 +27,6 @@ struct Wire {
     // Client to server.
     Bytes up;                  // sent, not yet read by the server's driver
     Bytes unconsumed;          // read by the driver, not consumed by the shard
-    std::uint64_t sent = 0;    // bytes ever
-    std::uint64_t taken = 0;   // consumed by the shard, ever
     Instant up_stalled_until;  // nothing arrives before
     bool client_closed = false;
     bool reset = false;  // ... and not gracefully: the server may notice at once
@@ -37,7 +35,7 @@ struct Wire {
     Bytes down;
     bool server_closed = false;
     Instant server_closed_at = kNever;
-    std::uint64_t taken_at_close = 0;
+    bool disconnect_heard = false;  // the broker has read the client's DISCONNECT
 
     // The driver's view.
     bool reading = true;
@@ -48,7 +46,6 @@ struct Wire {
         if (server_closed) return;
         server_closed = true;
         server_closed_at = now;
-        taken_at_close = taken;
     }
 };
 using WirePtr = std::shared_ptr<Wire>;
