@@ -116,6 +116,7 @@ std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options
     to.acknowledge_after = acknowledge_after(options.store.acknowledge_after);
     to.log_bytes_max = options.store.bytes_max;
     to.disk_free_bytes_min = options.store.disk_free_bytes_min;
+    to.segment_bytes_max = options.store.segment_bytes_max;
     return std::make_unique<store::SqliteEngine>(to);
 }
 

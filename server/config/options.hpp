@@ -47,6 +47,7 @@ struct StoreOptions {
     Milliseconds age_max = std::chrono::days{90};       // `max_age`
     std::uint64_t bytes_max = 10ULL << 30U;             // `max_bytes`
     std::uint64_t disk_free_bytes_min = 256ULL << 20U;  // `min_free_bytes`
+    std::uint64_t segment_bytes_max = 64ULL << 20U;     // `segment_bytes`
 };
 
 struct LimitOptions {

@@ -146,6 +146,13 @@ std::vector<Key> store_keys() {
          .field = option<&Options::store, &StoreOptions::disk_free_bytes_min>(),
          .max = kBytesMax,
          .description = "Free space of the disk below which publishes are refused."},
+        {.path = "store.segment_bytes",
+         .kind = Kind::size,
+         .field = option<&Options::store, &StoreOptions::segment_bytes_max>(),
+         .min = 4096,
+         .max = std::uint64_t{1} << 30U,
+         .description = "Size at which a file of the log is closed and the next one begun. Space "
+                        "comes back a file at a time."},
     };
 }
 

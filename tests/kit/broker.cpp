@@ -6,16 +6,15 @@
 #include <string_view>
 
 namespace stentor::kit {
-namespace {
 
-std::vector<std::string> command(const BrokerOptions& options) {
+std::vector<std::string> broker_command(const BrokerOptions& options) {
     const char* chosen = std::getenv("STENTOR_BINARY");
     std::vector<std::string> words{chosen != nullptr ? chosen : STENTOR_BUILT_BINARY,
                                    "serve",
                                    "--listen",
                                    "mqtt://127.0.0.1:0",
                                    "--data",
-                                   ":memory:",
+                                   options.data_directory,
                                    "--set",
                                    "node.shards=" + std::to_string(options.shards)};
     for (const std::string& setting : options.settings) {
@@ -26,9 +25,7 @@ std::vector<std::string> command(const BrokerOptions& options) {
     return words;
 }
 
-}  // namespace
-
-Broker::Broker(const BrokerOptions& options) : process_{command(options)} {
+Broker::Broker(const BrokerOptions& options) : process_{broker_command(options)} {
     static constexpr std::string_view kListening = "listening url=mqtt://127.0.0.1:";
     const std::string line = process_.wait_for_line(Stream::out, kListening);
     const auto at = line.find(kListening) + kListening.size();

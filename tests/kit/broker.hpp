@@ -1,5 +1,5 @@
 #pragma once
-// `stentor serve` as a child process of a test, on a free port of 127.0.0.1 and without files.
+// `stentor serve` as a child process of a test, on a free port of 127.0.0.1.
 // Used by one thread at a time.
 
 #include "tests/kit/process.hpp"
@@ -14,15 +14,18 @@ namespace stentor::kit {
 
 struct BrokerOptions {
     int shards = 1;
+    std::string data_directory = ":memory:";
     std::vector<std::string> settings{};   // "limits.connect_timeout=5s"
     std::vector<std::string> arguments{};  // behind `serve`, besides the ones made of the above
 };
 
+/// The program beside the tests, or the one that STENTOR_BINARY names, and its arguments.
+[[nodiscard]] std::vector<std::string> broker_command(const BrokerOptions& options = {});
+
 class Broker {
   public:
-    /// Returns once the broker has said where it listens, and so serves. Runs the program beside
-    /// the tests, or the one that the environment variable STENTOR_BINARY names. Throws Timeout
-    /// with what it said instead.
+    /// Runs broker_command(). Returns once the broker has said where it listens, and so serves.
+    /// Throws Timeout with what it said instead.
     explicit Broker(const BrokerOptions& options = {});
 
     [[nodiscard]] std::uint16_t port() const noexcept { return port_; }

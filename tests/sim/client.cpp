@@ -165,8 +165,8 @@ void Client::lost() {
     }
     std::erase_if(owed_, [](const Owed& owed) { return owed.qos == QoS::at_least_once; });
     will_.reset();
-    reconnect_at_ =
-        saturating_add(*now_, milliseconds(random_.chance(1, 3) ? 0 : random_.below(3000)));
+    reconnect_at_ = saturating_add(
+        *now_, milliseconds(random_.chance(1, 3) ? 0 : random_.below(persona_.away_ms_max)));
 }
 
 void Client::flush() {
@@ -293,7 +293,8 @@ void Client::handle(const mqtt::ClientEvent& event) {
 }
 
 void Client::check_session_present(bool present) {
-    const Instant sure_until = saturating_add(heard_before_, std::chrono::seconds{known_expiry_});
+    const Instant sure_until =
+        saturating_add(heard_before_, std::chrono::seconds{known_expiry_} - persona_.clock_slack);
     if (clean_) {
         if (present) oracle_->complain(persona_.name + ": a session after Clean Start");
         return;
@@ -311,7 +312,8 @@ void Client::check_session_present(bool present) {
         if (!wire->server_closed) return;
         closed = std::max(closed, wire->server_closed_at);
     }
-    if (saturating_add(closed, std::chrono::seconds{known_expiry_}) < connect_sent_at_) {
+    const Duration lived = std::chrono::seconds{known_expiry_} + persona_.clock_slack;
+    if (saturating_add(closed, lived) < connect_sent_at_) {
         oracle_->complain(persona_.name + ": a session that had expired");
     }
 }
@@ -677,7 +679,7 @@ std::string Client::describe() const {
         wire_->server_closed);
 }
 
-WillFate Client::fate_of(const WillInstance& will, const Faults& faults) {
+WillFate Client::fate_of(const WillInstance& will, const Faults& faults) const {
     if (!will.connack_seen || !will.wire->server_closed) return WillFate::unknown;
     const Instant closed = will.wire->server_closed_at;
     const bool crashed_since = std::any_of(faults.crashes.begin(),
@@ -691,13 +693,18 @@ WillFate Client::fate_of(const WillInstance& will, const Faults& faults) {
     if (faults.commits_fail && crashed_since) return WillFate::unknown;
     if (will.delay_seconds == 0 || !will.durable) return WillFate::must_come;
     const std::uint32_t delay = std::min(will.delay_seconds, will.expiry_seconds);
-    const Instant due = saturating_add(closed, std::chrono::seconds{delay});
+    const Instant due = saturating_add(closed, std::chrono::seconds{delay} - persona_.clock_slack);
     if (will.next_connack == kNever) return WillFate::unknown;
     if (will.next_clean || !will.next_present) return WillFate::must_come;
-    if (will.next_connect > saturating_add(due, std::chrono::seconds{6})) {
-        return WillFate::must_come;
+    if (will.next_connack < due) return WillFate::must_not_come;
+    // A broker that dies before it was due begins to wait anew.
+    Instant waits_from = closed;
+    for (const Instant crash : faults.crashes) {
+        if (crash <= will.next_connack) waits_from = std::max(waits_from, crash);
     }
-    return will.next_connack < due ? WillFate::must_not_come : WillFate::unknown;
+    const Duration patience = std::chrono::seconds{delay + 6} + persona_.clock_slack;
+    return will.next_connect > saturating_add(waits_from, patience) ? WillFate::must_come
+                                                                    : WillFate::unknown;
 }
 
 void Client::judge_wills(const Faults& faults) {

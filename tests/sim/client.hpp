@@ -38,6 +38,8 @@ struct Persona {
     unsigned subscribe_per_mille = 0;
     bool shares = false;  // subscribes to shared subscriptions only
     bool answers_out_of_order = false;
+    std::uint32_t away_ms_max = 3000;  // between two connections
+    Duration clock_slack{};            // how far the broker's clock and ours may be apart
     std::vector<std::string> topics;
     std::vector<std::string> filters;
     std::vector<std::string> first_filters;  // subscribed to as soon as it is connected
@@ -60,6 +62,8 @@ class Client {
 
     /// From now on: connected, prompt, and silent otherwise.
     void be_polite();
+    /// As before be_polite().
+    void be_rude() { polite_ = false; }
     void broker_crashed() { last_crash_ = *now_; }
     /// The broker died and may have forgotten what it knew: so does the client.
     void forget();
@@ -75,7 +79,7 @@ class Client {
         return session_ ? session_->unacknowledged() : 0;
     }
     struct Faults {
-        std::vector<Instant> crashes;
+        std::vector<Instant> crashes;  // when the broker was there again
         bool commits_fail = false;
     };
     /// Tells the oracle what must have become of its wills.
@@ -135,7 +139,7 @@ class Client {
     void act();
     void publish_something();
     void subscribe_something();
-    [[nodiscard]] static WillFate fate_of(const WillInstance& will, const Faults& faults);
+    [[nodiscard]] WillFate fate_of(const WillInstance& will, const Faults& faults) const;
 
     Persona persona_;
     Random random_;

@@ -67,6 +67,7 @@ void Oracle::taken(MessageId id) {
     if (message.acked != kNoTick) return;
     message.acked = tick();
     message.acked_at = now_;
+    ++taken_;
 }
 
 void Oracle::refused(MessageId id) {
@@ -365,6 +366,16 @@ void Oracle::judge_order(const std::string& name,
     newest = std::max(newest, message.id);
 }
 
+/// Of retained messages of one topic: whether another one has certainly taken its place.
+bool Oracle::is_replaced(MessageId id, const std::vector<MessageId>& all) const {
+    const Published& message = messages_.at(id);
+    const Tick over = std::min(message.acked, message.settled);
+    return std::any_of(all.begin(), all.end(), [&](MessageId other_id) {
+        const Published& other = messages_.at(other_id);
+        return other.acked != kNoTick && !other.refused && other.sent > over;
+    });
+}
+
 /// Whether `newer` was certainly published after `older` had been.
 static bool certainly_after(const Published& newer, const Published& older) {
     return !newer.is_will && !older.is_will && newer.sent > older.acked;
@@ -410,7 +421,8 @@ void Oracle::judge_expiry(const std::string& name,
     // For so long it has certainly waited in the broker.
     std::int64_t waited = 0;
     if (message.acked_at < client.connecting_at) {
-        waited = seconds(client.connecting_at - message.acked_at);
+        const Duration since = client.connecting_at - message.acked_at - rules_.clock_slack;
+        waited = std::max<std::int64_t>(0, seconds(since));
     }
     const auto left = packet.properties.message_expiry_interval();
     if (left && (*left > *message.expiry_seconds || *left + waited > *message.expiry_seconds)) {
@@ -501,50 +513,108 @@ bool Oracle::owed_by(const Subscription& subscription,
     return begun;
 }
 
+bool Oracle::is_owed(const std::string& name,
+                     const Client& client,
+                     const Published& message) const {
+    if (message.excused || message.expiry_seconds || message.payload.empty()) return false;
+    if (message.qos == QoS::at_most_once) return false;
+    if (message.is_will) {
+        const auto fate = wills_.find(message.id);
+        if (fate == wills_.end() || fate->second != WillFate::must_come) return false;
+    } else if (message.acked == kNoTick) {
+        return false;
+    }
+    return std::any_of(client.subscriptions.begin(),
+                       client.subscriptions.end(),
+                       [&](const Subscription& subscription) {
+                           return subscription.share.empty() &&
+                                  owed_by(subscription, name, message);
+                       });
+}
+
+std::optional<std::string> Oracle::unmet() const {
+    for (const auto& [id, message] : messages_) {
+        if (message.settled != kNoTick) continue;
+        for (const auto& [name, client] : clients_) {
+            const auto copies = client.copies.find(id);
+            if (copies != client.copies.end() && copies->second.all != 0) continue;
+            if (!is_owed(name, client, message)) continue;
+            return fmt::format("{} never received message {} (topic {}, QoS {}) of {}{}",
+                               name,
+                               id,
+                               message.topic,
+                               static_cast<int>(message.qos),
+                               message.publisher,
+                               message.is_will ? ", a will" : "");
+        }
+    }
+    return std::nullopt;
+}
+
 void Oracle::judge_end() {
     for (const auto& [id, fate] : wills_) {
         if (fate == WillFate::must_not_come && seen_.contains(id)) {
             complain(fmt::format("message {} came, a will that was cancelled", id));
         }
     }
-    for (const auto& [name, client] : clients_) {
-        for (const auto& [id, message] : messages_) {
-            if (message.excused || message.expiry_seconds || message.payload.empty()) continue;
-            bool owed = message.acked != kNoTick && message.qos != QoS::at_most_once;
-            if (message.is_will) {
-                const auto fate = wills_.find(id);
-                owed = fate != wills_.end() && fate->second == WillFate::must_come &&
-                       message.qos != QoS::at_most_once;
-            }
-            if (!owed) continue;
-            const bool wanted = std::any_of(client.subscriptions.begin(),
-                                            client.subscriptions.end(),
-                                            [&](const Subscription& subscription) {
-                                                return subscription.share.empty() &&
-                                                       owed_by(subscription, name, message);
-                                            });
-            if (!wanted) continue;
-            ++obligations_;
-            const auto copies = client.copies.find(id);
-            if (copies == client.copies.end() || copies->second.all == 0) {
-                complain(fmt::format("{} never received message {} (topic {}, QoS {}) of {}{}",
-                                     name,
-                                     id,
-                                     message.topic,
-                                     static_cast<int>(message.qos),
-                                     message.publisher,
-                                     message.is_will ? ", a will" : ""));
-            }
+    for (const auto& [id, message] : messages_) {
+        if (message.settled != kNoTick) continue;
+        for (const auto& [name, client] : clients_) {
+            if (is_owed(name, client, message)) ++obligations_;
         }
     }
+    if (auto missing = unmet()) complain(*std::move(missing));
     judge_shared_end();
+}
+
+void Oracle::settle() {
+    const Tick at = tick();
+    for (auto& [id, message] : messages_) {
+        // What becomes of a will may show later.
+        if (!message.is_will && message.settled == kNoTick) message.settled = at;
+    }
+    for (auto& [topic, ids] : retained_by_topic_) {
+        std::erase_if(ids, [&, &all = ids](MessageId id) { return is_replaced(id, all); });
+    }
+}
+
+std::optional<std::string> Oracle::unmet_retained(
+    const std::map<std::string, std::string>& seen) const {
+    for (const auto& [topic, ids] : retained_by_topic_) {
+        const auto value = seen.find(topic);
+        bool may_be_absent = true;
+        bool fits = false;
+        bool is_open = false;
+        for (const MessageId id : ids) {
+            const Published& message = messages_.at(id);
+            is_open = is_open || message.is_will || message.excused;
+            if (message.acked != kNoTick && !message.refused) may_be_absent = false;
+        }
+        if (is_open) continue;  // nothing says when a will came
+        for (const MessageId id : ids) {
+            const Published& message = messages_.at(id);
+            if (message.refused || is_replaced(id, ids)) continue;
+            if (message.payload.empty() || message.expiry_seconds) may_be_absent = true;
+            if (value != seen.end() && value->second == message.payload) fits = true;
+        }
+        if (value == seen.end() ? may_be_absent : fits) continue;
+        return fmt::format("a new client gets {:.20} as the retained value of {}",
+                           value == seen.end() ? "nothing" : value->second,
+                           topic);
+    }
+    for (const auto& [topic, payload] : seen) {
+        if (!retained_by_topic_.contains(topic)) {
+            return "a new client gets a retained value of " + topic;
+        }
+    }
+    return std::nullopt;
 }
 
 /// A message for a shared subscription reaches one of its members; in QoS 2 exactly one.
 void Oracle::judge_shared_end() {
     for (const auto& [id, message] : messages_) {
         if (message.excused || message.expiry_seconds || message.is_will) continue;
-        if (message.payload.empty()) continue;
+        if (message.payload.empty() || message.settled != kNoTick) continue;
         if (message.acked == kNoTick || message.qos == QoS::at_most_once) continue;
         if (message.sent < crashed_) continue;  // positions of groups are not stored
         // In flight in QoS 2 it dies with the member's session [MQTT-4.8.2-5].

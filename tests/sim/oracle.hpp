@@ -41,14 +41,16 @@ struct Published {
     unsigned sends = 1;
     Tick acked = kNoTick;  // the broker has taken it: PUBACK or PUBREC without a failure
     Instant acked_at = kNever;
-    bool refused = false;  // an acknowledgement with a failure, for all that was sent
-    bool excused = false;  // a crash was allowed to take it
+    Tick settled = kNoTick;  // by then everything that it led to had happened
+    bool refused = false;    // an acknowledgement with a failure, for all that was sent
+    bool excused = false;    // a crash was allowed to take it
 };
 
 enum class WillFate : std::uint8_t { unknown, must_come, must_not_come };
 
 struct OracleRules {
     bool v311_order = true;  // off where commits fail: 3.1.1 can only close and send again
+    Duration clock_slack{};  // how far the broker's clock and ours may be apart
 };
 
 class Oracle {
@@ -111,7 +113,15 @@ class Oracle {
 
     /// All clients are connected, have answered everything, and nothing moves any more.
     void judge_end();
+    /// The same, as a question: what is missing yet.
+    [[nodiscard]] std::optional<std::string> unmet() const;
+    /// What `seen` lacks or has too much, the values that a new subscriber of # got.
+    [[nodiscard]] std::optional<std::string> unmet_retained(
+        const std::map<std::string, std::string>& seen) const;
+    /// After judge_end(): what has been judged is not judged again, except for coming twice.
+    void settle();
     [[nodiscard]] std::size_t deliveries() const noexcept { return deliveries_; }
+    [[nodiscard]] std::size_t taken_messages() const noexcept { return taken_; }
     [[nodiscard]] std::size_t obligations() const noexcept { return obligations_; }
 
   private:
@@ -193,10 +203,15 @@ class Oracle {
                            const Published& message,
                            const mqtt::PublishView& packet,
                            const std::vector<Candidate>& candidates);
+    /// Whether `client` must have received it by now.
+    [[nodiscard]] bool is_owed(const std::string& name,
+                               const Client& client,
+                               const Published& message) const;
     [[nodiscard]] bool owed_by(const Subscription& subscription,
                                const std::string& client,
                                const Published& message) const;
     void judge_shared_end();
+    [[nodiscard]] bool is_replaced(MessageId id, const std::vector<MessageId>& all) const;
 
     Trace* trace_;
     OracleRules rules_;
@@ -213,6 +228,7 @@ class Oracle {
     std::set<MessageId> seen_;                     // by anybody
     std::map<std::string, Client> clients_;
     MessageId next_id_ = 1;
+    std::size_t taken_ = 0;
     std::size_t deliveries_ = 0;
     std::size_t obligations_ = 0;
 };
