@@ -129,6 +129,9 @@ class CommitSink {
     virtual void ticket_done(ShardId shard, CommitTicket ticket, Result<void> result) = 0;
     /// Answers read(). Pages of one shard arrive in the order of their requests.
     virtual void page_read(ShardId shard, Page page) = 0;
+    /// At most once: the engine does not know any more what its disk holds. What it is asked from
+    /// now on fails with io_error, until it has been closed and the store is opened anew.
+    virtual void store_failed() {}
 };
 
 struct Recovered {

@@ -69,6 +69,13 @@ class RecordingSink final : public CommitSink {
         changed_.notify_all();
     }
 
+    void store_failed() override {
+        const std::lock_guard lock{mutex_};
+        if (has_failed_) complain("a store that fails twice");
+        has_failed_ = true;
+        changed_.notify_all();
+    }
+
     /// While held, no call of the engine returns.
     void hold() {
         const std::lock_guard lock{mutex_};
@@ -107,6 +114,10 @@ class RecordingSink final : public CommitSink {
     [[nodiscard]] Instant clock() const {
         const std::lock_guard lock{mutex_};
         return at_;
+    }
+    [[nodiscard]] bool has_failed() const {
+        const std::lock_guard lock{mutex_};
+        return has_failed_;
     }
     [[nodiscard]] std::size_t tickets_done() const {
         const std::lock_guard lock{mutex_};
@@ -166,6 +177,7 @@ class RecordingSink final : public CommitSink {
     std::map<ShardId, std::uint64_t> last_cookie_;
     std::map<std::uint64_t, Page> answers_;
     std::size_t pages_ = 0;
+    bool has_failed_ = false;
     std::string complaints_;
 };
 

@@ -185,6 +185,16 @@ Result<void> Database::checkpoint() {
     return {};
 }
 
+Result<void> Database::check_in_place() {
+    int has_moved = 0;
+    sqlite3_file_control(connection_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
+    if (has_moved == 0) return {};
+    STENTOR_LOG(error,
+                LogEvent("store_gone", {{"file", path_}}),
+                "the file was removed or replaced while it was in use");
+    return StoreErrc::io_error;
+}
+
 void Database::checkpoint_from(int pages) noexcept {
     sqlite3_wal_autocheckpoint(connection_.get(), pages);
 }

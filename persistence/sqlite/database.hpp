@@ -94,6 +94,10 @@ class Database {
     /// From here on every commit that finds so many pages in the write-ahead log copies them.
     void checkpoint_from(int pages) noexcept;
 
+    /// Fails with io_error if the file has been removed or replaced since it was opened: what is
+    /// written goes nowhere then. Costs one stat().
+    [[nodiscard]] Result<void> check_in_place();
+
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
   private:

@@ -170,6 +170,7 @@ std::size_t Housekeeper::pass(Work& work) {
         meta.run_state = RunState::closed;
         result = state_.commit(meta);
     }
+    if (result) result = state_.check_in_place();
     // A full disk is waited for: the groups stay here, and the writer when there are too many.
     if (!result && result.error() == StoreErrc::store_full) result = start_over();
     message_bytes_.store(state_.message_bytes());
@@ -178,8 +179,9 @@ std::size_t Housekeeper::pass(Work& work) {
         // The rows are behind or in doubt, the log is not: the next start applies it again.
         STENTOR_LOG(error,
                     LogEvent("store_stopped", {{"directory", options_.directory}}),
-                    "state.db cannot be written; restart the broker when the cause is gone");
+                    "state.db cannot be written: nothing is committed until it is opened anew");
         broken_.store(true);
+        request_roll_();  // wakes the writer, who tells
     }
     return applied;
 }

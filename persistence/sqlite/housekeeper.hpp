@@ -29,7 +29,7 @@ namespace stentor::store {
 class Housekeeper {
   public:
     /// `request_roll` is called on the background thread when the newest segment would be removed
-    /// if it were not the newest.
+    /// if it were not the newest, and when is_broken() has become true.
     Housekeeper(const SqliteEngineOptions& options,
                 LogCatalog& catalog,
                 StateStore state,

@@ -53,6 +53,7 @@ Result<SegmentWriter> SegmentWriter::open(const std::string& path,
     STENTOR_TRY_VOID(database.run(after == AcknowledgeAfter::disk ? "PRAGMA synchronous=FULL"
                                                                   : "PRAGMA synchronous=NORMAL"));
     STENTOR_TRY_VOID(sync_directory_of(path));
+    STENTOR_TRY_VOID(database.checkpoint());  // see open_store()
     database.checkpoint_from(kCheckpointPages);
     STENTOR_TRY(Statement insert,
                 database.prepare("INSERT INTO log_row(first, body) VALUES(?1, ?2)"));
@@ -65,7 +66,8 @@ Result<void> SegmentWriter::append(std::span<const EncodedRow> rows) {
         insert_.bind(1, row.first).bind(2, ByteView{row.bytes});
         STENTOR_TRY_VOID(insert_.run());
     }
-    return transaction.commit();
+    STENTOR_TRY_VOID(transaction.commit());
+    return database_.check_in_place();
 }
 
 Result<void> seal_segment(const std::string& path,

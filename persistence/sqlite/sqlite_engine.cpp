@@ -143,6 +143,7 @@ void SqliteEngine::run_writer(CommitSink& sink) {
         if (turn.rolls) roll();
         if (!turn.batches.empty()) commit(turn.batches, sink);
         if (newest_bytes_ >= options_.segment_bytes_max) roll();
+        report_failure(sink);
         if (turn.closes && turn.batches.empty()) return;
     }
 }
@@ -203,6 +204,14 @@ void SqliteEngine::commit(std::vector<WriteBatch>& batches, CommitSink& sink) {
     }
 }
 
+/// The housekeeper wakes the writer when it has failed, so that this is seen without a commit.
+void SqliteEngine::report_failure(CommitSink& sink) {
+    if (housekeeper_->is_broken()) broken_.store(true);
+    if (!broken_.load() || std::exchange(failure_reported_, true)) return;
+    const std::lock_guard lock{sink_mutex_};
+    sink.store_failed();
+}
+
 /// Waits for the housekeeper if that may free something; a stall, but only of a full store.
 void SqliteEngine::make_room() {
     const Seq needed = housekeeper_->needed_from();
@@ -223,7 +232,7 @@ Result<void> SqliteEngine::append(const CommitGroupPtr& group, std::size_t recor
         broken_.store(true);
         STENTOR_LOG(error,
                     LogEvent("store_stopped", {{"directory", options_.directory}}),
-                    "the log cannot be written; restart the broker when the cause is gone");
+                    "the log cannot be written: nothing is committed until it is opened anew");
         return StoreErrc::io_error;
     }
     const std::size_t bytes = total_bytes(rows);

@@ -9,7 +9,8 @@
 //
 // A commit the disk has no room for fails (store_full for batches with messages, commit_failed
 // otherwise) and the engine goes on. After any other failure of a write or a sync the disk's state
-// is unknown: every batch fails with io_error until the store is opened anew.
+// is unknown: the sink is told (store_failed) and every batch fails with io_error until the engine
+// has been closed and another one has recovered the store.
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
@@ -61,6 +62,7 @@ class SqliteEngine final : public StorageEngine {
     void run_reader(CommitSink& sink);
     [[nodiscard]] Turn next_turn();
     void commit(std::vector<WriteBatch>& batches, CommitSink& sink);
+    void report_failure(CommitSink& sink);
     [[nodiscard]] bool has_room_for(std::size_t bytes) const noexcept;
     void make_room();
     [[nodiscard]] Result<void> append(const CommitGroupPtr& group, std::size_t record_bytes);
@@ -78,6 +80,7 @@ class SqliteEngine final : public StorageEngine {
     std::size_t newest_bytes_ = 0;
     Seq last_;
     Instant at_;
+    bool failure_reported_ = false;
 
     std::mutex sink_mutex_;  // the sink is called by one thread at a time
 

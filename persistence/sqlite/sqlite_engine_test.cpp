@@ -254,10 +254,71 @@ TEST_F(SqliteEngineTest, AFailedSyncStopsEverythingUntilTheStoreIsOpenedAnew) {
     EXPECT_EQ(store.commit(samples::logged("t")).error(), StoreErrc::io_error);
     EXPECT_EQ(store.commit(samples::attached("c")).error(), StoreErrc::io_error);
     EXPECT_EQ(store.engine().room(), Room::none_for_messages);
+    EXPECT_TRUE(store.wait([&] { return store.sink().has_failed(); }));
+    EXPECT_EQ(store.sink().complaints(), "");
     store.close();
     ASSERT_TRUE(store.open().has_value());
     EXPECT_FALSE(store.recovered().clean);
     EXPECT_TRUE(store.commit(samples::logged("t")).has_value());
+}
+
+TEST_F(SqliteEngineTest, AStateThatCannotBeWrittenIsToldWithoutACommit) {
+    FaultyVfs vfs{1};
+    SqliteEngineOptions failing = options();
+    failing.vfs = vfs.name();
+    failing.acknowledge_after = AcknowledgeAfter::os;  // only the state is synced
+    failing.apply_interval = std::chrono::milliseconds{1};
+    Store store{failing};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::attached("b")).has_value());  // syncs a new file's beginning
+    vfs.fail_next_sync();
+    ASSERT_TRUE(store.commit(samples::attached("c")).has_value());
+    EXPECT_TRUE(store.wait([&] { return store.sink().has_failed(); }));
+    EXPECT_EQ(store.commit(samples::attached("d")).error(), StoreErrc::io_error);
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_TRUE(store.recovered().state.sessions().contains("c"));
+}
+
+TEST_F(SqliteEngineTest, NothingIsCommittedToFilesThatAreGone) {
+    Store store{options()};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::logged("t")).has_value());
+    std::filesystem::remove_all(directory_.path() / "log");
+    EXPECT_EQ(store.commit(samples::logged("t")).error(), StoreErrc::io_error);
+    EXPECT_TRUE(store.wait([&] { return store.sink().has_failed(); }));
+}
+
+TEST_F(SqliteEngineTest, AStateThatIsGoneIsNoticedInTime) {
+    SqliteEngineOptions quick = options();
+    quick.apply_interval = std::chrono::milliseconds{1};
+    Store store{quick};
+    ASSERT_TRUE(store.open().has_value());
+    std::filesystem::remove(directory_.path() / "state.db");
+    EXPECT_TRUE(store.wait([&] { return store.sink().has_failed(); }));
+}
+
+TEST_F(SqliteEngineTest, OpeningAgainMakesNoNewStore) {
+    SqliteEngineOptions again = options();
+    again.directory += "/store";
+    again.reopens_after = Seq{1};
+    Store store{again};
+    EXPECT_EQ(store.open().error(), StoreErrc::io_error);
+    EXPECT_FALSE(std::filesystem::exists(again.directory));
+}
+
+TEST_F(SqliteEngineTest, PositionsJumpWhenAStoreEndsBeforeWhatWasSeen) {
+    Store store{options()};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::logged("t")).has_value());
+    store.close();
+    store.options().reopens_after = Seq{1};
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_EQ(store.recovered().last, Seq{1});
+    store.close();
+    store.options().reopens_after = Seq{1000};
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_GT(store.recovered().last, Seq{1000});
 }
 
 TEST_F(SqliteEngineTest, TheLogIsEmptyAgainWhenNobodyNeedsIt) {

@@ -3,10 +3,12 @@
 // Values.
 
 #include "base/clock.hpp"
+#include "base/ids.hpp"
 #include "persistence/contract/engine.hpp"
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 
 namespace stentor::store {
@@ -35,6 +37,10 @@ struct SqliteEngineOptions {
     std::size_t apply_chunk_bytes = std::size_t{8} << 20U;  // applied at once, before the time
     Duration apply_interval = std::chrono::milliseconds{500};
     std::size_t scanned_per_page_max = 4096;  // records a wildcard page looks at
+
+    // Opened again after a failure, by a process that has seen commits up to here: the store must
+    // be there (none is made), and positions jump if it ends earlier.
+    std::optional<Seq> reopens_after;
 
     std::string vfs;  // SQLite's; empty: the system's
     std::int64_t (*wall_clock_unix_ms)() noexcept = &stentor::wall_clock_unix_ms;

@@ -22,7 +22,12 @@
 namespace stentor::store {
 
 /// Whether and how the last run ended.
-enum class RunState : std::uint8_t { closed = 0, open_disk = 1, open_lossy = 2 };
+enum class RunState : std::uint8_t {
+    closed = 0,
+    open_disk = 1,
+    open_lossy = 2,
+    restored = 3,  // a backup: positions jump when it is opened (rule 12)
+};
 
 struct StateMeta {
     Seq applied_through;  // all records up to here are in the rows
@@ -54,6 +59,11 @@ class StateStore {
     /// Keeps a message that the log is about to let go, until its last reference goes; stored by
     /// the next commit().
     void pin(Seq seq, const MessagePtr& message) { working_.keep(seq, message); }
+
+    /// Copies the write-ahead log into the file and syncs it.
+    [[nodiscard]] Result<void> checkpoint() { return database_.checkpoint(); }
+    /// Fails with io_error if the file is not where it was opened.
+    [[nodiscard]] Result<void> check_in_place() { return database_.check_in_place(); }
 
     /// What retained and pinned messages take.
     [[nodiscard]] std::uint64_t message_bytes() const noexcept { return message_bytes_; }

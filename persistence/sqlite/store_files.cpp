@@ -19,8 +19,10 @@
 namespace stentor::store {
 namespace {
 
-// Rule 12: more than a broker can have handed out and lost.
+// Rule 12: more than a broker can have handed out and lost, ...
 constexpr std::uint64_t kPositionJump = std::uint64_t{1} << 32U;
+// ... and than one can have handed out since a backup that is restored now was made.
+constexpr std::uint64_t kRestoreJump = std::uint64_t{1} << 48U;
 
 // A longer absence than this is a wrong clock; no session lives that long without us.
 constexpr Duration kPauseMax = std::chrono::days{366};
@@ -33,6 +35,40 @@ constexpr Duration kPauseMax = std::chrono::days{366};
                 "cannot {}: {}",
                 what,
                 std::strerror(error));
+    return StoreErrc::io_error;
+}
+
+/// By how much positions go on after a stop, and why.
+struct Jump {
+    std::uint64_t by = 0;
+    const char* why = "";
+};
+
+[[nodiscard]] Jump jump_after(const StateMeta& meta,
+                              RunState before,
+                              std::optional<Seq> seen) noexcept {
+    if (before == RunState::restored) {
+        return {.by = kRestoreJump, .why = "the store was restored from a backup"};
+    }
+    if (seen && meta.applied_through < *seen) {
+        return {.by = seen->value() - meta.applied_through.value() + kPositionJump,
+                .why = "the store ends before what this process had committed"};
+    }
+    if (before == RunState::open_lossy) {
+        return {
+            .by = kPositionJump,
+            .why = "the last run did not close the store: acknowledged messages may be missing"};
+    }
+    return {};
+}
+
+[[nodiscard]] Result<void> check_still_there(const SqliteEngineOptions& options) {
+    std::error_code error;
+    if (std::filesystem::exists(state_path(options), error)) return {};
+    STENTOR_LOG(error,
+                LogEvent("store_gone", {{"directory", options.directory}}),
+                "the store is not there any more: put it back, or restart the broker to begin an "
+                "empty one");
     return StoreErrc::io_error;
 }
 
@@ -178,9 +214,13 @@ std::string state_path(const SqliteEngineOptions& options) {
 }
 
 Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& catalog) {
+    if (options.reopens_after) STENTOR_TRY_VOID(check_still_there(options));
     STENTOR_TRY_VOID(make_directories(options));
     STENTOR_TRY(StoreLock lock, StoreLock::take(options.directory));
     STENTOR_TRY(StateStore state, StateStore::open(state_path(options), options.vfs));
+    // After a failed sync the system may show what the disk does not have: the whole of it is
+    // written again before anything is built on it. Without a write-ahead log there is none.
+    STENTOR_TRY_VOID(state.checkpoint());
     const RunState before = state.meta().run_state;
     Recovery recovery{options, catalog, state};
     STENTOR_TRY(const std::vector<Seq> segments, list_segments(log_directory(options)));
@@ -188,11 +228,12 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
     state.finish_recovery();
 
     StateMeta& meta = recovery.meta();
-    if (before == RunState::open_lossy) {
-        meta.applied_through = Seq{meta.applied_through.value() + kPositionJump};
+    if (const Jump jump = jump_after(meta, before, options.reopens_after); jump.by != 0) {
+        meta.applied_through = Seq{meta.applied_through.value() + jump.by};
         STENTOR_LOG(warn,
                     LogEvent("store_positions_jump", {{"seq", meta.applied_through.value()}}),
-                    "the last run did not close the store: acknowledged messages may be missing");
+                    "positions jump ahead: {}",
+                    jump.why);
     }
     const std::int64_t wall = options.wall_clock_unix_ms();
     if (meta.wall_unix_ms != 0) meta.at = clock_after_pause(meta.at, meta.wall_unix_ms, wall);

@@ -65,6 +65,11 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
                                              const server::PeerInfo& peer,
                                              ShardId shard,
                                              ConnectionId connection) {
+    if (door_.load() == Door::closed) {
+        server::Admission refused;
+        refused.reason = mqtt::ReasonCode::server_unavailable;
+        return refused;
+    }
     auth::ConnectCredentials credentials;
     credentials.client_id = request.client_id;
     credentials.user = request.user_name;
@@ -87,19 +92,23 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
     return admission_of(std::move(*answer.decision));
 }
 
+void Gate::forget_askers() {
+    const std::lock_guard lock{mutex_};
+    for (auto& [ticket, asker] : askers_) asker.has_gone = true;
+}
+
 void Gate::decided(auth::Ticket ticket, auth::Decision decision) noexcept {
-    Asker asker;
-    {
-        const std::lock_guard lock{mutex_};
-        const auto at = askers_.find(ticket);
-        STENTOR_ASSERT(at != askers_.end(), "an authenticator answers once");
-        asker = at->second;
-        askers_.erase(at);
-    }
+    // Held until the answer is on its way, so that none comes after forget_askers().
+    const std::lock_guard lock{mutex_};
+    const auto at = askers_.find(ticket);
+    STENTOR_ASSERT(at != askers_.end(), "an authenticator answers once");
+    const Asker asker = at->second;
+    askers_.erase(at);
     if (inline_answer != nullptr && inline_answer->ticket == ticket) {
         inline_answer->decision = std::move(decision);
         return;
     }
+    if (asker.has_gone) return;
     mailboxes_[asker.shard.value()]->push_reserved(
         server::Admitted{asker.connection, admission_of(std::move(decision))});
 }

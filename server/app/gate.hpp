@@ -31,6 +31,12 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
     /// For clients and messages from now on; decisions under way finish with what they began with.
     void replace(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<const auth::Acl> acl);
 
+    /// While closed, every client is told that the server is not available (0x88).
+    enum class Door : std::uint8_t { open, closed };
+    void set_door(Door door) noexcept { door_.store(door); }
+    /// The connections that wait for an answer have gone: nobody is told.
+    void forget_askers();
+
     [[nodiscard]] std::optional<server::Admission> admit(const mqtt::ConnectRequest& request,
                                                          const server::PeerInfo& peer,
                                                          ShardId shard,
@@ -45,10 +51,12 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
     struct Asker {
         ShardId shard;
         ConnectionId connection;
+        bool has_gone = false;
     };
     void decided(auth::Ticket ticket, auth::Decision decision) noexcept override;
 
     std::span<server::Mailbox* const> mailboxes_;
+    std::atomic<Door> door_{Door::open};
     // Read on every PUBLISH: one load. Earlier ones are kept: a shard may be reading them, and
     // reloads are few.
     std::atomic<const auth::Acl*> acl_;

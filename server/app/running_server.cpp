@@ -1,4 +1,5 @@
-// The running broker: one engine, one thread with shard and epoll loop per core, the listeners.
+// The running broker: doors, loops and mailboxes, and the shards and engine behind them, which are
+// replaced when the store has failed.
 #include "base/clock.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
@@ -7,18 +8,20 @@
 #include "protocol/message.hpp"
 #include "server/app/gate.hpp"
 #include "server/app/server.hpp"
-#include "server/core/interest_table.hpp"
+#include "server/app/shard_group.hpp"
 #include "server/core/placement.hpp"
 #include "server/shard/mailbox.hpp"
 #include "server/shard/shard.hpp"
 #include "server/transport/epoll_driver.hpp"
 #include "server/transport/listener.hpp"
 
-#include <pthread.h>
-
 #include <algorithm>
 #include <atomic>
+#include <condition_variable>
+#include <functional>
 #include <memory>
+#include <mutex>
+#include <optional>
 #include <sys/eventfd.h>
 #include <thread>
 #include <utility>
@@ -31,17 +34,20 @@ namespace {
 using server::EpollDriver;
 using server::Listener;
 using server::Mailbox;
-using server::Shard;
 
 constexpr std::size_t kMailboxMessages = 4096;
+constexpr Duration kReopenPauseMin = std::chrono::milliseconds{250};
+constexpr Duration kReopenPauseMax = std::chrono::seconds{30};
 
 /// Hands a commit group to every shard before any ticket of it is answered (rule 2).
 class CommitFanout final : public store::CommitSink {
   public:
-    explicit CommitFanout(const std::vector<std::unique_ptr<Mailbox>>& mailboxes)
-        : mailboxes_{&mailboxes} {}
+    CommitFanout(const std::vector<std::unique_ptr<Mailbox>>& mailboxes,
+                 std::function<void()> failed)
+        : mailboxes_{&mailboxes}, failed_{std::move(failed)} {}
 
     void group_committed(store::CommitGroupPtr group) override {
+        last_.store(group->last());
         for (const auto& mailbox : *mailboxes_) {
             mailbox->push_reserved(server::GroupCommitted{group});
         }
@@ -52,9 +58,37 @@ class CommitFanout final : public store::CommitSink {
     void page_read(ShardId shard, store::Page page) override {
         (*mailboxes_)[shard.value()]->push_reserved(server::PageRead{std::move(page)});
     }
+    void store_failed() override { failed_(); }
+
+    void begin_after(Seq last) noexcept { last_.store(last); }
+    /// The newest position that any shard has been told of.
+    [[nodiscard]] Seq last() const noexcept { return last_.load(); }
 
   private:
     const std::vector<std::unique_ptr<Mailbox>>* mailboxes_;
+    const std::function<void()> failed_;
+    std::atomic<Seq> last_{kNoSeq};
+};
+
+/// Nobody listens: the waiting room commits nothing.
+class NoSink final : public store::CommitSink {
+    void group_committed(store::CommitGroupPtr /*group*/) override {}
+    void ticket_done(ShardId /*s*/, store::CommitTicket /*t*/, Result<void> /*r*/) override {}
+    void page_read(ShardId /*shard*/, store::Page /*page*/) override {}
+};
+
+/// The store's clock: goes on where the store stopped, never back. Any thread.
+class StoreClock {
+  public:
+    [[nodiscard]] Instant now() const noexcept {
+        return monotonic_now() + Duration{ahead_.load(std::memory_order_relaxed)};
+    }
+    void advance_to(Instant at) noexcept {
+        if (const Instant is = now(); is < at) ahead_ += (at - is).count();
+    }
+
+  private:
+    std::atomic<Duration::rep> ahead_{0};
 };
 
 std::uint32_t whole_seconds(config::Milliseconds duration) {
@@ -102,8 +136,10 @@ store::AcknowledgeAfter acknowledge_after(config::AcknowledgeAfter wanted) {
     return store::AcknowledgeAfter::memory;
 }
 
+/// `seen`: of a store that is opened again, how far it reached when it failed.
 std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options,
-                                                  std::uint16_t shards) {
+                                                  std::uint16_t shards,
+                                                  std::optional<Seq> seen) {
     if (options.node.keeps_nothing()) {
         store::MemoryEngineOptions to;
         to.log.shards = shards;
@@ -117,6 +153,7 @@ std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options
     to.log_bytes_max = options.store.bytes_max;
     to.disk_free_bytes_min = options.store.disk_free_bytes_min;
     to.segment_bytes_max = options.store.segment_bytes_max;
+    to.reopens_after = seen;
     return std::make_unique<store::SqliteEngine>(to);
 }
 
@@ -125,7 +162,7 @@ class RunningServer final : public Server {
     RunningServer(const config::Options& options, const Access& access);
     ~RunningServer() override;
 
-    [[nodiscard]] Result<void, Problem> open(const config::Options& options);
+    [[nodiscard]] Result<void, Problem> open();
 
     [[nodiscard]] const std::vector<std::string>& listening_urls() const override { return urls_; }
     [[nodiscard]] int stopped_descriptor() const override { return stopped_.get(); }
@@ -134,92 +171,106 @@ class RunningServer final : public Server {
     [[nodiscard]] Result<void, Problem> run() override;
 
   private:
-    /// Everything of one thread.
-    struct Worker {
-        std::unique_ptr<EpollDriver> driver;
-        std::unique_ptr<Shard> shard;
+    using Group = std::unique_ptr<ShardGroup>;
+    struct OpenStore {
+        std::unique_ptr<store::StorageEngine> engine;
+        store::Recovered recovered;
     };
-    [[nodiscard]] Result<void, Problem> open_listeners(const config::Options& options);
-    [[nodiscard]] Result<void, Problem> open_store(const config::Options& options);
-    void start_threads();
 
+    [[nodiscard]] Result<void, Problem> open_listeners();
+    void make_loops();
+    [[nodiscard]] Surroundings surroundings();
+    [[nodiscard]] Group make_group(OpenStore store);
+
+    void supervise();
+    [[nodiscard]] bool serve(Group group, store::CommitSink& sink);
+    [[nodiscard]] std::optional<OpenStore> reopen();
+    [[nodiscard]] bool stops_within(Duration time);
+    void store_failed();
+
+    const config::Options options_;
+    StoreClock clock_;
     Gate gate_;
-    server::InterestTable interest_;
     server::Placement placement_;
-    std::unique_ptr<store::StorageEngine> engine_;
+    std::vector<std::unique_ptr<EpollDriver>> drivers_;  // one per shard, as mailboxes
     std::vector<std::unique_ptr<Mailbox>> mailboxes_;
     std::vector<Mailbox*> mailbox_pointers_;
     CommitFanout fanout_;
+    NoSink no_sink_;
     std::vector<Listener> listeners_;
     std::vector<std::string> urls_;
-    std::vector<Worker> workers_;
     server::Descriptor stopped_;
-    std::atomic<std::size_t> running_{0};
-    std::vector<std::thread> threads_;
-    bool engine_started_ = false;
+    std::optional<Problem> gave_up_;  // the supervisor's; read when it has ended
+
+    std::mutex mutex_;  // guards what follows
+    std::condition_variable wake_;
+    Group group_;  // what serves now; replaced by the supervisor alone
+    bool stops_ = false;
+
+    std::thread supervisor_;
 };
 
 RunningServer::RunningServer(const config::Options& options, const Access& access)
-    : gate_{access.chain, access.acl},
+    : options_{options},
+      gate_{access.chain, access.acl},
       placement_{shard_count(options), random_hash_key()},
-      engine_{make_engine(options, placement_.shards())},
-      fanout_{mailboxes_},
+      fanout_{mailboxes_, [this] { store_failed(); }},
       stopped_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {}
 
 RunningServer::~RunningServer() {
-    STENTOR_ASSERT(threads_.empty(), "run() has returned, or open() has failed");
-    workers_.clear();
-    if (engine_started_) engine_->drain_and_close();
+    STENTOR_ASSERT(!supervisor_.joinable(), "run() has returned, or open() has failed");
 }
 
-Result<void, Problem> RunningServer::open(const config::Options& options) {
-    STENTOR_TRY_VOID(open_listeners(options));
-    STENTOR_TRY_VOID(open_store(options));
-    start_threads();
-    return {};
-}
-
-Result<void, Problem> RunningServer::open_store(const config::Options& options) {
-    auto recovered = engine_->recover();
+Result<void, Problem> RunningServer::open() {
+    STENTOR_TRY_VOID(open_listeners());
+    make_loops();
+    auto engine = make_engine(options_, placement_.shards(), std::nullopt);
+    auto recovered = engine->recover();
     if (!recovered) {
-        return Problem{"cannot open the store in " + options.node.data_dir + ": " +
+        return Problem{"cannot open the store in " + options_.node.data_dir + ": " +
                            recovered.error().message(),
                        {}};
     }
-    // The store's clock goes on where it stopped; 0 is "no time".
-    const Instant base = std::max(recovered->at, Instant{} + std::chrono::seconds{1});
-    const Instant started = monotonic_now();
-    const auto now = [base, started] { return base + (monotonic_now() - started); };
-    const std::uint16_t shards = placement_.shards();
-    for (std::uint16_t i = 0; i < shards; ++i) {
-        Worker& worker = workers_.emplace_back();
-        worker.driver = std::make_unique<EpollDriver>(server::EpollOptions{}, now);
-        EpollDriver* driver = worker.driver.get();
+    fanout_.begin_after(recovered->last);
+    const bool serves = serve(make_group({std::move(engine), *std::move(recovered)}), fanout_);
+    STENTOR_ASSERT(serves, "nobody can have stopped it yet");
+    supervisor_ = std::thread{[this] { supervise(); }};
+    return {};
+}
+
+void RunningServer::make_loops() {
+    clock_.advance_to(Instant{} + std::chrono::seconds{1});  // 0 is "no time"
+    for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
+        drivers_.push_back(
+            std::make_unique<EpollDriver>(server::EpollOptions{}, [this] { return clock_.now(); }));
+        EpollDriver* driver = drivers_.back().get();
         mailboxes_.push_back(
             std::make_unique<Mailbox>(kMailboxMessages, [driver] { driver->wake(); }));
         mailbox_pointers_.push_back(mailboxes_.back().get());
     }
     gate_.set_mailboxes(mailbox_pointers_);
-    const server::ShardShared shared{.interest = &interest_,
-                                     .placement = &placement_,
-                                     .engine = engine_.get(),
-                                     .access = &gate_,
-                                     .mailboxes = mailbox_pointers_};
-    server::ShardOptions shard_options = app::shard_options(options, shards);
-    for (std::uint16_t i = 0; i < shards; ++i) {
-        shard_options.seed = random_seed();
-        workers_[i].shard =
-            std::make_unique<Shard>(ShardId{i}, shard_options, shared, *workers_[i].driver);
-        workers_[i].shard->recover(*recovered, now());
-    }
-    engine_->start(fanout_);
-    engine_started_ = true;
-    return {};
 }
 
-Result<void, Problem> RunningServer::open_listeners(const config::Options& options) {
+Surroundings RunningServer::surroundings() {
+    return {.placement = &placement_,
+            .gate = &gate_,
+            .drivers = drivers_,
+            .mailboxes = mailbox_pointers_,
+            .listeners = listeners_};
+}
+
+RunningServer::Group RunningServer::make_group(OpenStore store) {
+    clock_.advance_to(store.recovered.at);
+    return std::make_unique<ShardGroup>(surroundings(),
+                                        shard_options(options_, placement_.shards()),
+                                        std::move(store.engine),
+                                        store.recovered,
+                                        clock_.now());
+}
+
+Result<void, Problem> RunningServer::open_listeners() {
     std::uint16_t index = 0;
-    for (const config::ListenerOptions& wanted : options.listeners) {
+    for (const config::ListenerOptions& wanted : options_.listeners) {
         const bool is_unix = wanted.url.scheme == config::Scheme::unix_socket;
         auto opened = Listener::open({.host = wanted.url.host,
                                       .port = wanted.url.port,
@@ -234,27 +285,103 @@ Result<void, Problem> RunningServer::open_listeners(const config::Options& optio
     return {};
 }
 
-void RunningServer::start_threads() {
-    running_.store(workers_.size());
-    for (std::size_t i = 0; i < workers_.size(); ++i) {
-        threads_.emplace_back([this, i] {
-            const std::string name = "shard-" + std::to_string(i);
-            (void)::pthread_setname_np(::pthread_self(), name.c_str());
-            workers_[i].driver->run(*workers_[i].shard, *mailboxes_[i], listeners_);
-            if (running_.fetch_sub(1) == 1) {
-                const std::uint64_t one = 1;
-                (void)!::write(stopped_.get(), &one, sizeof one);
-            }
-        });
+/// Lets `group` serve, unless the server is to stop.
+bool RunningServer::serve(Group group, store::CommitSink& sink) {
+    const std::lock_guard lock{mutex_};
+    group_ = std::move(group);
+    if (stops_) return false;
+    for (const auto& driver : drivers_) driver->accept_again();
+    group_->start(sink);
+    return true;
+}
+
+/// From one life of the store to the next; in between, whoever knocks is told to come back.
+void RunningServer::supervise() {
+    for (;;) {
+        group_->finish();  // its threads end when the server is to stop or the store has failed
+        const bool stops = stops_within(Duration{0});
+        gate_.set_door(Gate::Door::closed);
+        store::MemoryEngineOptions nothing;
+        nothing.log.shards = placement_.shards();
+        auto memory = std::make_unique<store::MemoryEngine>(nothing);
+        auto empty = memory->recover();
+        STENTOR_ASSERT(empty.has_value(), "memory opens");
+        if (stops || !serve(make_group({std::move(memory), *std::move(empty)}), no_sink_)) break;
+        std::optional<OpenStore> store = reopen();
+        for (const auto& driver : drivers_) driver->stop_accepting();
+        group_->drain({.reason = mqtt::ReasonCode::server_busy});
+        group_->finish();
+        gate_.set_door(Gate::Door::open);
+        // Only now: shards that recover write to each other's mailboxes.
+        if (!store || !serve(make_group(*std::move(store)), fanout_)) break;
+    }
+    const std::uint64_t one = 1;
+    (void)!::write(stopped_.get(), &one, sizeof one);
+}
+
+/// Tries, less and less often, until the store is open; nothing when the server is to stop, or when
+/// trying again would not help.
+std::optional<RunningServer::OpenStore> RunningServer::reopen() {
+    Duration pause = kReopenPauseMin;
+    while (!stops_within(pause)) {
+        auto engine = make_engine(options_, placement_.shards(), fanout_.last());
+        auto recovered = engine->recover();
+        if (recovered) {
+            STENTOR_LOG(info,
+                        LogEvent("store_reopened",
+                                 {{"seq", recovered->last.value()},
+                                  {"sessions", recovered->state.sessions().size()}}),
+                        "the store is open again");
+            return OpenStore{std::move(engine), *std::move(recovered)};
+        }
+        const auto error = recovered.error();
+        if (error == store::StoreErrc::damaged || error == store::StoreErrc::newer_version) {
+            gave_up_ = Problem{
+                "cannot open the store in " + options_.node.data_dir + " again: " + error.message(),
+                "`stentor store check` says more; restore a backup if need be"};
+            return std::nullopt;
+        }
+        pause = std::min(2 * pause, kReopenPauseMax);
+        STENTOR_LOG(
+            error,
+            LogEvent("store_waits",
+                     {{"next_try_seconds",
+                       std::chrono::duration_cast<std::chrono::seconds>(pause).count()}}),
+            "the store cannot be opened again yet ({}); clients are told to come back later",
+            error.message());
+    }
+    return std::nullopt;
+}
+
+bool RunningServer::stops_within(Duration time) {
+    std::unique_lock lock{mutex_};
+    return wake_.wait_for(lock, time, [this] { return stops_; });
+}
+
+/// The engine's thread: nobody is told anything that is not in the log, so everybody has to go.
+void RunningServer::store_failed() {
+    STENTOR_LOG(error,
+                LogEvent("store_failed", {{"directory", options_.node.data_dir}}),
+                "the store has failed: all clients are disconnected, it is opened anew");
+    for (const auto& driver : drivers_) driver->stop_accepting();
+    for (Mailbox* mailbox : mailbox_pointers_) {
+        mailbox->push_reserved(server::Drain{.reason = mqtt::ReasonCode::server_busy,
+                                             .detail = "the store has failed",
+                                             .abandons_log = true});
     }
 }
 
 void RunningServer::request_stop(StopMode mode) {
-    for (std::size_t i = 0; i < workers_.size(); ++i) {
-        workers_[i].driver->stop_accepting();
-        mailboxes_[i]->push_reserved(server::Drain{});
-        if (mode == StopMode::at_once) workers_[i].driver->request_stop();
+    {
+        const std::lock_guard lock{mutex_};
+        stops_ = true;
+        for (const auto& driver : drivers_) {
+            driver->stop_accepting();
+            if (mode == StopMode::at_once) driver->request_stop();
+        }
+        group_->drain({});
     }
+    wake_.notify_all();
 }
 
 void RunningServer::reload(const config::Options& options, Access access) {
@@ -263,11 +390,10 @@ void RunningServer::reload(const config::Options& options, Access access) {
 }
 
 Result<void, Problem> RunningServer::run() {
-    for (std::thread& thread : threads_) thread.join();
-    threads_.clear();
-    engine_->drain_and_close();
-    engine_started_ = false;
+    supervisor_.join();
+    group_.reset();
     listeners_.clear();
+    if (gave_up_) return *std::move(gave_up_);
     return {};
 }
 
@@ -277,7 +403,7 @@ Result<std::unique_ptr<Server>, Problem> Server::start(const config::Options& op
                                                        Access access) {
     mqtt::set_topic_hash_key(random_hash_key());
     auto server = std::make_unique<RunningServer>(options, access);
-    STENTOR_TRY_VOID(server->open(options));
+    STENTOR_TRY_VOID(server->open());
     return std::unique_ptr<Server>{std::move(server)};
 }
 

@@ -139,7 +139,7 @@ void Shard::handle(ShardMessage& message, Instant now) {
     } else if (auto* kick = std::get_if<Kick>(&message)) {
         this->kick(*kick, now);
     } else if (auto* end = std::get_if<Drain>(&message)) {
-        drain(end->reason, now);
+        drain(*end, now);
     }
 }
 
@@ -289,21 +289,23 @@ void Shard::kick(const Kick& kick, Instant now) {
     if (entry != nullptr && kick.discard_session) discard_session(*entry, now);
 }
 
-void Shard::drain(mqtt::ReasonCode reason, Instant now) {
+void Shard::drain(const Drain& how, Instant now) {
     draining_ = true;
+    log_abandoned_ = log_abandoned_ || how.abandons_log;
     for (std::size_t slot = 0; slot < connections_.size(); ++slot) {
         Connection* connection = connections_[slot].get();
         if (connection == nullptr) continue;
         if (connection->phase == Phase::leaving) continue;  // its new home closes it
         close(*connection,
-              {.reason = reason, .detail = "the server is stopping", .send_disconnect = true},
+              {.reason = how.reason, .detail = how.detail, .send_disconnect = true},
               now);
     }
 }
 
 bool Shard::drained() const noexcept {
-    return draining_ && connections_open_ == 0 && commits_.empty() &&
-           commits_.batches_on_their_way() == 0 && local_.empty();
+    if (!draining_ || connections_open_ != 0) return false;
+    return log_abandoned_ ||
+           (commits_.empty() && commits_.batches_on_their_way() == 0 && local_.empty());
 }
 
 std::string Shard::assign_client_id() {

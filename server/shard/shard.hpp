@@ -323,7 +323,7 @@ class Shard {
     void fire(const Timer& due, Instant now);
     void close_deferred(Instant now);
     void kick(const Kick& kick, Instant now);
-    void drain(mqtt::ReasonCode reason, Instant now);
+    void drain(const Drain& how, Instant now);
     void submit_batch(Instant now);
     void flush_outgoing();
     template <class Message, class Item>
@@ -396,6 +396,7 @@ class Shard {
     bool congested_ = false;
     bool outgoing_blocked_ = false;
     bool draining_ = false;
+    bool log_abandoned_ = false;
     Instant next_lazy_commit_ = kNever;
     Counters counters_;
 };

@@ -148,6 +148,9 @@ struct Kick {
 /// Stop accepting, tell 5.0 clients `reason`, close every connection, commit what must be.
 struct Drain {
     mqtt::ReasonCode reason = mqtt::ReasonCode::server_shutting_down;
+    const char* detail = "the server is stopping";
+    // The store has failed: what is not in the log is given up, and nothing waits for it.
+    bool abandons_log = false;
 };
 
 using ShardMessage = std::variant<GroupCommitted,

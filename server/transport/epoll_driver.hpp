@@ -41,13 +41,16 @@ class EpollDriver final : public TransportPort {
     EpollDriver(const EpollDriver&) = delete;
     EpollDriver& operator=(const EpollDriver&) = delete;
 
-    /// Turns until the shard has drained and the last bytes are out, or until request_stop().
+    /// Turns until the shard has drained and the last bytes are out, or until request_stop(). May
+    /// be called again, with another shard, after one that has drained.
     void run(Shard& shard, Mailbox& mailbox, std::span<const Listener> listeners);
 
     /// Ends a sleep of run(): what a mailbox does when something comes.
     void wake() noexcept;
     /// No further connections are accepted from the next turn on.
     void stop_accepting() noexcept;
+    /// Between two calls of run(): the next one accepts again.
+    void accept_again() noexcept { stop_accepting_.store(false); }
     /// run() returns after the current turn, whatever is left.
     void request_stop() noexcept;
 

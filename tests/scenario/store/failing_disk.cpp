@@ -1,0 +1,136 @@
+// Preloaded into the broker by tests: calls that change files below a directory fail when asked to.
+//
+//     LD_PRELOAD=failing_disk.so FAILING_DISK_UNDER=/dir FAILING_DISK_CONTROL=/file stentor serve
+//
+// The control file holds three 32-bit integers in the machine's order: how many of the next syncs,
+// writes (truncations among them) and opens for writing fail with EIO; negative: all of them.
+// Any thread.
+
+#include <dlfcn.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <cstdarg>
+#include <cstdlib>
+#include <string>
+#include <string_view>
+#include <sys/mman.h>
+
+namespace {
+
+enum class Kind : unsigned { syncs, writes, opens };
+using Control = std::array<std::atomic<int>, 3>;
+
+// Set before main; calls that come earlier are let through.
+Control* control = nullptr;
+std::string_view under;
+
+template <class Function>
+Function* next(const char* name) {
+    return reinterpret_cast<Function*>(::dlsym(RTLD_NEXT, name));
+}
+
+[[gnu::constructor]] void begin() {
+    const char* path = std::getenv("FAILING_DISK_CONTROL");
+    const char* directory = std::getenv("FAILING_DISK_UNDER");
+    if (path == nullptr || directory == nullptr) return;
+    const int descriptor = next<int(const char*, int, ...)>("open")(path, O_RDWR | O_CLOEXEC);
+    if (descriptor < 0) std::abort();
+    void* mapped =
+        ::mmap(nullptr, sizeof(Control), PROT_READ | PROT_WRITE, MAP_SHARED, descriptor, 0);
+    if (mapped == MAP_FAILED) std::abort();
+    ::close(descriptor);
+    under = directory;
+    control = static_cast<Control*>(mapped);
+}
+
+bool is_asked_for(Kind kind) {
+    return control != nullptr && (*control)[static_cast<unsigned>(kind)].load() != 0;
+}
+
+bool fails(Kind kind) {
+    std::atomic<int>& count = (*control)[static_cast<unsigned>(kind)];
+    int left = count.load();
+    while (left > 0) {
+        if (count.compare_exchange_weak(left, left - 1)) break;
+    }
+    if (left != 0) errno = EIO;
+    return left != 0;
+}
+
+bool fails(Kind kind, int descriptor) {
+    if (!is_asked_for(kind)) return false;
+    std::array<char, 4096> path{};
+    const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
+    const auto size = ::readlink(link.c_str(), path.data(), path.size());
+    if (size < 0) return false;
+    const std::string_view name{path.data(), static_cast<std::size_t>(size)};
+    return name.starts_with(under) && fails(kind);
+}
+
+int open_as(const char* name, const char* path, int flags, mode_t mode) {
+    const bool writes = (flags & O_ACCMODE) != O_RDONLY;
+    if (writes && is_asked_for(Kind::opens) && std::string_view{path}.starts_with(under) &&
+        fails(Kind::opens)) {
+        return -1;
+    }
+    return next<int(const char*, int, ...)>(name)(path, flags, mode);
+}
+
+mode_t mode_of(int flags, va_list rest) {
+    return (flags & O_CREAT) != 0 ? va_arg(rest, mode_t) : 0;
+}
+
+}  // namespace
+
+extern "C" {
+
+int fsync(int descriptor) {
+    return fails(Kind::syncs, descriptor) ? -1 : next<int(int)>("fsync")(descriptor);
+}
+
+int fdatasync(int descriptor) {
+    return fails(Kind::syncs, descriptor) ? -1 : next<int(int)>("fdatasync")(descriptor);
+}
+
+ssize_t pwrite(int descriptor, const void* bytes, size_t size, off_t at) {
+    if (fails(Kind::writes, descriptor)) return -1;
+    return next<ssize_t(int, const void*, size_t, off_t)>("pwrite")(descriptor, bytes, size, at);
+}
+
+ssize_t pwrite64(int descriptor, const void* bytes, size_t size, off64_t at) {
+    if (fails(Kind::writes, descriptor)) return -1;
+    return next<ssize_t(int, const void*, size_t, off64_t)>("pwrite64")(
+        descriptor, bytes, size, at);
+}
+
+int ftruncate(int descriptor, off_t size) noexcept {
+    if (fails(Kind::writes, descriptor)) return -1;
+    return next<int(int, off_t)>("ftruncate")(descriptor, size);
+}
+
+int ftruncate64(int descriptor, off64_t size) noexcept {
+    if (fails(Kind::writes, descriptor)) return -1;
+    return next<int(int, off64_t)>("ftruncate64")(descriptor, size);
+}
+
+int open(const char* path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    const mode_t mode = mode_of(flags, rest);
+    va_end(rest);
+    return open_as("open", path, flags, mode);
+}
+
+int open64(const char* path, int flags, ...) {
+    va_list rest;
+    va_start(rest, flags);
+    const mode_t mode = mode_of(flags, rest);
+    va_end(rest);
+    return open_as("open64", path, flags, mode);
+}
+
+}  // extern "C"

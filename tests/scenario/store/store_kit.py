@@ -1,0 +1,301 @@
+"""A broker with a data directory, an MQTT client that sees every reason code, a failing disk."""
+
+import contextlib
+import ctypes
+import mmap
+import os
+import queue
+import re
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+STENTOR = os.environ["STENTOR"]
+FAILING_DISK = os.environ["FAILING_DISK"]
+PATIENCE = 30  # seconds until a wait counts as failed
+
+CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, DISCONNECT = 2, 3, 4, 5, 6, 7, 9, 14
+
+
+class Closed(Exception):
+    """The broker has ended the connection."""
+
+
+class Refused(Exception):
+    """CONNACK said no; `reason` is what it said."""
+
+    def __init__(self, reason):
+        super().__init__(f"CONNACK {reason:#x}")
+        self.reason = reason
+
+
+def varint(value):
+    out = bytearray()
+    while True:
+        value, low = divmod(value, 128)
+        out.append(low | (0x80 if value else 0))
+        if not value:
+            return bytes(out)
+
+
+def text(value):
+    octets = value.encode()
+    return struct.pack("!H", len(octets)) + octets
+
+
+class Client:
+    """A connection; one thread. MQTT 5 unless version=4."""
+
+    def __init__(self, port, client_id, version=5, clean=False):
+        self.version = version
+        self.put_aside = []  # messages that came before what was waited for
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+        self.buffer = b""
+        self.next_id = 1
+        properties = b"\x05\x11" + struct.pack("!I", 3600) if version == 5 else b""
+        body = text("MQTT") + bytes([version, 2 if clean else 0]) + b"\0\0" + properties
+        self.send(0x10, body + text(client_id))
+        try:
+            _, body = self.receive(CONNACK)
+        except Closed:
+            self.close()
+            raise
+        self.session_present = body[0] == 1
+        if body[1] != 0:
+            self.close()
+            raise Refused(body[1])
+
+    def __del__(self):
+        if hasattr(self, "socket"):
+            self.close()
+
+    def close(self):
+        self.socket.close()
+
+    def send(self, first, body):
+        try:
+            self.socket.sendall(bytes([first]) + varint(len(body)) + body)
+        except OSError as error:
+            raise Closed from error
+
+    def take(self, count):
+        while len(self.buffer) < count:
+            try:
+                got = self.socket.recv(65536)
+            except ConnectionError as error:
+                raise Closed from error
+            if not got:
+                raise Closed
+            self.buffer += got
+        taken, self.buffer = self.buffer[:count], self.buffer[count:]
+        return taken
+
+    def packet(self):
+        """(first octet, body) of the next packet."""
+        first = self.take(1)[0]
+        length, shift = 0, 0
+        while True:
+            octet = self.take(1)[0]
+            length |= (octet & 0x7F) << shift
+            shift += 7
+            if octet < 0x80:
+                return first, self.take(length)
+
+    def receive(self, kind):
+        """The next packet of that kind, past others; messages among them are kept for message()."""
+        if kind == PUBLISH and self.put_aside:
+            return self.put_aside.pop(0)
+        while True:
+            first, body = self.packet()
+            if first >> 4 == kind:
+                return first, body
+            if first >> 4 == PUBLISH:
+                self.put_aside.append((first, body))
+
+    def no_properties(self):
+        return b"\0" if self.version == 5 else b""
+
+    def subscribe(self, topic_filter, qos=1):
+        self.send(0x82, b"\0\x01" + self.no_properties() + text(topic_filter) + bytes([qos]))
+        _, body = self.receive(SUBACK)
+        return body[-1]
+
+    def publish(self, topic, payload, qos=1, retain=False):
+        """The reason code of the answer."""
+        self.publish_only(topic, payload, qos, retain)
+        return self.answer()
+
+    def publish_only(self, topic, payload, qos=1, retain=False):
+        head = text(topic) + (struct.pack("!H", self.next_id) if qos else b"")
+        self.next_id = self.next_id % 60000 + 1
+        self.send(0x30 | qos << 1 | retain, head + self.no_properties() + payload)
+
+    def answer(self, kind=PUBACK):
+        _, body = self.receive(kind)
+        return body[2] if len(body) > 2 else 0
+
+    def message(self, acknowledges=True):
+        """(topic, payload) of the next PUBLISH."""
+        first, body = self.receive(PUBLISH)
+        size = struct.unpack("!H", body[:2])[0]
+        topic, rest = body[2:2 + size].decode(), body[2 + size:]
+        qos = first >> 1 & 3
+        if qos:
+            identifier, rest = rest[:2], rest[2:]
+            if acknowledges:
+                self.send(0x40 if qos == 1 else 0x50, identifier)
+        if self.version == 5:
+            rest = rest[1 + rest[0]:]
+        return topic, rest
+
+    def messages(self, count):
+        return [self.message()[1] for _ in range(count)]
+
+    def ending(self):
+        """Reads to the end; the reason of DISCONNECT, or None if there was none."""
+        try:
+            _, body = self.receive(DISCONNECT)
+            return body[0] if body else 0
+        except Closed:
+            return None
+        finally:
+            self.close()
+
+
+class FailingDisk:
+    """Says which calls of a broker started with environment() fail."""
+
+    def __init__(self, under):
+        self.under = under
+        self.file = tempfile.NamedTemporaryFile()
+        self.file.write(bytes(12))
+        self.file.flush()
+        self.control = mmap.mmap(self.file.fileno(), 12)
+
+    def environment(self):
+        return {"LD_PRELOAD": FAILING_DISK, "FAILING_DISK_UNDER": self.under,
+                "FAILING_DISK_CONTROL": self.file.name}
+
+    def fail(self, syncs=0, writes=0, opens=0):
+        self.control[:] = struct.pack("=iii", syncs, writes, opens)
+
+    def heal(self):
+        self.fail()
+
+
+def die_with_parent():
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+class Broker:
+    """`stentor serve` on a data directory."""
+
+    def __init__(self, data, *settings, environment=None, ready=True, user=None):
+        command = [STENTOR, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", data]
+        # Tests run on disks of any size.
+        for setting in ("node.shards=2", "store.min_free_bytes=1MiB", *settings):
+            command += ["--set", setting]
+        self.process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=os.environ | (environment or {}), preexec_fn=die_with_parent, user=user)
+        self.log = []
+        self.lines = queue.Queue()
+        self.reader = threading.Thread(target=self.read_log, daemon=True)
+        self.reader.start()
+        self.port = None
+        if ready:
+            for line in self.process.stdout:
+                match = re.match(r"listening url=mqtt://127\.0\.0\.1:(\d+)", line)
+                if match:
+                    self.port = int(match.group(1))
+                    break
+            assert self.port, "no listening line:\n" + self.end_of_log()
+
+    def read_log(self):
+        for line in self.process.stderr:
+            self.log.append(line)
+            self.lines.put(line)
+        self.lines.put(None)
+
+    def end_of_log(self):
+        return "".join(self.log[-40:])
+
+    def wait_for_log(self, wanted):
+        """The next log line that holds `wanted`, after those an earlier call has passed."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                line = self.lines.get(timeout=max(0, until - time.monotonic()))
+            except queue.Empty:
+                line = None
+            if line is None:
+                raise AssertionError(f"{wanted!r} is not in the log:\n{self.end_of_log()}")
+            if wanted in line:
+                return line
+
+    def client(self, client_id, **options):
+        return Client(self.port, client_id, **options)
+
+    def patient_client(self, client_id, **options):
+        """Comes back until it is let in."""
+        until = time.monotonic() + PATIENCE
+        while True:
+            try:
+                return self.client(client_id, **options)
+            except (Refused, Closed, OSError):
+                if time.monotonic() > until:
+                    raise
+                os.sched_yield()
+
+    def wait(self):
+        code = self.process.wait(PATIENCE)
+        self.reader.join()
+        self.process.stdout.close()
+        self.process.stderr.close()
+        return code
+
+    def stop(self):
+        self.process.send_signal(signal.SIGTERM)
+        return self.wait()
+
+    def kill(self):
+        self.process.kill()
+        self.wait()
+
+
+def stentor(*arguments):
+    """A finished command: returncode, stdout, stderr."""
+    return subprocess.run([STENTOR, *arguments], capture_output=True, text=True, check=False,
+                          timeout=PATIENCE * 4)
+
+
+class StoreTest(unittest.TestCase):
+    """Has a directory of its own, and ends what it has started."""
+
+    def setUp(self):
+        self.directory = tempfile.mkdtemp(prefix="stentor-store-")
+        self.data = self.directory + "/data"
+        self.addCleanup(shutil.rmtree, self.directory, ignore_errors=True)
+        self.stack = contextlib.ExitStack()
+        self.addCleanup(self.stack.close)
+
+    def broker(self, *settings, data=None, **options):
+        broker = Broker(data or self.data, *settings, **options)
+        self.stack.callback(self.make_sure_it_ends, broker)
+        return broker
+
+    @staticmethod
+    def make_sure_it_ends(broker):
+        if broker.process.poll() is None:
+            broker.kill()
+
+    def end(self, broker):
+        code = broker.stop()
+        self.assertEqual(code, 0, broker.end_of_log())

@@ -1,0 +1,236 @@
+#!/usr/bin/env python3
+"""The disk fails under a running broker: what clients are told, and how it goes on."""
+
+import os
+import shutil
+import unittest
+
+from store_kit import Closed, FailingDisk, Refused, StoreTest
+
+SERVER_UNAVAILABLE, SERVER_BUSY = 0x88, 0x89
+TAKEN = (0, 0x10)  # 0x10: nobody has subscribed
+
+
+class Failure(StoreTest):
+    def setUp(self):
+        super().setUp()
+        self.disk = FailingDisk(self.data)
+
+    def failing_broker(self, *settings):
+        return self.broker(*settings, environment=self.disk.environment())
+
+    def prepare(self, *settings):
+        """A broker, and a session that waits for `t` while it is away."""
+        broker = self.failing_broker(*settings)
+        waiting = broker.client("waiting")
+        waiting.subscribe("t", 1)
+        waiting.close()
+        return broker
+
+    def publish_until_it_fails(self, client):
+        """Payloads that were acknowledged; the reason of the end."""
+        acknowledged = []
+        number = 0
+        try:
+            while True:
+                payload = str(number).encode()
+                client.publish_only("t", payload)
+                first, body = client.packet()
+                if first >> 4 == 14:
+                    return acknowledged, body[0] if body else 0
+                if len(body) == 2 or body[2] == 0:
+                    acknowledged.append(payload)
+                number += 1
+        except Closed:
+            return acknowledged, None
+
+    def expect_all(self, broker, acknowledged):
+        waiting = broker.patient_client("waiting")
+        self.assertTrue(waiting.session_present)
+        got = []
+        while len(set(got) & set(acknowledged)) < len(acknowledged):
+            got.append(waiting.message()[1])
+        self.assertEqual([payload for payload in got if payload in acknowledged], acknowledged)
+        waiting.close()
+
+    def fails_and_recovers(self, fault, version=5, settings=()):
+        broker = self.prepare(*settings)
+        client = broker.client("publisher", version=version)
+        for number in range(20):
+            self.assertEqual(client.publish("t", b"before %d" % number), 0)
+        self.disk.fail(**fault)
+        acknowledged, reason = self.publish_until_it_fails(client)
+        client.close()
+        self.assertIn(reason, (None,) if version == 4 else (SERVER_BUSY, None))
+        broker.wait_for_log("store_failed")
+        self.disk.heal()
+        broker.wait_for_log("store_reopened")
+        again = broker.patient_client("publisher", version=version)
+        self.assertEqual(again.publish("t", b"after"), 0)
+        before = [b"before %d" % number for number in range(20)]
+        self.expect_all(broker, before + acknowledged + [b"after"])
+        again.close()
+        self.end(broker)
+
+    def test_a_failed_sync(self):
+        self.fails_and_recovers({"syncs": 1})
+
+    def test_a_failed_sync_and_311(self):
+        self.fails_and_recovers({"syncs": 1}, version=4)
+
+    def test_a_failed_write(self):
+        self.fails_and_recovers({"writes": 1})
+
+    def test_a_failed_sync_without_synced_acknowledgements(self):
+        self.fails_and_recovers({"syncs": 1}, settings=["store.acknowledge_after=os"])
+
+    def test_a_disk_that_stays_broken_for_a_while(self):
+        broker = self.prepare()
+        client = broker.client("publisher")
+        self.assertEqual(client.publish("t", b"before"), 0)
+        self.disk.fail(syncs=-1, writes=-1, opens=-1)
+        acknowledged, _ = self.publish_until_it_fails(client)
+        self.assertEqual(acknowledged, [])
+        client.close()
+        broker.wait_for_log("store_waits")
+        broker.wait_for_log("store_waits")
+        for version, reason in ((5, SERVER_UNAVAILABLE), (4, 3)):
+            with self.assertRaises(Refused) as refused:
+                broker.client("publisher", version=version)
+            self.assertEqual(refused.exception.reason, reason)
+        self.disk.heal()
+        broker.wait_for_log("store_reopened")
+        again = broker.patient_client("publisher")
+        self.assertEqual(again.publish("t", b"after"), 0)
+        again.close()
+        self.expect_all(broker, [b"before", b"after"])
+        self.end(broker)
+
+    def test_it_can_be_stopped_while_the_disk_is_broken(self):
+        broker = self.prepare()
+        client = broker.client("publisher")
+        self.disk.fail(syncs=-1, writes=-1, opens=-1)
+        self.publish_until_it_fails(client)
+        client.close()
+        broker.wait_for_log("store_waits")
+        self.end(broker)
+
+    def test_everybody_comes_back_with_what_is_theirs(self):
+        broker = self.failing_broker()
+        names = [f"client{number}" for number in range(20)]
+        clients = [broker.client(name) for name in names]
+        for name, client in zip(names, clients):
+            client.subscribe(f"to/{name}", 2)
+            self.assertIn(client.publish(f"kept/{name}", name.encode(), retain=True), TAKEN)
+        passing = broker.client("passing", clean=True)
+        self.assertIn(passing.publish("kept/more", b"x", retain=True), TAKEN)
+        self.disk.fail(syncs=1)
+        with self.assertRaises(Closed):
+            while True:
+                passing.publish("kept/more", b"x", retain=True)
+        for client in [*clients, passing]:
+            client.ending()
+        broker.wait_for_log("store_reopened")
+        clients = [broker.patient_client(name) for name in names]
+        for name, client in zip(names, clients):
+            self.assertTrue(client.session_present)
+            self.assertEqual(client.publish(f"to/{name}", b"hello"), 0)
+            self.assertEqual(client.message(), (f"to/{name}", b"hello"))
+        clients[0].subscribe("kept/#")
+        kept = {payload for payload in clients[0].messages(len(names) + 1) if payload != b"x"}
+        self.assertEqual(kept, {name.encode() for name in names})
+        for client in clients:
+            client.close()
+        self.end(broker)
+
+    def test_failure_after_failure(self):
+        broker = self.prepare()
+        acknowledged = []
+        for round_number in range(4):
+            client = broker.patient_client("publisher")
+            payload = b"round %d" % round_number
+            self.assertEqual(client.publish("t", payload), 0)
+            acknowledged.append(payload)
+            self.disk.fail(**({"syncs": 1} if round_number % 2 else {"writes": 1}))
+            more, _ = self.publish_until_it_fails(client)
+            acknowledged += [b"%s" % payload for payload in more]
+            client.close()
+            broker.wait_for_log("store_reopened")
+        waiting = broker.patient_client("waiting")
+        got = [waiting.message()[1]]
+        while got[-1] != b"round 3":
+            got.append(waiting.message()[1])
+        for round_number in range(4):
+            self.assertIn(b"round %d" % round_number, got)
+        waiting.close()
+        self.end(broker)
+
+
+class Gone(StoreTest):
+    def test_nothing_is_acknowledged_once_the_store_is_gone(self):
+        broker = self.broker()
+        client = broker.client("publisher")
+        client.subscribe("t")
+        self.assertEqual(client.publish("t", b"before"), 0)
+        saved = self.directory + "/saved"
+        os.rename(self.data, saved)
+        with self.assertRaises(Closed):
+            reasons = [client.publish("t", b"lost") for _ in range(100)]
+            self.assertNotIn(0, reasons)
+        client.close()
+        broker.wait_for_log("store_gone")
+        broker.wait_for_log("store_waits")
+        self.assertFalse(os.path.exists(self.data), "an empty store in its place")
+        with self.assertRaises(Refused) as refused:
+            broker.client("publisher")
+        self.assertEqual(refused.exception.reason, SERVER_UNAVAILABLE)
+        os.rename(saved, self.data)
+        broker.wait_for_log("store_reopened")
+        again = broker.patient_client("publisher")
+        self.assertTrue(again.session_present)
+        self.assertEqual(again.publish("t", b"after"), 0)
+        again.close()
+        self.end(broker)
+
+    def test_an_idle_broker_notices_too(self):
+        broker = self.broker()
+        client = broker.client("idle")
+        shutil.rmtree(self.data)
+        broker.wait_for_log("store_failed")
+        self.assertEqual(client.ending(), SERVER_BUSY)
+        self.end(broker)
+
+
+class Opening(StoreTest):
+    def refused(self, *wanted, data=None):
+        broker = self.broker(data=data, ready=False)
+        code = broker.wait()
+        self.assertEqual(code, 1, broker.end_of_log())
+        for words in wanted:
+            self.assertIn(words, "".join(broker.log))
+
+    def test_a_file_in_its_place(self):
+        with open(self.data, "w", encoding="ascii") as file:
+            file.write("x")
+        self.refused(self.data, "Not a directory")
+
+    def test_a_missing_parent_is_made(self):
+        broker = self.broker(data=self.directory + "/a/b/c")
+        self.end(broker)
+
+    def test_a_second_broker(self):
+        broker = self.broker()
+        self.refused(f"{broker.process.pid}", "another process")
+        self.end(broker)
+
+    @unittest.skipIf(os.geteuid() != 0, "needs another user to refuse")
+    def test_a_directory_of_somebody_else(self):
+        os.chmod(self.directory, 0o755)
+        os.mkdir(self.data, 0o700)
+        broker = self.broker(ready=False, environment={}, user=65534)
+        self.assertEqual(broker.wait(), 1)
+        self.assertIn("Permission denied", "".join(broker.log))
+
+
+if __name__ == "__main__":
+    unittest.main()
