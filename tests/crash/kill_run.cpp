@@ -34,8 +34,24 @@ constexpr Duration kPatience = std::chrono::seconds{60};
 constexpr Duration kClockSlack = std::chrono::seconds{2};
 
 const std::vector<std::string> kTopics{"a", "a/b", "a/c", "b/a", "b/b/c", "b/d", "c"};
-const std::vector<std::string> kFilters{
-    "a", "a/b", "a/c", "b/a", "b/b/c", "b/d", "#", "a/#", "+/b", "+", "b/+/c", "+/+", "b/#"};
+// Retained values that change only while the broker is judged, so that it is known which of them a
+// SUBSCRIBE finds: replays of them are under way when the broker dies.
+constexpr std::size_t kShelves = 60;
+const std::vector<std::string> kFilters{"r/#",
+                                        "r/+",
+                                        "a",
+                                        "a/b",
+                                        "a/c",
+                                        "b/a",
+                                        "b/b/c",
+                                        "b/d",
+                                        "#",
+                                        "a/#",
+                                        "+/b",
+                                        "+",
+                                        "b/+/c",
+                                        "+/+",
+                                        "b/#"};
 
 Duration milliseconds(std::uint64_t count) { return std::chrono::milliseconds{count}; }
 
@@ -44,6 +60,14 @@ Persona observer() {
     Persona persona;
     persona.name = "observer";
     persona.first_filters = {"will/#", "#"};
+    persona.away_ms_max = 50;
+    return persona;
+}
+
+/// Somebody who keeps retained values, and does nothing else.
+Persona librarian() {
+    Persona persona;
+    persona.name = "librarian";
     persona.away_ms_max = 50;
     return persona;
 }
@@ -70,6 +94,10 @@ Persona random_persona(Random& random, std::size_t number) {
     persona.topics = kTopics;
     persona.filters = kFilters;
     persona.first_filters.push_back(kFilters[random.below(kFilters.size())]);
+    if (random.chance(1, 3)) {
+        persona.filters = {"r/#", "a/#", "+/b"};
+        persona.subscribe_per_mille = 15;
+    }
     persona.away_ms_max = random.chance(1, 4) ? 4000 : 200;
     return persona;
 }
@@ -129,6 +157,7 @@ class KillRun {
     void broker_ended();
     void judge();
     void settle();
+    void change_shelves();
     void judge_retained();
     [[nodiscard]] bool all_quiet() const;
     [[nodiscard]] bool failed() const { return oracle_.complaint().has_value(); }
@@ -154,6 +183,7 @@ KillRun::KillRun(const KillOptions& options)
       oracle_{trace_, {.v311_order = true, .clock_slack = kClockSlack}} {
     read_clock();
     add_client(observer());
+    add_client(librarian());
     for (std::size_t i = 0; i < kClients; ++i) add_client(random_persona(random_, i));
 }
 
@@ -293,6 +323,15 @@ void KillRun::judge_retained() {
     clients_.pop_back();
 }
 
+void KillRun::change_shelves() {
+    Client& librarian = *clients_[1];
+    for (std::size_t i = 0; i < kShelves; ++i) {
+        if (!random_.chance(1, 2)) continue;
+        const auto qos = static_cast<mqtt::QoS>(random_.between(1, 2));
+        librarian.publish("r/" + std::to_string(i), qos, true, random_.chance(1, 10));
+    }
+}
+
 void KillRun::judge() {
     trace_.add("everybody is polite for a while, and the broker is judged");
     polite_ = true;
@@ -301,6 +340,8 @@ void KillRun::judge() {
     if (!failed()) oracle_.judge_end();
     if (!failed()) oracle_.settle();
     if (!failed()) judge_retained();
+    if (!failed()) change_shelves();
+    if (!failed()) settle();
     polite_ = false;
     for (auto& client : clients_) client->be_rude();
 }

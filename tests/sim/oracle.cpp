@@ -287,6 +287,7 @@ void Oracle::judge(const std::string& name,
     all.insert(all.end(), replays.begin(), replays.end());
     judge_identifiers(name, message, packet, all);
     ++client.copies[message.id].all;
+    client.copies[message.id].last = tick();
     seen_.insert(message.id);
     if (std::any_of(live.begin(), live.end(), [](const Candidate& each) {
             return !each.subscription->share.empty();
@@ -546,6 +547,48 @@ std::optional<std::string> Oracle::unmet() const {
                                static_cast<int>(message.qos),
                                message.publisher,
                                message.is_will ? ", a will" : "");
+        }
+    }
+    for (const auto& [name, client] : clients_) {
+        if (auto missing = unmet_replay(name, client)) return missing;
+    }
+    return std::nullopt;
+}
+
+const Published* Oracle::certain_value(const std::vector<MessageId>& ids, Tick asked) const {
+    const Published* value = nullptr;
+    for (const MessageId id : ids) {
+        if (is_replaced(id, ids)) continue;
+        if (value != nullptr) return nullptr;  // one of several
+        value = &messages_.at(id);
+    }
+    if (value == nullptr || value->acked >= asked || value->refused || value->excused) {
+        return nullptr;
+    }
+    const bool lasts = !value->payload.empty() && !value->expiry_seconds;
+    return lasts && value->qos != QoS::at_most_once ? value : nullptr;
+}
+
+/// A SUBSCRIBE that asked for retained values got them, whatever happened in between.
+std::optional<std::string> Oracle::unmet_replay(const std::string& name,
+                                                const Client& client) const {
+    for (const Subscription& subscription : client.subscriptions) {
+        if (!subscription.certain() || !subscription.share.empty()) continue;
+        const Version& version = subscription.versions.back();
+        if (version.acked == kNoTick || version.options.qos == QoS::at_most_once) continue;
+        if (version.options.retain_handling != mqtt::RetainHandling::send) continue;
+        for (const auto& [topic, ids] : retained_by_topic_) {
+            if (!mqtt::matches(subscription.filter, topic)) continue;
+            const Published* value = certain_value(ids, version.requested);
+            if (value == nullptr || !wants(version.options, name, *value)) continue;
+            const auto copies = client.copies.find(value->id);
+            if (copies != client.copies.end() && copies->second.last > version.requested) continue;
+            return fmt::format(
+                "{} never received the retained message {} (topic {}) that {} asked for",
+                name,
+                value->id,
+                topic,
+                subscription.text);
         }
     }
     return std::nullopt;

@@ -149,8 +149,9 @@ class Oracle {
     };
     struct Copies {
         unsigned all = 0;
-        unsigned live_twice = 0;   // QoS 2, RETAIN 0
-        unsigned any_twice = 0;    // QoS 2
+        unsigned live_twice = 0;  // QoS 2, RETAIN 0
+        unsigned any_twice = 0;   // QoS 2
+        Tick last = 0;
         Tick connection = 0;       // of the last live one with QoS 1 or 2
         Tick connection_qos0 = 0;  // ... with QoS 0
     };
@@ -211,6 +212,12 @@ class Oracle {
                                const std::string& client,
                                const Published& message) const;
     void judge_shared_end();
+    /// The value that a topic certainly has had since before `asked`, if it must reach everybody
+    /// who asks; otherwise null.
+    [[nodiscard]] const Published* certain_value(const std::vector<MessageId>& ids,
+                                                 Tick asked) const;
+    [[nodiscard]] std::optional<std::string> unmet_replay(const std::string& name,
+                                                          const Client& client) const;
     [[nodiscard]] bool is_replaced(MessageId id, const std::vector<MessageId>& all) const;
 
     Trace* trace_;
