@@ -1,5 +1,8 @@
 #include "server/app/tool_commands.hpp"
 
+#ifdef STENTOR_HAS_BENCH
+#include "tools/bench/bench.hpp"
+#endif
 #ifdef STENTOR_HAS_PUB
 #include "tools/pub/pub.hpp"
 #endif
@@ -16,6 +19,9 @@ std::span<const ToolCommand> tool_commands() {
 #endif
 #ifdef STENTOR_HAS_SUB
         {"sub", "subscribe and print messages (the letters of mosquitto_sub)", &tools::run_sub},
+#endif
+#ifdef STENTOR_HAS_BENCH
+        {"bench", "load a broker and check every message it delivers", &bench::run_bench},
 #endif
     };
     return kCommands;
