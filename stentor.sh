@@ -112,9 +112,15 @@ run_tests() {
         --no-tests=error "$@"
 }
 
-# Until the program has a load generator: the micro-benchmarks, one after the other.
+# bench compare [ARGS]: this broker and Mosquitto under the same load. Otherwise the
+# micro-benchmarks, one after the other.
 bench() {
     setup all
+    if [ "${1:-}" = compare ]; then
+        shift
+        build
+        exec python3 tools/bench/compare.py "$@"
+    fi
     build release --target stentor_benches
     for program in build/release/tests/bench/bench_*; do
         say "$program"
@@ -136,6 +142,7 @@ usage: ./stentor.sh COMMAND [ARGUMENTS]
   build [PRESET]   build/release/stentor; with a PRESET (release, dev, tsan, fuzz, coverage)
                    all of it into build/PRESET
   bench [ARGS]     build and run the micro-benchmarks; ARGS go to each (--benchmark_filter=publish)
+  bench compare    this broker and Mosquitto under the same load, as ratios (--rows fan-in)
   check [--all]    format, include rules, headers that stand alone, clang-tidy (of what differs
                    from the main branch; --all: of everything); --fix repairs what it can
   setup [build]    only install packages (build: without those of the tests)

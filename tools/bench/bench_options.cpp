@@ -358,6 +358,7 @@ Usage BenchOptions::parse(std::span<const std::string_view> words,
     });
     if (found == kWorkloads.end()) {
         std::vector<std::string_view> names;
+        names.reserve(kWorkloads.size());
         for (const WorkloadText& each : kWorkloads) names.push_back(each.name);
         const std::string_view guess = tools::nearest(words.front(), names);
         return UsageError{fmt::format("unknown workload '{}'", words.front()),

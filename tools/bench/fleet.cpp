@@ -38,10 +38,10 @@ Channel::State drain(Channel& channel, mqtt::WireBuffer& from) {
 
 }  // namespace
 
-Fleet::Fleet(const Plan& plan, const FleetOptions& options, const Target& target)
+Fleet::Fleet(const Plan& plan, FleetOptions options, Target target)
     : plan_{plan},
-      options_{options},
-      target_{target},
+      options_{std::move(options)},
+      target_{std::move(target)},
       epoll_{::epoll_create1(EPOLL_CLOEXEC)},
       clients_(plan.clients()),
       arena_{std::make_unique<std::byte[]>(kArenaBytes)},
@@ -131,6 +131,7 @@ void Fleet::subscribe(std::uint32_t index) {
         return;
     }
     std::vector<mqtt::SubscriptionView> subscriptions;
+    subscriptions.reserve(filters.size());
     for (const std::string& filter : filters) {
         subscriptions.push_back({.filter = filter, .options = {.qos = plan_.qos}});
     }
@@ -148,7 +149,7 @@ void Fleet::become_ready(std::uint32_t index) {
 }
 
 void Fleet::turn(Duration wait) {
-    std::array<epoll_event, kEventsPerTurn> events;
+    std::array<epoll_event, kEventsPerTurn> events{};
     const auto nanoseconds = std::chrono::nanoseconds{std::max(wait, Duration::zero())}.count();
     const timespec timeout{.tv_sec = nanoseconds / 1'000'000'000,
                            .tv_nsec = nanoseconds % 1'000'000'000};

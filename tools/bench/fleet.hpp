@@ -55,7 +55,7 @@ class FleetHandler {
 
 class Fleet {
   public:
-    Fleet(const Plan& plan, const FleetOptions& options, const Target& target);
+    Fleet(const Plan& plan, FleetOptions options, Target target);
     ~Fleet();
     Fleet(const Fleet&) = delete;
     Fleet& operator=(const Fleet&) = delete;
