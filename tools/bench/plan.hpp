@@ -39,10 +39,10 @@ struct Plan {
         return publishers == 0 ? 0 : std::max(publishers, topics);
     }
     [[nodiscard]] std::uint32_t publisher_of(std::uint32_t flow) const noexcept {
-        return flow < publishers ? flow : flow % publishers;
+        return flow < publishers ? flow : flow % std::max(publishers, 1U);
     }
     [[nodiscard]] std::uint32_t topic_of(std::uint32_t flow) const noexcept {
-        return flow < topics ? flow : flow % topics;
+        return flow < topics ? flow : flow % std::max(topics, 1U);
     }
     /// How many subscribers get a message, while all are there.
     [[nodiscard]] std::uint32_t fan() const noexcept {
