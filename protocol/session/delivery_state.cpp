@@ -6,6 +6,7 @@
 #include "protocol/session/outbound_aliases.hpp"
 #include "protocol/session/session.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace stentor::mqtt {
@@ -39,18 +40,25 @@ CommitNeed Session::commit_need() const noexcept {
     return CommitNeed::lazy;
 }
 
-DeliveryChange Session::take_delivery_change() {
+DeliveryChange Session::take_delivery_change() { return take(Extent::change); }
+
+DeliveryChange Session::take_whole_state() { return take(Extent::whole); }
+
+DeliveryChange Session::take(Extent extent) {
     Outbound& out = outbound();
     ++out.changes_taken;
-    DeliveryChange change{.sent_through = sent_through_};
+    DeliveryChange change{.sent_through = sent_through_, .whole = extent == Extent::whole};
     for (std::size_t i = 0; i < out.inflight.size(); ++i) {
         Outgoing& entry = out.inflight[i];
-        if (entry.commit != Outgoing::Commit::needed) continue;
-        entry.commit = Outgoing::Commit::under_way;
-        entry.change = out.changes_taken;
-        entry.listed = true;
+        if (entry.commit == Outgoing::Commit::needed) {
+            entry.commit = Outgoing::Commit::under_way;
+            entry.change = out.changes_taken;
+            entry.listed = true;
+        } else if (!change.whole) {
+            continue;
+        }
         if (entry.phase == Outgoing::Phase::done) {
-            change.done.push_back(entry.packet_id);
+            if (!change.whole) change.done.push_back(entry.packet_id);
             continue;
         }
         const bool received = entry.phase == Outgoing::Phase::received;
@@ -63,6 +71,20 @@ DeliveryChange Session::take_delivery_change() {
     out.changed = out.urgent = false;
     out.done_to_tell = 0;
     return change;
+}
+
+std::optional<Seq> Session::lowest_unlisted() const noexcept {
+    std::optional<Seq> lowest;
+    if (!outbound_) return lowest;
+    for (std::size_t i = 0; i < outbound_->inflight.size(); ++i) {
+        const Outgoing& entry = outbound_->inflight[i];
+        if (entry.seq == kNoSeq || entry.commit == Outgoing::Commit::settled ||
+            entry.phase == Outgoing::Phase::done) {
+            continue;
+        }
+        lowest = lowest ? std::min(*lowest, entry.seq) : entry.seq;
+    }
+    return lowest;
 }
 
 void Session::delivery_committed(Instant now, Effects& fx) {

@@ -42,20 +42,28 @@ void Session::on(const PubrecView& packet, Instant now, Effects& fx) {
         if (entry.on_wire) send_ack(PacketType::pubrel, entry.packet_id, ReasonCode::success, fx);
         return;
     }
+    mark_received(*at);
+    if (!durable()) {
+        send_ack(PacketType::pubrel, entry.packet_id, ReasonCode::success, fx);
+        entry.on_wire = true;
+    }
+}
+
+/// The client has a QoS 2 message: PUBREL is next, after the commit of this phase (rule 4).
+void Session::mark_received(std::size_t index) {
+    Outbound& out = *outbound_;
+    Outgoing& entry = out.inflight[index];
     if (!entry.on_wire) {
-        --outbound_->unsent;
-        ++outbound_->slots_used;
+        --out.unsent;
+        ++out.slots_used;
     }
     entry.phase = Outgoing::Phase::received;
     entry.message.reset();  // must not be sent again [MQTT-4.3.3-6]
-    if (!durable()) {
-        send_ack(PacketType::pubrel, entry.packet_id, ReasonCode::success, fx);
-        return;
-    }
-    entry.on_wire = false;  // PUBREL leaves after the commit of this phase (rule 4)
+    entry.on_wire = false;
+    if (!durable()) return;
     entry.commit = Outgoing::Commit::needed;
-    outbound_->changed = outbound_->urgent = true;
-    outbound_->pubrels_due.push_back(entry.packet_id);
+    out.changed = out.urgent = true;
+    out.pubrels_due.push_back(entry.packet_id);
 }
 
 void Session::on(const PubcompView& packet, Instant now, Effects& fx) {

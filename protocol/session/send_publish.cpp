@@ -164,7 +164,11 @@ void Session::restore_message(Seq seq,
         if (entry.seq != seq || entry.phase != Outgoing::Phase::sent || entry.message) continue;
         if (!message) {
             fx.drops.push_back({.reason = DropReason::no_longer_stored});
-            finish(i, fx);
+            if (entry.qos == QoS::exactly_once) {
+                mark_received(i);
+            } else {
+                finish(i, fx);
+            }
             return;
         }
         entry.message = std::move(message);

@@ -67,8 +67,9 @@ class Session {
     void send_inflight_again(Instant now, Effects& fx);
     /// Appends the positions whose message is missing (after a restart).
     void missing_messages(std::vector<Seq>& out) const;
-    /// Gives the message of an unfinished position back; null: it is not stored any more, which
-    /// ends the delivery (counted as no_longer_stored). Unknown positions are ignored.
+    /// Gives the message of an unfinished position back; null: it is not stored any more (counted
+    /// as no_longer_stored), which ends the delivery: at once with QoS 1, with PUBREL and PUBCOMP
+    /// in QoS 2, because the client may have the message. Unknown positions are ignored.
     void restore_message(Seq seq,
                          MessagePtr message,
                          std::vector<std::uint32_t> subscription_identifiers,
@@ -161,7 +162,12 @@ class Session {
     /// identifiers become free. If a commit fails the shard must close the session (0x88): what is
     /// stored stays as it was.
     [[nodiscard]] DeliveryChange take_delivery_change();
+    /// The same, but all there is: right whatever becomes of changes that are still on their way.
+    [[nodiscard]] DeliveryChange take_whole_state();
     void delivery_committed(Instant now, Effects& fx);
+
+    /// The lowest position in flight that no commit is known to list.
+    [[nodiscard]] std::optional<Seq> lowest_unlisted() const noexcept;
 
     // --- closing
     /// DISCONNECT with a reason to a 5.0 client that has had its CONNACK; nothing to others.
@@ -231,7 +237,10 @@ class Session {
     void send_unsent(Instant now, Effects& fx);
 
     // delivery_state.cpp
+    enum class Extent : std::uint8_t { change, whole };
+    [[nodiscard]] DeliveryChange take(Extent extent);
     void finish(std::size_t index, Effects& fx);
+    void mark_received(std::size_t index);
     void send_due_pubrels(Effects& fx);
 
     ConnectRequest request_;
