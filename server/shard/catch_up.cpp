@@ -263,13 +263,16 @@ void Shard::restored(SessionEntry& entry, store::Page& page, Instant now) {
     }
 }
 
-/// Delivery states that something waits for, at the end of the step: one record per session.
+/// Delivery states that something waits for, at the end of the step: one record per session, and
+/// one at a time. Were a change committed whose predecessor was not, the log would say that
+/// messages have been sent which it does not list. The next one follows when apply_effects() looks
+/// again.
 void Shard::commit_deliveries(Instant now) {
     for (const AttachmentRef& who : commit_queue_) {
         SessionEntry* entry = sessions_.attached(who.slot, who.generation);
         if (entry == nullptr) continue;
         entry->attached->queued_for_commit = false;
-        commit_delivery(*entry, now);
+        if (entry->attached->deliveries_on_their_way == 0) commit_delivery(*entry, now);
     }
     commit_queue_.clear();
     if (now < next_lazy_commit_ || lazy_commits_.empty()) return;
@@ -280,17 +283,22 @@ void Shard::commit_deliveries(Instant now) {
         SessionEntry* entry = sessions_.attached(who.slot, who.generation);
         if (entry == nullptr) continue;
         entry->attached->queued_for_lazy_commit = false;
-        if (entry->attached->session.commit_need() != mqtt::CommitNeed::none) {
+        if (entry->attached->session.commit_need() != mqtt::CommitNeed::none &&
+            entry->attached->deliveries_on_their_way == 0) {
             commit_delivery(*entry, now);
         }
     }
 }
 
+/// What has changed, or, where earlier changes are still on their way, all there is.
 void Shard::commit_delivery(SessionEntry& entry, Instant now) {
     (void)now;
     Attachment& attached = *entry.attached;
     if (attached.session.live()) attached.session.advance(applied_);
-    const mqtt::DeliveryChange change = attached.session.take_delivery_change();
+    const mqtt::DeliveryChange change = attached.deliveries_on_their_way == 0
+                                            ? attached.session.take_delivery_change()
+                                            : attached.session.take_whole_state();
+    ++attached.deliveries_on_their_way;
     store::DeliveryState state;
     state.client = entry.client_id;
     state.sent_through = change.sent_through;
@@ -346,7 +354,7 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
         if (entry->attached == nullptr || !entry->attached->open) continue;
         if (*needed > last_durable_) continue;
         const bool lags = applied_.value() - entry->committed_through.value() > kLagMax;
-        if ((lags || quiet) &&
+        if ((lags || quiet) && entry->attached->deliveries_on_their_way == 0 &&
             entry->attached->session.sent_through() >= entry->committed_through) {
             commit_delivery(*entry, now);
         }
@@ -355,6 +363,18 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
 
 /// The lowest position the session needs by what is committed; nothing if it wants nothing logged.
 std::optional<Seq> Shard::needed_position(const SessionEntry& entry) {
+    std::optional<Seq> needed = needed_by_filters(entry);
+    const auto also = [&](Seq seq) { needed = needed ? std::min(*needed, seq) : seq; };
+    if (entry.attached == nullptr) return needed;
+    // Shares and retained values are outside the position until a commit lists them.
+    if (const auto unlisted = entry.attached->session.lowest_unlisted()) also(*unlisted);
+    for (const SharedDeliver& waiting : entry.attached->shared_waiting) {
+        if (waiting.seq != kNoSeq) also(waiting.seq);
+    }
+    return needed;
+}
+
+std::optional<Seq> Shard::needed_by_filters(const SessionEntry& entry) {
     std::optional<Seq> oldest;
     for (const Subscription& subscription : entry.subscriptions) {
         if (subscription.options.qos == QoS::at_most_once) continue;

@@ -167,7 +167,9 @@ void Shard::attach(Connection& connection, Instant now) {
     SessionEntry& entry = prepare_entry(request, session_present, discards, now);
     request.resumes_stored = session_present;
     const bool durable = request.durable();
-    if (entry.state_unsure) rewrite_state(entry);
+    // The end of the last connection may not be in the log yet. Should its commit fail, what this
+    // connection relies on is one commit with its beginning.
+    if (entry.state_unsure || entry.detaches_on_their_way != 0) rewrite_state(entry);
     std::unique_ptr<BeforeAttach> before;
     if (session_present) {
         before = std::make_unique<BeforeAttach>(BeforeAttach{.version = entry.version,
@@ -348,7 +350,7 @@ store::DeliveryState Shard::whole_state(const SessionEntry& entry) {
     return state;
 }
 
-void Shard::commit_detached(const SessionEntry& entry) {
+void Shard::commit_detached(SessionEntry& entry) {
     store::Detached record;
     record.client = entry.client_id;
     record.expiry_seconds = entry.expiry_seconds;
@@ -356,6 +358,7 @@ void Shard::commit_detached(const SessionEntry& entry) {
     record.at = entry.detached_at;
     record.delivery = whole_state(entry);
     record.delivery.client.clear();
+    ++entry.detaches_on_their_way;
     commits_.add(std::move(record),
                  ConfirmDetach{entry.slot, entry.generation, entry.sent_through});
 }
@@ -365,6 +368,7 @@ void Shard::commit_detached(const SessionEntry& entry) {
 void Shard::rewrite_state(SessionEntry& entry) {
     entry.state_unsure = false;
     const ConfirmDetach confirm{entry.slot, entry.generation, entry.sent_through};
+    ++entry.detaches_on_their_way;
     commits_.add(whole_state(entry), confirm);
     for (const Subscription& subscription : entry.subscriptions) {
         if (subscription.replay_next && subscription.replay_next->empty()) continue;
@@ -373,6 +377,7 @@ void Shard::rewrite_state(SessionEntry& entry) {
         record.filter = subscription.text;
         record.next_topic = subscription.replay_next.value_or(std::string{});
         record.delivery.sent_through = entry.sent_through;
+        ++entry.detaches_on_their_way;
         commits_.add(std::move(record), confirm);
     }
 }

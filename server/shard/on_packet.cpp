@@ -98,7 +98,7 @@ void Shard::on_disconnect(SessionEntry& entry, const mqtt::DisconnectView& packe
 void Shard::apply_effects(SessionEntry& entry, Instant now) {
     if (!fx_.drops.empty()) count_drops(fx_);
     for (const std::uint64_t share : fx_.shares_done) {
-        share_done(&entry, {id_, entry.slot, entry.generation}, share);
+        share_done({id_, entry.slot, entry.generation}, share);
     }
     Connection& connection = connection_of(entry);
     if (entry.durable && entry.attached->session.commit_need() != mqtt::CommitNeed::none) {

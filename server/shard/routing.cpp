@@ -186,12 +186,14 @@ void Shard::ticket_done(store::CommitTicket ticket, const Result<void>& result, 
                         result.error().message());
         }
     }
+    if (result) {
+        for (Action& action : actions) acknowledge_action(action, now);
+        return;
+    }
+    // First what waits, then what is tried again: it looks at what has become of the others.
+    for (Action& action : actions) fail_action(action, result.error(), now);
     for (Action& action : actions) {
-        if (result) {
-            acknowledge_action(action, now);
-        } else {
-            fail_action(action, result.error(), now);
-        }
+        if (auto* again = std::get_if<TryAgain>(&action)) retry(std::move(again->record));
     }
 }
 
@@ -219,10 +221,12 @@ void Shard::acknowledge_action(Action& action, Instant now) {
         }
         SessionEntry* entry = sessions_.attached(delivery->who.slot, delivery->who.generation);
         if (entry == nullptr) return;
+        --entry->attached->deliveries_on_their_way;
         with_session(
             *entry, now, [&](auto& session, auto& fx) { session.delivery_committed(now, fx); });
     } else if (const auto* detach = std::get_if<ConfirmDetach>(&action)) {
         if (SessionEntry* same = sessions_.same(detach->slot, detach->generation)) {
+            --same->detaches_on_their_way;
             same->committed_through = std::max(same->committed_through, detach->sent_through);
         }
     } else if (const auto* pubrel = std::get_if<AnswerPubrel>(&action)) {
@@ -307,6 +311,7 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
         if (entry != nullptr) close(connection_of(*entry), unavailable, now);
     } else if (const auto* detach = std::get_if<ConfirmDetach>(&action)) {
         if (SessionEntry* same = sessions_.same(detach->slot, detach->generation)) {
+            --same->detaches_on_their_way;
             same->state_unsure = true;
             // The end of the connection is news as well: the will, when the interval began.
             if (same->attached == nullptr) commit_detached(*same);
@@ -314,8 +319,6 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
     } else if (const auto* pubrel = std::get_if<AnswerPubrel>(&action)) {
         SessionEntry* entry = sessions_.attached(pubrel->who.slot, pubrel->who.generation);
         if (entry != nullptr) close(connection_of(*entry), unavailable, now);
-    } else if (auto* again = std::get_if<TryAgain>(&action)) {
-        retry(std::move(again->record));
     }
 }
 
@@ -336,7 +339,7 @@ void Shard::fail_attach(SessionEntry& entry, Instant now) {
     entry.attached.reset();
     if (before == nullptr) {
         entry.will.reset();
-        entry.will_stored = false;
+        entry.durable = true;  // whatever the log has of that name, it is over
         remove_entry(entry, now);
         return;
     }
@@ -370,7 +373,9 @@ void Shard::fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant n
 void Shard::retry(std::unique_ptr<store::Record> record) {
     const auto has_new_will = [&](const std::string& client) {
         const SessionEntry* entry = sessions_.find(client);
-        return entry != nullptr && (entry->attached != nullptr || entry->will_stored);
+        // By an Attached record, which a transient session without a will does not have.
+        return entry != nullptr &&
+               ((entry->attached != nullptr && entry->durable) || entry->will_stored);
     };
     if (const auto* ended = std::get_if<store::SessionEnded>(record.get())) {
         if (sessions_.find(ended->client) != nullptr) {

@@ -12,6 +12,13 @@ Subscription* SessionEntry::find(std::string_view text) {
     return at != subscriptions.end() && at->text == text ? &*at : nullptr;
 }
 
+const Subscription* SessionEntry::find_share(std::uint64_t key) const noexcept {
+    const auto at = std::find_if(subscriptions.begin(),
+                                 subscriptions.end(),
+                                 [&](const Subscription& s) { return s.share_key == key; });
+    return at != subscriptions.end() ? &*at : nullptr;
+}
+
 SessionEntry* SessionTable::find(std::string_view client_id) {
     const auto at = by_client_.find(client_id);
     return at == by_client_.end() ? nullptr : slots_[at->second].get();

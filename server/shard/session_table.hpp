@@ -90,6 +90,7 @@ struct Attachment {
     std::unique_ptr<BeforeAttach> before;  // null once attached, and for a new session
     bool queued_for_commit = false;
     bool queued_for_lazy_commit = false;
+    std::uint32_t deliveries_on_their_way = 0;  // commits of its delivery state
     bool queued_for_feed = false;
     // Messages from the client on their way to the log: unlogged ones go there too meanwhile, so
     // that none overtakes another (rule 8). QoS 0 may overtake the rest, but not itself.
@@ -104,11 +105,12 @@ struct Attachment {
 struct SessionEntry {
     std::string client_id;
     std::uint32_t slot = 0;
-    std::uint32_t born = 0;        // the slot's generation when this session took it
-    std::uint32_t generation = 0;  // of the attachment, or of the last one
-    bool durable = false;          // stored in the log, kept when the connection ends
-    bool will_stored = false;      // the log knows a will of it
-    bool state_unsure = false;     // a commit about its deliveries failed, see rewrite_state()
+    std::uint32_t born = 0;                   // the slot's generation when this session took it
+    std::uint32_t generation = 0;             // of the attachment, or of the last one
+    bool durable = false;                     // stored in the log, kept when the connection ends
+    bool will_stored = false;                 // the log knows a will of it
+    std::uint32_t detaches_on_their_way = 0;  // commits of its state as a detached session
+    bool state_unsure = false;  // a commit about its deliveries failed, see rewrite_state()
     mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
     std::uint32_t expiry_seconds = 0;
     Identity identity;
@@ -121,6 +123,8 @@ struct SessionEntry {
     std::unique_ptr<Attachment> attached;
 
     [[nodiscard]] Subscription* find(std::string_view text);
+    /// The shared one with that key.
+    [[nodiscard]] const Subscription* find_share(std::uint64_t key) const noexcept;
     [[nodiscard]] Durability durability(const mqtt::SubscriptionOptions& options) const noexcept {
         return durable && options.qos != mqtt::QoS::at_most_once ? Durability::durable
                                                                  : Durability::transient;

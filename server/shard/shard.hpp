@@ -162,7 +162,7 @@ class Shard {
     void end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant now);
     static void keep_parts(SessionEntry& entry, mqtt::SessionParts parts);
     [[nodiscard]] static store::DeliveryState whole_state(const SessionEntry& entry);
-    void commit_detached(const SessionEntry& entry);
+    void commit_detached(SessionEntry& entry);
     void rewrite_state(SessionEntry& entry);
     void discard_session(SessionEntry& entry, Instant now);
     void remove_entry(SessionEntry& entry, Instant now);
@@ -262,6 +262,7 @@ class Shard {
     void commit_delivery(SessionEntry& entry, Instant now);
     void housekeeping(std::uint32_t which, Instant now);
     [[nodiscard]] static std::optional<Seq> needed_position(const SessionEntry& entry);
+    [[nodiscard]] static std::optional<Seq> needed_by_filters(const SessionEntry& entry);
 
     // retained.cpp
     void apply_retained(Seq seq, const store::MessageRecord& record, Instant now);
@@ -304,9 +305,12 @@ class Shard {
               const SharedGroups::Member& member,
               const MessagePtr& message,
               Seq seq);
-    [[nodiscard]] bool send_share(SessionEntry& entry, const SharedDeliver& delivery, Instant now);
+    [[nodiscard]] bool send_share(SessionEntry& entry,
+                                  const Subscription& subscription,
+                                  const SharedDeliver& delivery,
+                                  Instant now);
     void feed_shared(SessionEntry& entry, Instant now);
-    void share_done(const SessionEntry* entry, SharedMember member, std::uint64_t key);
+    void share_done(const SharedMember& member, std::uint64_t key);
     void return_shared(SessionEntry& entry);
     void return_unfinished(std::vector<mqtt::InflightMessage>& messages);
     [[nodiscard]] std::optional<Seq> shared_needs();

@@ -88,14 +88,13 @@ struct SharedMember {
     friend bool operator==(const SharedMember&, const SharedMember&) = default;
 };
 
-/// To the group's home: a member session is attached and subscribed, or changed its options.
+/// To the group's home: a member session is attached and subscribed. Its options are its own
+/// shard's business.
 struct SharedJoin {
     std::uint64_t key = 0;  // Placement::shared_key() of the two below
     std::string share_name;
     std::string filter;
     SharedMember member;
-    mqtt::SubscriptionOptions options;
-    std::uint32_t subscription_identifier = 0;
     std::uint32_t window = 0;  // how many QoS 1/2 messages the member takes at a time
     std::uint64_t cookie = 0;  // 0: no answer wanted
     bool away = false;         // a durable session that is not connected: the group waits for it
@@ -115,8 +114,6 @@ struct SharedDeliver {
     SharedMember member;
     MessagePtr message;
     Seq seq;  // kNoSeq: unlogged
-    mqtt::SubscriptionOptions options;
-    std::uint32_t subscription_identifier = 0;
 };
 /// The shares of a step, for members of one shard.
 struct SharedDeliveries {
@@ -128,7 +125,7 @@ struct SharedReturn {
     MessagePtr message;
     Seq seq;
 };
-/// Members have done with so many QoS 1/2 messages: they have room for others.
+/// Members have done with so many messages published with QoS 1 or 2: they have room for others.
 struct SharedDone {
     struct Item {
         std::uint64_t key = 0;

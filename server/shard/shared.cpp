@@ -41,8 +41,6 @@ void Shard::send_join(const SessionEntry& entry,
     join.share_name = parsed.share_name;
     join.filter = parsed.filter;
     join.member = {id_, entry.slot, entry.generation};
-    join.options = subscription.options;
-    join.subscription_identifier = subscription.identifier;
     join.cookie = cookie;
     join.away = entry.attached == nullptr;
     if (entry.attached != nullptr) {
@@ -109,7 +107,7 @@ void Shard::assign_waiting(SharedGroups::Group& group, Instant now) {
         }
         SharedGroups::Member* member = SharedGroups::pick(group);
         if (member == nullptr) return;
-        if (member->options.qos != QoS::at_most_once) ++member->given;
+        ++member->given;
         const SharedGroups::Waiting next = std::move(group.waiting.front());
         group.waiting.pop_front();
         give(group, *member, next.message, next.seq);
@@ -121,64 +119,53 @@ void Shard::give(const SharedGroups::Group& group,
                  const MessagePtr& message,
                  Seq seq) {
     std::vector<SharedDeliver>& unsent = outgoing_shares_[member.who.shard.value()];
-    const bool at_most_once =
-        std::min(message->qos(), member.options.qos) == mqtt::QoS::at_most_once;
-    if (at_most_once && unsent.size() >= kUnsentSharesMax) {
+    if (message->qos() == QoS::at_most_once && unsent.size() >= kUnsentSharesMax) {
         counters_.dropped(mqtt::DropReason::queue_full);
         return;
     }
-    unsent.push_back({.key = group.key,
-                      .member = member.who,
-                      .message = message,
-                      .seq = seq,
-                      .options = member.options,
-                      .subscription_identifier = member.subscription_identifier});
+    unsent.push_back({.key = group.key, .member = member.who, .message = message, .seq = seq});
 }
 
 /// At the member's shard. It may have lost its connection or its subscription meanwhile.
 void Shard::shared_deliver(SharedDeliver delivery, Instant now) {
     SessionEntry* entry = sessions_.attached(delivery.member.slot, delivery.member.generation);
-    const bool wanted =
-        entry != nullptr && std::any_of(entry->subscriptions.begin(),
-                                        entry->subscriptions.end(),
-                                        [&](const Subscription& subscription) {
-                                            return subscription.share_key == delivery.key;
-                                        });
-    const QoS qos = std::min(delivery.options.qos, delivery.message->qos());
-    if (!wanted) {
-        if (delivery.message->qos() == QoS::at_most_once) return;
-        share_done(entry, delivery.member, delivery.key);
+    const Subscription* wanted = entry == nullptr ? nullptr : entry->find_share(delivery.key);
+    const bool at_most_once = delivery.message->qos() == QoS::at_most_once;
+    if (wanted == nullptr) {
+        if (at_most_once) return;
+        share_done(delivery.member, delivery.key);
         send_to(shared_.placement->of_shared(delivery.key),
                 SharedReturn{delivery.key, delivery.message, delivery.seq});
         return;
     }
-    if (!entry->attached->open || entry->attached->restoring) {
-        if (qos != QoS::at_most_once)
-            entry->attached->shared_waiting.push_back(std::move(delivery));
-        return;
-    }
-    if (qos != QoS::at_most_once && entry->durable &&
-        (!entry->attached->shared_waiting.empty() || !entry->attached->session.request_room())) {
-        entry->attached->shared_waiting.push_back(std::move(delivery));
-        return;
-    }
-    if (!send_share(*entry, delivery, now)) {
+    const bool waits =
+        !at_most_once && wanted->options.qos != QoS::at_most_once &&
+        (!entry->attached->shared_waiting.empty() || !entry->attached->session.request_room());
+    const bool ready = entry->attached->open && !entry->attached->restoring;
+    if (ready && !waits && send_share(*entry, *wanted, delivery, now)) return;
+    entry = sessions_.attached(delivery.member.slot, delivery.member.generation);
+    if (entry != nullptr && !at_most_once) {
         entry->attached->shared_waiting.push_back(std::move(delivery));
     }
 }
 
 /// False if there is no room now.
-bool Shard::send_share(SessionEntry& entry, const SharedDeliver& delivery, Instant now) {
+bool Shard::send_share(SessionEntry& entry,
+                       const Subscription& subscription,
+                       const SharedDeliver& delivery,
+                       Instant now) {
     identifiers_.clear();
-    if (delivery.subscription_identifier != 0) {
-        identifiers_.push_back(delivery.subscription_identifier);
-    }
-    const QoS qos = std::min(delivery.options.qos, delivery.message->qos());
+    if (subscription.identifier != 0) identifiers_.push_back(subscription.identifier);
+    const QoS qos = std::min(subscription.options.qos, delivery.message->qos());
     const mqtt::Grant grant{
         .qos = qos,
-        .retain = delivery.options.retain_as_published && delivery.message->retain(),
+        .retain = subscription.options.retain_as_published && delivery.message->retain(),
         .subscription_identifiers = identifiers_,
         .share_tag = qos == QoS::at_most_once ? 0 : delivery.key};
+    // Nobody acknowledges it.
+    if (qos != delivery.message->qos() && grant.share_tag == 0) {
+        share_done(delivery.member, delivery.key);
+    }
     bool taken = true;
     with_session(entry, now, [&](auto& session, auto& fx) {
         if (qos != QoS::at_most_once && entry.durable) {
@@ -197,7 +184,9 @@ void Shard::feed_shared(SessionEntry& entry, Instant now) {
     const AttachmentRef who{entry.slot, entry.generation};
     while (!entry.attached->shared_waiting.empty() && entry.attached->session.request_room()) {
         const SharedDeliver next = entry.attached->shared_waiting.front();
-        const bool taken = send_share(entry, next, now);
+        const Subscription* wanted = entry.find_share(next.key);
+        STENTOR_ASSERT(wanted != nullptr, "whoever unsubscribes returns what waits");
+        const bool taken = send_share(entry, *wanted, next, now);
         if (sessions_.attached(who.slot, who.generation) == nullptr || !taken) return;
         entry.attached->shared_waiting.pop_front();
     }
@@ -214,8 +203,7 @@ void Shard::shared_return(SharedReturn returned, Instant now) {
 }
 
 /// Tells the home, at the end of the step, that a member has room for one more.
-void Shard::share_done(const SessionEntry* entry, SharedMember member, std::uint64_t key) {
-    if (entry != nullptr) member.generation = entry->generation;
+void Shard::share_done(const SharedMember& member, std::uint64_t key) {
     std::vector<SharedDone::Item>& items =
         outgoing_done_[shared_.placement->of_shared(key).value()];
     if (!items.empty() && items.back().key == key && items.back().member == member) {
@@ -235,7 +223,7 @@ void Shard::shared_done(const SharedDone& done, Instant now) {
 /// what has not been sent. Asked for again, it comes to whoever is there.
 void Shard::return_shared(SessionEntry& entry) {
     for (SharedDeliver& waiting : entry.attached->shared_waiting) {
-        share_done(&entry, waiting.member, waiting.key);
+        share_done(waiting.member, waiting.key);
         send_to(shared_.placement->of_shared(waiting.key),
                 SharedReturn{waiting.key, std::move(waiting.message), waiting.seq});
     }

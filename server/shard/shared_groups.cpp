@@ -50,8 +50,6 @@ SharedGroups::Joined SharedGroups::join(const SharedJoin& join) {
         member->given = 0;
     }
     member->who = join.member;
-    member->options = join.options;
-    member->subscription_identifier = join.subscription_identifier;
     member->window = join.window;
     member->away = join.away;
     return {&group, is_new};

@@ -5,7 +5,6 @@
 // is in memory only: positions of groups in the log are a later step (docs/limits.md).
 
 #include "base/ids.hpp"
-#include "protocol/codec/types.hpp"
 #include "protocol/message.hpp"
 #include "server/shard/shard_message.hpp"
 
@@ -23,10 +22,8 @@ class SharedGroups {
   public:
     struct Member {
         SharedMember who;
-        mqtt::SubscriptionOptions options;
-        std::uint32_t subscription_identifier = 0;
         std::uint32_t window = 0;
-        std::uint32_t given = 0;  // QoS 1/2 messages it has not done with
+        std::uint32_t given = 0;  // messages published with QoS 1/2 it has not done with
         bool away = false;
 
         [[nodiscard]] bool has_room() const noexcept { return !away && given < window; }
