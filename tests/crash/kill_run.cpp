@@ -180,7 +180,7 @@ class KillRun {
 KillRun::KillRun(const KillOptions& options)
     : options_{options},
       random_{options.seed},
-      oracle_{trace_, {.v311_order = true, .clock_slack = kClockSlack}} {
+      oracle_{trace_, {.late_messages = false, .clock_slack = kClockSlack}} {
     read_clock();
     add_client(observer());
     add_client(librarian());

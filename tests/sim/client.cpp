@@ -33,6 +33,14 @@ Client::Client(Persona persona,
       oracle_{&oracle},
       trace_{&trace},
       connect_{std::move(connect)} {
+    trace_->add("{}: MQTT {}, durable {}, expiry {}, receive maximum {}, keep alive {}, shares {}",
+                persona_.name,
+                persona_.version == ProtocolVersion::v5 ? "5.0" : "3.1.1",
+                persona_.durable,
+                persona_.expiry_seconds,
+                persona_.receive_maximum,
+                persona_.keep_alive_seconds,
+                persona_.shares);
     new_session();
 }
 
@@ -152,9 +160,9 @@ void Client::lost() {
         // A session that ends with its connection: nothing of it is owed any more.
         oracle_->disconnected(persona_.name, was_connected_ && !durable_now_);
         transient_before_ = was_connected_ && !durable_now_;
-        if (!was_connected_ && persona_.expiry_seconds != 0xFFFF'FFFF) {
-            oracle_->may_have_begun_anew(persona_.name);
-        }
+        // The session may be a new one, if the old one had expired before this CONNECT came: nobody
+        // can tell later, and what either side has in flight means something else in each.
+        if (!was_connected_ && persona_.expiry_seconds != 0xFFFF'FFFF) must_clean_ = true;
     }
     out_.clear();
     subscribing_.clear();
@@ -225,8 +233,10 @@ void Client::handle(const mqtt::ClientEvent& event) {
         std::erase(puback_order_, given_up->token);
     } else if (const auto* pubrec = std::get_if<mqtt::PublishReceived>(&event)) {
         oracle_->taken(pubrec->token);
+        trace_->add("{} message {} received", persona_.name, pubrec->token);
         owed_.push_back({Owed::Kind::release, pubrec->packet_id});
     } else if (const auto* release = std::get_if<mqtt::ReleaseReceived>(&event)) {
+        trace_->add("{} PUBREL {}", persona_.name, release->packet_id.value());
         owed_.push_back({Owed::Kind::complete, release->packet_id});
     } else if (const auto* suback = std::get_if<mqtt::SubscribeDone>(&event)) {
         const auto at = std::find_if(subscribing_.begin(), subscribing_.end(), [&](const auto& r) {
@@ -239,7 +249,7 @@ void Client::handle(const mqtt::ClientEvent& event) {
         for (std::size_t i = 0; i < at->filters.size(); ++i) {
             const bool success = !mqtt::is_failure(suback->reasons[i]);
             trace_->add("{} SUBACK {} success {}", persona_.name, at->filters[i], success);
-            oracle_->subscribed(persona_.name, at->filters[i], success);
+            oracle_->subscribed(persona_.name, at->filters[i], at->requested, success);
         }
         subscribing_.erase(at);
     } else if (const auto* unsuback = std::get_if<mqtt::UnsubscribeDone>(&event)) {
@@ -485,8 +495,8 @@ void Client::subscribe(const std::string& filter, mqtt::SubscriptionOptions opti
                 options.retain_as_published,
                 static_cast<int>(options.retain_handling),
                 identifier);
-    oracle_->subscribing(persona_.name, filter, options, identifier);
-    subscribing_.push_back({*id, {filter}});
+    const Tick requested = oracle_->subscribing(persona_.name, filter, options, identifier);
+    subscribing_.push_back({*id, {filter}, requested});
 }
 
 void Client::unsubscribe(const std::string& filter) {

@@ -106,12 +106,6 @@ void Oracle::disconnected(const std::string& name, bool session_ends) {
     if (session_ends) end_session(clients_[name]);
 }
 
-void Oracle::may_have_begun_anew(const std::string& name) {
-    for (Subscription& subscription : clients_[name].subscriptions) {
-        if (subscription.certain()) subscription.unsubscribing = tick();
-    }
-}
-
 Oracle::Subscription* Oracle::current(Client& client, const std::string& text) {
     for (auto at = client.subscriptions.rbegin(); at != client.subscriptions.rend(); ++at) {
         // One that was never granted is as if it had not been asked for.
@@ -121,13 +115,13 @@ Oracle::Subscription* Oracle::current(Client& client, const std::string& text) {
     return nullptr;
 }
 
-void Oracle::subscribing(const std::string& name,
+Tick Oracle::subscribing(const std::string& name,
                          const std::string& text,
                          mqtt::SubscriptionOptions options,
                          std::uint32_t identifier) {
     Client& client = clients_[name];
     Subscription* subscription = current(client, text);
-    if (subscription == nullptr || subscription->unsubscribing != kNoTick) {
+    if (subscription == nullptr || !subscription->unsubscribing.empty()) {
         const auto parsed = mqtt::parse_subscription_filter(text);
         Subscription fresh;
         fresh.text = text;
@@ -139,30 +133,33 @@ void Oracle::subscribing(const std::string& name,
     }
     subscription->versions.push_back(
         {.options = options, .identifier = identifier, .requested = tick(), .acked = kNoTick});
+    return subscription->versions.back().requested;
 }
 
-void Oracle::subscribed(const std::string& name, const std::string& text, bool success) {
-    // The oldest request of this filter that has no answer yet on this connection.
-    Client& client = clients_[name];
-    for (Subscription& subscription : client.subscriptions) {
-        if (subscription.text != text || subscription.ended != kNoTick) continue;
-        for (auto at = subscription.versions.begin(); at != subscription.versions.end(); ++at) {
-            if (at->acked != kNoTick || at->requested < client.connecting) continue;
-            if (success) {
-                at->acked = tick();
-            } else {
-                subscription.versions.erase(at);
-            }
-            return;
+void Oracle::subscribed(const std::string& name,
+                        const std::string& text,
+                        Tick requested,
+                        bool success) {
+    for (Subscription& subscription : clients_[name].subscriptions) {
+        const auto at = std::find_if(subscription.versions.begin(),
+                                     subscription.versions.end(),
+                                     [&](const Version& v) { return v.requested == requested; });
+        if (at == subscription.versions.end()) continue;
+        if (success) {
+            at->acked = tick();
+        } else {
+            subscription.versions.erase(at);
         }
+        return;
     }
     complain("SUBACK for nothing: " + name + ' ' + text);
 }
 
 Tick Oracle::unsubscribing(const std::string& name, const std::string& text) {
     const Tick at = tick();
-    if (Subscription* subscription = current(clients_[name], text)) {
-        subscription->unsubscribing = std::min(subscription->unsubscribing, at);
+    for (Subscription& subscription : clients_[name].subscriptions) {
+        if (subscription.text != text || !subscription.alive()) continue;
+        subscription.unsubscribing.insert(at);
     }
     return at;
 }
@@ -172,16 +169,26 @@ void Oracle::unsubscribed(const std::string& name,
                           Tick requested,
                           bool success) {
     const Tick at = tick();
+    Subscription* stays = nullptr;  // the request failed
     for (Subscription& subscription : clients_[name].subscriptions) {
         if (subscription.text != text || subscription.ended != kNoTick) continue;
-        if (subscription.unsubscribing <= requested) {
+        if (subscription.first_unsubscribing() <= requested) {
             if (success) {  // it settles earlier requests whose answers were lost, too
                 subscription.unsubscribed = std::min(subscription.unsubscribed, at);
-            } else if (subscription.unsubscribing == requested) {
-                subscription.unsubscribing = kNoTick;
+            } else {
+                subscription.unsubscribing.erase(requested);
+                stays = &subscription;
             }
         } else if (success) {
             subscription.may_continue = false;
+        } else if (stays != nullptr && !subscription.versions.empty() &&
+                   stays->first_unsubscribing() > subscription.versions.front().requested) {
+            // What was asked for after it was the same subscription all the time.
+            stays->versions.insert(
+                stays->versions.end(), subscription.versions.begin(), subscription.versions.end());
+            stays->unsubscribing = subscription.unsubscribing;
+            subscription.versions.clear();
+            subscription.ended = at;
         }
     }
 }
@@ -193,7 +200,8 @@ std::vector<Oracle::Candidate> Oracle::live_candidates(const Client& client,
         if (subscription.ended != kNoTick || subscription.versions.empty()) continue;
         if (subscription.unsubscribed < message.sent) continue;
         // The members of a shared subscription find what has waited for them.
-        if (message.acked < subscription.versions.front().requested && !message.is_will &&
+        if (!rules_.late_messages &&
+            message.acked < subscription.versions.front().requested && !message.is_will &&
             subscription.share.empty() && !subscription.may_continue) {
             continue;
         }
@@ -352,10 +360,9 @@ void Oracle::judge_order(const std::string& name,
         if (!subscription.share.empty()) return;
     }
     if (client.copies[message.id].all != 0) return;  // only the first delivery counts
-    // With QoS 0 a new connection may overtake what the earlier one left on its way to the log.
-    const Tick connection = message.qos == QoS::at_most_once ? message.connection : 0;
+    // A new connection may overtake what an earlier one left on its way to the log.
     MessageId& newest = client.newest[OrderKey{
-        message.publisher, connection, message.topic, message.qos, packet.qos}];
+        message.publisher, message.connection, message.topic, message.qos, packet.qos}];
     // What was sent again may have missed the subscription the first time.
     if (newest > message.id && message.sends == 1) {
         complain(fmt::format("{} received message {} of {} after its successor {}",

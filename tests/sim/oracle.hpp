@@ -49,7 +49,8 @@ struct Published {
 enum class WillFate : std::uint8_t { unknown, must_come, must_not_come };
 
 struct OracleRules {
-    bool v311_order = true;  // off where commits fail: 3.1.1 can only close and send again
+    /// Mailboxes are full at times: what has been acknowledged may still be on its way to a shard.
+    bool late_messages = false;
     Duration clock_slack{};  // how far the broker's clock and ours may be apart
 };
 
@@ -89,16 +90,16 @@ class Oracle {
     /// The client's end of a connection is over; a transient session is over with it.
     void disconnected(const std::string& client, bool session_ends);
 
-    /// A connection ended before its CONNACK: the session may be a new one, if it had expired.
-    void may_have_begun_anew(const std::string& client);
-
     // --- subscriptions
-    void subscribing(const std::string& client,
-                     const std::string& text,
-                     mqtt::SubscriptionOptions options,
-                     std::uint32_t identifier);
-    void subscribed(const std::string& client, const std::string& text, bool success);
-    /// The moment of the request, which comes back with its answer.
+    // Requests return their moment, which comes back with the answer.
+    [[nodiscard]] Tick subscribing(const std::string& client,
+                                   const std::string& text,
+                                   mqtt::SubscriptionOptions options,
+                                   std::uint32_t identifier);
+    void subscribed(const std::string& client,
+                    const std::string& text,
+                    Tick requested,
+                    bool success);
     [[nodiscard]] Tick unsubscribing(const std::string& client, const std::string& text);
     void unsubscribed(const std::string& client,
                       const std::string& text,
@@ -136,7 +137,7 @@ class Oracle {
         std::string share;  // empty: not shared
         std::string filter;
         std::vector<Version> versions;
-        Tick unsubscribing = kNoTick;
+        std::set<Tick> unsubscribing;  // requests whose answer has not come, and may never
         Tick unsubscribed = kNoTick;
         Tick ended = kNoTick;
         bool may_continue = false;  // the UNSUBSCRIBE before it may never have arrived
@@ -145,7 +146,10 @@ class Oracle {
         [[nodiscard]] bool alive() const noexcept {
             return unsubscribed == kNoTick && ended == kNoTick && !versions.empty();
         }
-        [[nodiscard]] bool certain() const noexcept { return alive() && unsubscribing == kNoTick; }
+        [[nodiscard]] bool certain() const noexcept { return alive() && unsubscribing.empty(); }
+        [[nodiscard]] Tick first_unsubscribing() const noexcept {
+            return unsubscribing.empty() ? kNoTick : *unsubscribing.begin();
+        }
     };
     struct Copies {
         unsigned all = 0;

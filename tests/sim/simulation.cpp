@@ -48,6 +48,7 @@ class Simulation {
     Instant now_;
     Trace trace_;
     bool commits_fail_ = false;
+    bool small_mailboxes_ = false;
     bool lossy_ = false;
     unsigned crash_per_mille_ = 0;
     BrokerOptions broker_options_;
@@ -59,15 +60,14 @@ class Simulation {
     bool gentle_ = false;
 };
 
-OracleRules rules_of(bool commits_fail) { return {.v311_order = !commits_fail}; }
-
 Simulation::Simulation(const RunOptions& options)
     : options_{options},
       random_{options.seed},
       now_{std::chrono::seconds{1000}},
       trace_{options.trace_lines},
       commits_fail_{random_.chance(1, 4)},
-      oracle_{trace_, rules_of(commits_fail_)} {
+      small_mailboxes_{random_.chance(1, 4)},
+      oracle_{trace_, {.late_messages = small_mailboxes_}} {
     oracle_.set_now(now_);
     trace_.set_now(now_);
     choose_broker(options);
@@ -90,7 +90,7 @@ void Simulation::choose_broker(const RunOptions& options) {
     }
     if (random_.chance(1, 2)) broker_options_.faults.full_per_mille = 200;
     broker_options_.slow_admission_per_mille = random_.chance(1, 2) ? 300 : 0;
-    broker_options_.mailbox_messages_max = random_.chance(1, 4) ? 2 : 1000;
+    broker_options_.mailbox_messages_max = small_mailboxes_ ? 2 : 1000;
     mqtt::SessionLimits& limits = broker_options_.shard.limits;
     if (random_.chance(1, 3)) limits.inflight_maximum = 3;
     if (random_.chance(1, 3)) limits.receive_maximum = 4;
@@ -194,6 +194,19 @@ void Simulation::crash() {
     trace_.add("the broker crashes");
     broker_->crash();
     crashes_.push_back(now_);
+    if (options_.trace_lines != 0) {
+        for (const auto& [name, session] : broker_->log().state().sessions()) {
+            std::string unfinished;
+            for (const store::Unfinished& item : session.unfinished) {
+                unfinished += fmt::format(" {}@{}", item.packet_id.value(), item.seq.value());
+            }
+            trace_.add("recovered {}: attached {} sent through {} unfinished{}",
+                       name,
+                       session.attached,
+                       session.sent_through.value(),
+                       unfinished);
+        }
+    }
     for (auto& client : clients_) client->broker_crashed();
     oracle_.crashed(lossy_);
     if (lossy_) {
