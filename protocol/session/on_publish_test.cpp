@@ -320,5 +320,16 @@ TEST(OnPublish, AnIdentifierCommittedAfterItsConnectionIsADuplicate) {
     EXPECT_THAT(script.publish({.qos = kQos2, .id = 8, .dup = true}), ElementsAre("PUBREC 8"));
 }
 
+TEST(OnPublish, AnIdentifierForgottenAfterItsConnectionIsFree) {
+    SessionParts parts;
+    parts.inbound_qos2 = {8, 9};
+    Script script{test::durable(), {}, std::move(parts)};
+    open(script);
+    script.session().forget_inbound(PacketId{8});
+    script.session().forget_inbound(PacketId{7});
+    EXPECT_THAT(script.pubrel(8), ElementsAre("PUBCOMP 8 92"));
+    EXPECT_THAT(script.publish({.qos = kQos2, .id = 9, .dup = true}), ElementsAre("PUBREC 9"));
+}
+
 }  // namespace
 }  // namespace stentor::mqtt

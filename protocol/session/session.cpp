@@ -60,6 +60,10 @@ void Session::restore_inbound(PacketId packet_id) {
     if (!inbound().ids.find(packet_id)) inbound().ids.put(packet_id, InboundPhase::received);
 }
 
+void Session::forget_inbound(PacketId packet_id) {
+    if (inbound_) inbound_->ids.erase(packet_id);
+}
+
 Session::Inbound& Session::inbound() {
     if (!inbound_) inbound_ = std::make_unique<Inbound>();
     return *inbound_;

@@ -101,6 +101,8 @@ class Session {
     /// A QoS 2 PUBLISH of this session's earlier connection is committed only now: should the
     /// client send it again, it is a duplicate.
     void restore_inbound(PacketId packet_id);
+    /// The same for a PUBREL: its identifier is free, and should the client repeat it, unknown.
+    void forget_inbound(PacketId packet_id);
     void ingress_failed(std::uint64_t ticket, ReasonCode reason, Effects& fx);
 
     void on(const PubackView& packet, Instant now, Effects& fx);

@@ -48,8 +48,7 @@ void Shard::on_connect(Connection& connection, const mqtt::ConnectView& packet, 
         return;
     }
     if (request.client_id.empty()) {
-        request.client_id = assign_client_id();
-        request.client_id_assigned = true;
+        mqtt::assign_client_id(request, new_client_id());
     }
     set_pause(connection, kPauseOpening, true);
     connection.phase = Phase::authenticating;

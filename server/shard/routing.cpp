@@ -231,7 +231,10 @@ void Shard::acknowledge_action(Action& action, Instant now) {
         }
     } else if (const auto* pubrel = std::get_if<AnswerPubrel>(&action)) {
         SessionEntry* entry = sessions_.attached(pubrel->who.slot, pubrel->who.generation);
-        if (entry == nullptr) return;
+        if (entry == nullptr) {
+            forget_inbound(*pubrel);
+            return;
+        }
         with_session(*entry, now, [&](auto& session, auto& fx) {
             session.forget_committed(pubrel->packet_id, fx);
         });
@@ -270,6 +273,18 @@ void Shard::keep_inbound(const AcknowledgePublish& publish) {
     }
     if (same->parts == nullptr) same->parts = std::make_unique<mqtt::SessionParts>();
     same->parts->inbound_qos2.push_back(publish.kept.value());
+}
+
+/// A PUBREL that is committed after its connection has ended, likewise: kept, its identifier would
+/// make a duplicate of the next message that has it.
+void Shard::forget_inbound(const AnswerPubrel& pubrel) {
+    SessionEntry* same = sessions_.same(pubrel.who.slot, pubrel.who.generation);
+    if (same == nullptr) return;
+    if (same->attached != nullptr) {
+        same->attached->session.forget_inbound(pubrel.packet_id);
+    } else if (same->parts != nullptr) {
+        std::erase(same->parts->inbound_qos2, pubrel.packet_id.value());
+    }
 }
 
 /// Nothing of the batch is in the log: whoever waits is told, and nothing that was promised is

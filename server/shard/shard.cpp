@@ -308,7 +308,7 @@ bool Shard::drained() const noexcept {
            (commits_.empty() && commits_.batches_on_their_way() == 0 && local_.empty());
 }
 
-std::string Shard::assign_client_id() {
+std::string Shard::new_client_id() {
     // 128 bits, and at home here, so that the connection does not have to move.
     static constexpr char kDigits[] = "0123456789abcdefghijklmnopqrstuvwxyz";
     for (;;) {

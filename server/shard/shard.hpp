@@ -243,6 +243,7 @@ class Shard {
     void acknowledge_action(Action& action, Instant now);
     [[nodiscard]] static bool logged(SessionEntry& entry, const AcknowledgePublish& publish);
     void keep_inbound(const AcknowledgePublish& publish);
+    void forget_inbound(const AnswerPubrel& pubrel);
     void fail_action(Action& action, const boost::system::error_code& error, Instant now);
     void count_drops(const mqtt::Effects& effects);
 
@@ -333,7 +334,7 @@ class Shard {
     template <class Message, class Item>
     void flush_outgoing(ShardId shard, std::vector<Item>& items);
     void set_congested(bool congested);
-    [[nodiscard]] std::string assign_client_id();
+    [[nodiscard]] std::string new_client_id();
     [[nodiscard]] Mailbox& mailbox_of(ShardId shard) const {
         return *shared_.mailboxes[shard.value()];
     }
