@@ -200,9 +200,8 @@ std::vector<Oracle::Candidate> Oracle::live_candidates(const Client& client,
         if (subscription.ended != kNoTick || subscription.versions.empty()) continue;
         if (subscription.unsubscribed < message.sent) continue;
         // The members of a shared subscription find what has waited for them.
-        if (!rules_.late_messages &&
-            message.acked < subscription.versions.front().requested && !message.is_will &&
-            subscription.share.empty() && !subscription.may_continue) {
+        if (!rules_.late_messages && message.acked < subscription.versions.front().requested &&
+            !message.is_will && subscription.share.empty() && !subscription.may_continue) {
             continue;
         }
         if (!mqtt::matches(subscription.filter, message.topic)) continue;

@@ -1,0 +1,47 @@
+#pragma once
+// Many runs of the simulation, as tests want them.
+// One thread.
+
+#include "tests/sim/simulation.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+namespace stentor::sim {
+
+struct Seeds {
+    std::uint64_t first = 1;
+    std::uint64_t count = 0;
+    std::uint16_t shards = 0;  // 0: each seed chooses 1, 2 or 5
+    Mutation mutation = Mutation::none;
+    std::size_t failures_max = 3;  // then it stops
+    std::size_t trace_lines = 0;   // of each failure
+};
+
+struct Failure {
+    std::uint64_t seed = 0;
+    std::string complaint;
+    std::string report;  // for people: the last events, the complaint, how to see more
+};
+
+struct Outcome {
+    std::vector<Failure> failures;
+    std::size_t deliveries = 0;
+    std::size_t obligations = 0;
+};
+
+/// Failures are run a second time with a trace.
+[[nodiscard]] Outcome run_seeds(const Seeds& seeds);
+
+/// A line of the file of seeds that once failed: "seed shards why".
+struct OldSeed {
+    std::uint64_t seed = 0;
+    std::uint16_t shards = 0;
+    std::string why;
+};
+/// Comments (#) and empty lines are skipped. Empty if the file cannot be read.
+[[nodiscard]] std::vector<OldSeed> read_old_seeds(const std::string& path);
+
+}  // namespace stentor::sim
