@@ -33,7 +33,7 @@ struct WorkloadText {
     std::string_view name;
     std::string_view what;
 };
-constexpr std::array<WorkloadText, 8> kWorkloads{{
+constexpr std::array<WorkloadText, 9> kWorkloads{{
     {"conn", "clients connect, subscribe if asked to, and stay for a while"},
     {"pub", "publishers only: what does it take to accept a message?"},
     {"sub", "subscribers only, for a `bench pub` somewhere else"},
@@ -41,6 +41,7 @@ constexpr std::array<WorkloadText, 8> kWorkloads{{
     {"fanin", "many publishers, every message to few subscribers"},
     {"pairs", "each publisher has its subscriber"},
     {"offline", "durable sessions leave, messages wait for them, all come back"},
+    {"retained", "values are stored, one per topic; then subscribers come and get them all"},
     {"storm", "all connections are cut at once and come back at once"},
 }};
 
@@ -136,7 +137,7 @@ OptionGroup message_group(BenchOptions& o) {
                             STENTOR_TRY(o.rate, tools::parse_seconds(text));
                             return {};
                         }}}};
-    if (o.workload != Workload::offline) {
+    if (o.workload != Workload::offline && o.workload != Workload::retained) {
         group.options.push_back({"",
                                  "--count",
                                  "N",
@@ -174,6 +175,16 @@ OptionGroup traffic_shape(BenchOptions& o) {
             break;
         case Workload::sub:
             group.options = {subscribers, publishers, topics, durable};
+            break;
+        case Workload::retained:
+            group.options = {{"",
+                              "--topics",
+                              "N",
+                              "topics with a retained value each (10000)",
+                              take_number(o.topics, 1, kTopicsMax)},
+                             publishers,
+                             subscribers,
+                             durable};
             break;
         case Workload::pairs:
             group.options = {
@@ -229,7 +240,12 @@ OptionGroup offline_shape(BenchOptions& o) {
               "N",
               "for each session (100); with --broadcast: in all",
               take_number(o.messages, 1, 1'000'000)},
-             {"", "--broadcast", "", "all sessions subscribe to one topic", set(o.broadcast)},
+             {"", "--broadcast", "", "all sessions subscribe to the same topics", set(o.broadcast)},
+             {"",
+              "--topics",
+              "N",
+              "with --broadcast: how many (1)",
+              take_number(o.topics, 1, kTopicsMax)},
              {"", "--publishers", "N", "publishers (4)", take_number(o.publishers, 1, kClientsMax)},
              {"",
               "--concurrency",
@@ -280,6 +296,9 @@ void set_defaults(BenchOptions& o) {
         case Workload::pairs:
             o.subscribers = 100;
             break;
+        case Workload::retained:
+            o.topics = 10'000;
+            break;
         case Workload::offline:
             o.subscribers = 1000;
             o.publishers = 4;
@@ -326,6 +345,9 @@ Usage check(const BenchOptions& o) {
     }
     if (o.workload == Workload::offline && o.qos == 0) {
         return UsageError{"QoS 0 messages do not wait for sessions that are away", "-q 1 or -q 2"};
+    }
+    if (o.workload == Workload::offline && !o.broadcast && o.topics != 1) {
+        return UsageError{"--topics is for --broadcast", "otherwise each session has its own"};
     }
     const Plan plan = o.plan();
     if (plan.clients() > kClientsMax) return UsageError{"more than 1,000,000 clients"};
@@ -419,6 +441,10 @@ TrafficOptions BenchOptions::traffic() const {
     traffic.count = count;
     if (workload == Workload::offline) {
         traffic.count = broadcast ? messages : std::uint64_t{messages} * subscribers;
+    }
+    if (workload == Workload::retained) {
+        traffic.count = topics;
+        traffic.retain = true;
     }
     if (workload == Workload::sub) traffic.start = StreamStart::first_seen;
     return traffic;

@@ -16,7 +16,17 @@
 
 namespace stentor::bench {
 
-enum class Workload : std::uint8_t { conn, pub, sub, fanout, fanin, pairs, offline, storm };
+enum class Workload : std::uint8_t {
+    conn,
+    pub,
+    sub,
+    fanout,
+    fanin,
+    pairs,
+    offline,
+    retained,
+    storm
+};
 [[nodiscard]] std::string_view name(Workload workload) noexcept;
 
 struct BenchOptions {

@@ -39,7 +39,7 @@ TEST(BenchOptions, HelpIsThereForEveryWorkload) {
     std::string help;
     ASSERT_TRUE(BenchOptions::parse(Words{"--help"}, options, help));
     for (const char* workload :
-         {"conn", "pub", "sub", "fanout", "fanin", "pairs", "offline", "storm"}) {
+         {"conn", "pub", "sub", "fanout", "fanin", "pairs", "offline", "retained", "storm"}) {
         EXPECT_THAT(help, HasSubstr(std::string{"  "} + workload));
         BenchOptions own;
         std::string own_help;
@@ -96,6 +96,7 @@ TEST(BenchOptions, RefusesWhatCannotBe) {
     EXPECT_THAT(mistake({"fanout", "--size", "23"}), HasSubstr("23"));
     EXPECT_THAT(mistake({"fanout", "-V", "4"}), HasSubstr("5 or 311"));
     EXPECT_THAT(mistake({"offline", "-q", "0"}), HasSubstr("do not wait"));
+    EXPECT_THAT(mistake({"offline", "--topics", "2"}), HasSubstr("--broadcast"));
     EXPECT_THAT(mistake({"fanout", "--topics", "1000000"}), HasSubstr("can be checked"));
     EXPECT_THAT(mistake({"fanout", "--run", "a/b"}), HasSubstr("part of topics"));
     EXPECT_FALSE(parsed({"conn", "-h", "x", "-L", "mqtt://y"}).address());

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs fixed workloads against Stentor and Mosquitto in turns and prints ratios.
 
-    compare.py [--rows PART[,PART...]] [--repeat N] [--seconds S] [--json FILE]
+    compare.py [--suite peers|store] [--rows PART[,PART...]] [--repeat N] [--seconds S] [--json FILE]
 
 Each row starts a fresh broker on a free loopback port, one processor for it and another for the
 generator where there are two, and stops it again. Figures are medians over the repetitions; a ratio
@@ -92,11 +92,47 @@ ROWS = (
     Row("publish to nobody, 100 k topics, QoS 1",
         ("pub", "--publishers", "10", "--topics", "100000", "-q", "1"),
         throughput("traffic", "published")),
+    Row("50 k retained, QoS 1", ("retained", "--topics", "50000", "-q", "1", "--window", "256"),
+        throughput("store", "published") + throughput("replay", "delivered"), timed=False),
     Row("connect + 2 subscriptions",
         ("conn", "--clients", "5000", "--subscriptions", "2", "--hold", "0.5"),
         throughput("connect", "connected") +
         (Figure("memory per client", "connect", "bytes_per_client", "B", smaller_is_better=True),),
         timed=False),
+)
+
+# What durable messages cost: the table of docs/storage.md.
+STORE_ROWS = tuple(
+    Row(f"online, {publishers} publishers, QoS {qos}",
+        ("fanin", "--durable", "-q", str(qos), "--publishers", str(publishers), "--window",
+         "32" if publishers > 100 else "256"),
+        TRAFFIC + latency("traffic", "acknowledge_ms"), durable=True)
+    for qos in (1, 2) for publishers in (1, 10, 1000)
+) + tuple(
+    Row(f"one by one, {publishers} publishers, QoS 1",
+        ("fanin", "--durable", "-q", "1", "--publishers", str(publishers), "--window", "1"),
+        TRAFFIC + latency("traffic", "acknowledge_ms"), durable=True)
+    for publishers in (1, 10, 1000)
+) + (
+    Row("online, 10 publishers, 1 M topics, QoS 1",
+        ("fanin", "--durable", "-q", "1", "--publishers", "10", "--topics", "1000000", "--window",
+         "256"),
+        TRAFFIC + latency("traffic", "acknowledge_ms"), durable=True),
+) + tuple(
+    Row(f"offline, {publishers} publishers, {text}, QoS {qos}",
+        ("offline", "--broadcast", "--sessions", "1", "--messages", "200000", "--topics",
+         str(topics), "-q", str(qos), "--publishers", str(publishers), "--window",
+         "32" if publishers > 100 else "256"),
+        throughput("publish", "published") + latency("publish", "acknowledge_ms") +
+        throughput("drain", "delivered"), durable=True, timed=False)
+    for publishers, topics, text, qos in ((1, 1, "1 topic", 1), (10, 1, "1 topic", 1),
+                                          (1000, 1, "1 topic", 1), (10, 1, "1 topic", 2),
+                                          (10, 1000000, "1 M topics", 1))
+) + (
+    Row("broadcast to 5000 offline, QoS 1",
+        ("offline", "--broadcast", "--sessions", "5000", "--publishers", "1", "--messages", "200"),
+        throughput("publish", "published") + throughput("drain", "delivered"),
+        durable=True, timed=False),
 )
 
 
@@ -217,7 +253,7 @@ def lines_of(row, results):
         if ours and theirs:
             ratio = theirs / ours if figure.smaller_is_better else ours / theirs
         label = figure.label
-        if row.name.startswith(("1000 offline", "one topic")):
+        if len({each.phase for each in row.figures}) > 1:
             label = f"{figure.phase} {label}".strip()
         yield row.name if number == 0 else "", label, medians, ratio, figure.unit
 
@@ -252,6 +288,8 @@ def parse_arguments():
     parser.add_argument("--generator", default=str(ROOT / "build/release/stentor"),
                         help="whose `bench` loads them")
     parser.add_argument("--mosquitto", default=shutil.which("mosquitto") or "/usr/sbin/mosquitto")
+    parser.add_argument("--suite", choices=("peers", "store"), default="peers",
+                        help="what brokers are compared by; what durable messages cost")
     parser.add_argument("--rows", default="", help="only rows whose name contains one of these")
     parser.add_argument("--repeat", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=3, help="of traffic per run")
@@ -263,7 +301,7 @@ def parse_arguments():
 def main():
     arguments = parse_arguments()
     parts = [part.strip() for part in arguments.rows.split(",") if part.strip()]
-    rows = [row for row in ROWS
+    rows = [row for row in (ROWS if arguments.suite == "peers" else STORE_ROWS)
             if not parts or any(re.search(re.escape(part), row.name) for part in parts)]
     if not rows:
         raise SystemExit("compare.py: no row has such a name")

@@ -1,7 +1,11 @@
 #include "tools/bench/runner.hpp"
 
+#include "protocol/codec/encoder.hpp"
+
 #include <algorithm>
+#include <array>
 #include <limits>
+#include <string>
 #include <utility>
 
 namespace stentor::bench {
@@ -42,6 +46,9 @@ Report Runner::run() {
             break;
         case Workload::offline:
             run_offline();
+            break;
+        case Workload::retained:
+            run_retained();
             break;
         default:
             run_traffic();
@@ -111,7 +118,13 @@ void Runner::run_offline() {
     leave(subscribers(), Farewell::keep_session);
     if (!connect("connect", publishers(), SessionUse::fresh)) return;
     if (!publish("publish", 0)) return;
-    drain("drain", subscribers());
+    drain("drain", subscribers(), SessionUse::resume);
+}
+
+void Runner::run_retained() {
+    if (!connect("connect", publishers(), SessionUse::fresh)) return;
+    if (publish("store", 0)) drain("replay", subscribers(), SessionUse::fresh);
+    clear_retained();
 }
 
 // ---- phases
@@ -183,7 +196,7 @@ bool Runner::publish(std::string_view phase, std::uint32_t fan) {
     return !interrupted();
 }
 
-bool Runner::drain(std::string_view phase, Range clients) {
+bool Runner::drain(std::string_view phase, Range clients, SessionUse use) {
     PhaseReport& report = begin_phase(phase);
     const std::uint32_t before = fleet_.ready_count();
     const Instant begun = monotonic_now();
@@ -191,7 +204,7 @@ bool Runner::drain(std::string_view phase, Range clients) {
     std::uint32_t next = clients.begin;
     while (next < clients.end || fleet_.busy_count() > 0 ||
            traffic_.delivered() < traffic_.expected()) {
-        open_some(clients, next, SessionUse::resume, begun);
+        open_some(clients, next, use, begun);
         fleet_.turn(kTurn);
         watch.see(progress_count(), fleet_.now());
         progress_.tick(phase, fleet_, traffic_);
@@ -233,6 +246,31 @@ void Runner::tidy_up() {
         if (fleet_.now() - start > patience()) break;
     }
     leave(clients, Farewell::forget_session);
+}
+
+/// The broker is not ours to fill: an empty payload forgets the value.
+void Runner::clear_retained() {
+    constexpr std::size_t kBatchBytes = std::size_t{64} * 1024;
+    constexpr std::uint32_t kPublisher = 0;
+    const Instant deadline = monotonic_now() + patience();
+    mqtt::WireBuffer packets;
+    std::uint32_t topic = 0;
+    while (fleet_.is_ready(kPublisher) && monotonic_now() < deadline &&
+           (topic < plan_.topics || fleet_.blocked(kPublisher))) {
+        if (fleet_.blocked(kPublisher)) {
+            fleet_.turn(kTurn);
+            continue;
+        }
+        while (topic < plan_.topics && packets.size() < kBatchBytes) {
+            const std::string name = plan_.topic(topic++);
+            (void)mqtt::encode_publish(
+                packets, options_.version, mqtt::Publish{.topic = name, .retain = true});
+        }
+        std::array<ByteView, 1> parts;
+        (void)packets.gather(parts);
+        fleet_.send(kPublisher, parts[0]);
+        packets.clear();
+    }
 }
 
 void Runner::wait_for(Duration time, std::string_view phase) {

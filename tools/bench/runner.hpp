@@ -35,15 +35,17 @@ class Runner {
     void run_traffic();
     void run_subscribers();
     void run_offline();
+    void run_retained();
 
     /// Each is a phase of the report, and false when the run cannot go on.
     bool connect(std::string_view phase, Range clients, SessionUse use);
     bool publish(std::string_view phase, std::uint32_t fan);
-    bool drain(std::string_view phase, Range clients);
+    bool drain(std::string_view phase, Range clients, SessionUse use);
 
     /// These are not.
     void leave(Range clients, Farewell farewell);
     void tidy_up();
+    void clear_retained();
     void wait_for(Duration time, std::string_view phase);
     void open_some(Range clients, std::uint32_t& next, SessionUse use, Instant start);
     [[nodiscard]] std::uint64_t progress_count() const noexcept;

@@ -53,11 +53,13 @@ void Traffic::make_template() {
     const Bytes payload(options_.payload_bytes);
     mqtt::WireBuffer packet;
     const PacketId packet_id{static_cast<std::uint16_t>(plan_.qos == QoS::at_most_once ? 0 : 1)};
-    (void)mqtt::encode_publish(
-        packet,
-        options_.version,
-        mqtt::Publish{
-            .topic = topic, .payload = payload, .qos = plan_.qos, .packet_id = packet_id});
+    (void)mqtt::encode_publish(packet,
+                               options_.version,
+                               mqtt::Publish{.topic = topic,
+                                             .payload = payload,
+                                             .qos = plan_.qos,
+                                             .retain = options_.retain,
+                                             .packet_id = packet_id});
     std::array<ByteView, 1> parts;
     (void)packet.gather(parts);
     template_ = to_owned(parts[0]);

@@ -28,6 +28,7 @@ struct TrafficOptions {
     double rate = 0;                   // messages per second, all publishers together; 0: closed
     std::uint64_t count = 0;           // messages, all publishers together; 0: no bound
     StreamStart start = StreamStart::zero;
+    bool retain = false;
 };
 inline constexpr std::uint32_t kWindowMax = 32'768;
 

@@ -118,6 +118,23 @@ TEST_F(Bench, MessagesWaitForSessionsThatAreAway) {
     expect({"offline", "--sessions", "20", "--messages", "30", "--broadcast"}, 600);
 }
 
+TEST_F(Bench, StoresRetainedValuesAndForgetsThemAgain) {
+    for (const char* qos : {"0", "1", "2"}) {
+        expect({"retained", "-q", qos, "--topics", "500", "--publishers", "2"}, 500);
+    }
+    // Nothing is left of the runs above.
+    const Finished sub = kit::run({STENTOR_BINARY,
+                                   "sub",
+                                   "-p",
+                                   std::to_string(broker_.port()),
+                                   "-t",
+                                   "#",
+                                   "--retained-only",
+                                   "-W",
+                                   "1"});
+    EXPECT_EQ(sub.out, "");
+}
+
 TEST_F(Bench, ConnectsAndCutsAndConnectsAgain) {
     const Finished conn =
         run({"conn", "--clients", "200", "--subscriptions", "2", "--sources", "3"});
