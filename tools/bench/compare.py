@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Runs fixed workloads against Stentor and Mosquitto in turns and prints ratios.
 
-    compare.py [--suite peers|store] [--rows PART[,PART...]] [--repeat N] [--seconds S] [--json FILE]
+    compare.py [--suite peers|store] [--rows PART[,PART...]] [--repeat N] [--seconds S]
+               [--json FILE]
 
 Each row starts a fresh broker on a free loopback port, one processor for it and another for the
 generator where there are two, and stops it again. Figures are medians over the repetitions; a ratio
@@ -34,7 +35,7 @@ RUN_SECONDS = 120  # a row is over long before; then it hangs
 
 @dataclasses.dataclass(frozen=True)
 class Figure:
-    """`key` of the last phase called `phase`; `per` divides it."""
+    """`key` of the last phase called `phase`."""
 
     label: str
     phase: str

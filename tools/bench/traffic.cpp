@@ -137,7 +137,7 @@ std::uint64_t Traffic::allowance(const Publisher& self) const noexcept {
         can = std::min(can, self.window - std::min<std::uint64_t>(self.window, under_way));
     }
     // Few large batches cost broker and kernel less than many small ones.
-    const std::uint64_t wanted = std::min<std::uint64_t>(
+    const auto wanted = std::min<std::uint64_t>(
         {options_.batch, std::uint64_t{self.window}, self.quota - self.sent});
     return can < wanted ? 0 : can;
 }
@@ -169,7 +169,7 @@ void Traffic::publish(std::uint32_t index, Instant now) {
     self.queued = false;
     if (fleet_.blocked(index) || !fleet_.is_ready(index)) return;  // writable() comes
     const std::uint64_t can = allowance(self);
-    const std::uint64_t batch = std::min<std::uint64_t>(can, output_.size() / template_.size());
+    const auto batch = std::min<std::uint64_t>(can, output_.size() / template_.size());
     std::byte* end = output_.data();
     std::uint64_t written = 0;
     for (; written < batch; ++written) {

@@ -83,8 +83,9 @@ TEST(Verifier, RefusesMessagesOfOtherFlows) {
 
 TEST(Verifier, WhoComesLateStartsWithWhatIsSeenFirst) {
     Verifier verifier{all_to_all(1, 2, 1), StreamStart::first_seen};
-    for (const std::uint32_t sequence : {100U, 101U, 103U})
+    for (const std::uint32_t sequence : {100U, 101U, 103U}) {
         verifier.on_message(0, 0, sequence, kNo);
+    }
     const Verdict verdict = verifier.judge(std::array{0U});
     EXPECT_EQ(verdict.lost, 1U);
     EXPECT_EQ(verdict.delivered, 3U);

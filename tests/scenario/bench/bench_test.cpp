@@ -22,8 +22,9 @@ using Words = std::vector<std::string>;
 Finished bench(std::uint16_t port, Words words) {
     Words command{STENTOR_BINARY, "bench"};
     command.insert(command.end(), words.begin(), words.end());
-    for (const char* word : {"--quiet", "--json", "--run", "test", "-p"})
+    for (const char* word : {"--quiet", "--json", "--run", "test", "-p"}) {
         command.emplace_back(word);
+    }
     command.push_back(std::to_string(port));
     return kit::run(std::move(command));
 }
