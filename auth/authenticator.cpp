@@ -1,5 +1,6 @@
 #include "auth/authenticator.hpp"
 
+#include "auth/exchange.hpp"
 #include "base/assert.hpp"
 
 #include <openssl/crypto.h>
@@ -56,7 +57,7 @@ void Request::accept(std::string_view authenticator, std::string name) && {
 }
 
 void Request::deny(Outcome outcome, std::string why) && {
-    STENTOR_ASSERT(outcome != Outcome::accepted);
+    STENTOR_ASSERT(outcome != Outcome::accepted && outcome != Outcome::challenged);
     decide({.outcome = outcome, .principal = {}, .why = std::move(why)});
 }
 
@@ -68,7 +69,21 @@ void Request::pass_on() && {
 
 Chain::Chain(std::vector<std::unique_ptr<const Authenticator>> links,
              std::vector<std::string> admins)
-    : links_{std::move(links)}, admins_{std::move(admins)} {}
+    : Chain{std::move(links), std::move(admins), {}} {}
+
+Chain::Chain(std::vector<std::unique_ptr<const Authenticator>> links,
+             std::vector<std::string> admins,
+             std::vector<std::unique_ptr<const Method>> methods)
+    : links_{std::move(links)}, admins_{std::move(admins)}, methods_{std::move(methods)} {}
+
+Chain::~Chain() = default;
+
+const Method* Chain::method(std::string_view name) const noexcept {
+    const auto found = std::find_if(methods_.begin(), methods_.end(), [&](const auto& method) {
+        return method->name() == name;
+    });
+    return found == methods_.end() ? nullptr : found->get();
+}
 
 bool Chain::is_admin(std::string_view authenticator, std::string_view name) const {
     return std::any_of(admins_.begin(), admins_.end(), [&](std::string_view admin) {

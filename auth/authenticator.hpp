@@ -41,12 +41,14 @@ enum class Outcome : std::uint8_t {
     bad_credentials,  // 0x86; 3.1.1: 4
     not_authorised,   // 0x87; 3.1.1: 5
     unavailable,      // 0x88; 3.1.1: 3. The client may try again
+    challenged,       // of an Exchange only: the client has to answer `data`
 };
 
 struct Decision {
     Outcome outcome = Outcome::unavailable;
     Principal principal;  // of Outcome::accepted
     std::string why;      // for the log; never for the client, who must not learn which users exist
+    std::string data = {};  // of an Exchange: challenge or last word for the client
 };
 
 using Ticket = std::uint64_t;
@@ -61,6 +63,7 @@ class DecisionSink {
 };
 
 class Chain;
+class Method;
 
 /// One client at the door, on its way along the chain. Whoever holds it must answer it by calling
 /// exactly one of the three functions; one that is destroyed without is decided as `unavailable`.
@@ -114,11 +117,19 @@ class Authenticator {
 /// Immutable; a reload makes a new one, requests under way finish with theirs.
 class Chain {
   public:
-    /// `admins` are "authenticator:name".
+    /// `admins` are "authenticator:name"; `methods` those of enhanced authentication.
     Chain(std::vector<std::unique_ptr<const Authenticator>> links, std::vector<std::string> admins);
+    Chain(std::vector<std::unique_ptr<const Authenticator>> links,
+          std::vector<std::string> admins,
+          std::vector<std::unique_ptr<const Method>> methods);
+    ~Chain();
+    Chain(const Chain&) = delete;
+    Chain& operator=(const Chain&) = delete;
 
     [[nodiscard]] std::size_t size() const noexcept { return links_.size(); }
     [[nodiscard]] bool is_admin(std::string_view authenticator, std::string_view name) const;
+    /// Null: there is no method of that name. Lives as long as the chain.
+    [[nodiscard]] const Method* method(std::string_view name) const noexcept;
 
   private:
     friend class Request;
@@ -127,6 +138,7 @@ class Chain {
 
     std::vector<std::unique_ptr<const Authenticator>> links_;
     std::vector<std::string> admins_;
+    std::vector<std::unique_ptr<const Method>> methods_;
 };
 
 /// Starts a client's way along the chain. Any thread; `sink` must live until it has been told.

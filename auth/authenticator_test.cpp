@@ -42,11 +42,11 @@ class Decisions final : public DecisionSink {
     std::vector<std::pair<Ticket, Decision>> all;
 };
 
-PasswordFile users() {
+std::shared_ptr<const PasswordFile> users() {
     // mosquitto_passwd 2.0.11, password "correct horse"
-    return *PasswordFile::parse(
+    return std::make_shared<const PasswordFile>(*PasswordFile::parse(
         "anna:$7$101$/KDmxfcF/vNMqgjA$ygEHPNkbKK8YlSxT1fozXHmLB9VLcPT7ZXwf72FcXF2JRF7RHJEv+"
-        "qZcPhupWXNape7gCLeicFGcW0/Hd2dD7w==\n");
+        "qZcPhupWXNape7gCLeicFGcW0/Hd2dD7w==\n"));
 }
 
 std::shared_ptr<const Chain> chain_of(Anonymous policy,

@@ -29,8 +29,9 @@ class VerifyPassword final : public Job {
 
 }  // namespace
 
-PasswordAuthenticator::PasswordAuthenticator(PasswordFile file, Executor& executor)
-    : file_{std::make_shared<const PasswordFile>(std::move(file))}, executor_{executor} {}
+PasswordAuthenticator::PasswordAuthenticator(std::shared_ptr<const PasswordFile> file,
+                                             Executor& executor)
+    : file_{std::move(file)}, executor_{executor} {}
 
 void PasswordAuthenticator::ask(Request request) const {
     if (!request.credentials().user || !request.credentials().password) {

@@ -17,7 +17,7 @@ class PasswordAuthenticator final : public Authenticator {
   public:
     /// Hashing runs on `executor`, which must outlive all requests. When its queue is full a
     /// client is told to come back later (Outcome::unavailable).
-    PasswordAuthenticator(PasswordFile file, Executor& executor);
+    PasswordAuthenticator(std::shared_ptr<const PasswordFile> file, Executor& executor);
 
     [[nodiscard]] std::string_view name() const noexcept override { return "password"; }
     void ask(Request request) const override;

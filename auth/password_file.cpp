@@ -1,10 +1,18 @@
 #include "auth/password_file.hpp"
 
+#include "auth/base64.hpp"
+#include "auth/scram.hpp"
+#include "base/random.hpp"
+
 #include <algorithm>
 #include <utility>
 
 namespace stentor::auth {
 namespace {
+
+constexpr std::string_view kDecoyKey = "# scram-decoy-key: ";
+constexpr std::size_t kDecoyKeyBytes = 32;
+constexpr std::size_t kDecoySaltBytes = 16;
 
 /// Cuts the first line, with its end, from the front.
 std::string_view take_line(std::string_view& text) noexcept {
@@ -51,12 +59,20 @@ Result<PasswordFile, std::vector<FileError>> PasswordFile::parse(std::string_vie
             return a.second.cost() < b.second.cost();
         });
     if (dearest != file.users_.end()) file.decoy_ = dearest->second.decoy();
+    if (file.scram_decoy_key_.empty()) {
+        file.scram_decoy_key_.resize(kDecoyKeyBytes);
+        random_bytes(file.scram_decoy_key_);
+    }
     return file;
 }
 
 void PasswordFile::parse_line(std::string_view line,
                               std::uint32_t number,
                               std::vector<FileError>& errors) {
+    if (line.starts_with(kDecoyKey)) {
+        auto key = from_base64(line.substr(kDecoyKey.size()));
+        if (key && key->size() == kDecoyKeyBytes) scram_decoy_key_ = *std::move(key);
+    }
     if (line.empty() || line.front() == '#') return;
     const auto colon = std::min(line.find(':'), line.size());
     const std::string_view name = line.substr(0, colon);
@@ -81,6 +97,9 @@ void PasswordFile::parse_line(std::string_view line,
         fail(colon + 1, 1, hash.error(), "`stentor user passwd FILE NAME` writes a new one");
         return;
     }
+    if (scram_iterations_ == 0 && hash->kind() == HashKind::scram_sha256) {
+        scram_iterations_ = hash->iterations();
+    }
     if (!users_.emplace(std::string{name}, *std::move(hash)).second) {
         fail(0, name.size(), "the user is listed twice", "remove one of the lines");
         return;
@@ -93,6 +112,38 @@ bool PasswordFile::verify(std::string_view user, std::string_view password) cons
     if (found != users_.end()) return found->second.verify(password);
     if (decoy_) static_cast<void>(decoy_->verify(password));
     return false;
+}
+
+ScramUser PasswordFile::scram_user(std::string_view user) const {
+    const auto found = users_.find(user);
+    // Made up for everybody, so that everybody takes as long.
+    const Bytes invented = hmac_sha256(scram_decoy_key_, user);
+    if (found == users_.end() || found->second.kind() != HashKind::scram_sha256) {
+        const auto salt_end = invented.begin() + kDecoySaltBytes;
+        return {.known = false,
+                .iterations = scram_iterations_,
+                .salt = Bytes(invented.begin(), salt_end),
+                .stored_key = invented,
+                .server_key = invented};
+    }
+    const PasswordHash& hash = found->second;
+    return {.known = true,
+            .iterations = hash.iterations(),
+            .salt = hash.salt(),
+            .stored_key = hash.stored_key(),
+            .server_key = hash.server_key()};
+}
+
+std::string with_decoy_key(std::string_view text) {
+    if (text.starts_with(kDecoyKey) ||
+        text.find('\n' + std::string{kDecoyKey}) != std::string_view::npos) {
+        return std::string{text};
+    }
+    Bytes key(kDecoyKeyBytes);
+    random_bytes(key);
+    std::string out{text};
+    if (!out.empty() && out.back() != '\n') out += '\n';
+    return out.append(kDecoyKey).append(base64(key)).append(1, '\n');
 }
 
 std::string with_user(std::string_view text, std::string_view name, const PasswordHash& hash) {

@@ -5,9 +5,11 @@
 
 #include "auth/file_error.hpp"
 #include "auth/password_hash.hpp"
+#include "base/bytes.hpp"
 #include "base/result.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -19,6 +21,15 @@ namespace stentor::auth {
 
 inline constexpr std::size_t kUserNameBytesMax = 1024;
 
+/// What SCRAM needs of a user.
+struct ScramUser {
+    bool known = false;  // false: invented, no password fits
+    std::uint32_t iterations = 0;
+    Bytes salt = {};
+    Bytes stored_key = {};
+    Bytes server_key = {};
+};
+
 class PasswordFile {
   public:
     PasswordFile() = default;
@@ -29,6 +40,12 @@ class PasswordFile {
     /// Slow, see PasswordHash. An unknown user takes as long as one whose hash is the dearest of
     /// the file, so that time does not tell who exists.
     [[nodiscard]] bool verify(std::string_view user, std::string_view password) const;
+
+    /// Whether anybody can come by SCRAM-SHA-256.
+    [[nodiscard]] bool has_scram() const noexcept { return scram_iterations_ != 0; }
+    /// For a user without SCRAM keys a salt is made up from the name and the file's decoy key, so
+    /// that it is the same each time and nobody learns who exists. Fast. Needs has_scram().
+    [[nodiscard]] ScramUser scram_user(std::string_view user) const;
 
     [[nodiscard]] std::size_t user_count() const noexcept { return users_.size(); }
     /// In the order of the file.
@@ -46,7 +63,9 @@ class PasswordFile {
 
     std::unordered_map<std::string, PasswordHash, Hash, std::equal_to<>> users_;
     std::vector<std::string> names_;
-    std::optional<PasswordHash> decoy_;  // nothing while there are no users
+    std::optional<PasswordHash> decoy_;   // nothing while there are no users
+    std::uint32_t scram_iterations_ = 0;  // of the first such user
+    Bytes scram_decoy_key_;
 };
 
 /// Why a name cannot stand in the file, for people; null if it can.
@@ -56,6 +75,10 @@ class PasswordFile {
 [[nodiscard]] std::string with_user(std::string_view text,
                                     std::string_view name,
                                     const PasswordHash& hash);
+
+/// The text with a line that holds a new decoy key (a comment to everybody else), if it has none:
+/// without it unknown users' salts differ from one start of the broker to the next.
+[[nodiscard]] std::string with_decoy_key(std::string_view text);
 
 /// The text without the user's line; nothing if there is no such user.
 [[nodiscard]] std::optional<std::string> without_user(std::string_view text, std::string_view name);

@@ -39,7 +39,8 @@ TEST(PasswordFile, ReportsEveryMistakeAndNoPassword) {
     ASSERT_EQ(file.error().size(), 5U);
     EXPECT_EQ(file.error()[0].what, "a line is user:hash");
     EXPECT_EQ(file.error()[1].what, "a user name must not be empty");
-    EXPECT_EQ(file.error()[2].what, "not a hash that stentor knows ($argon2id$, $7$ or $6$)");
+    EXPECT_EQ(file.error()[2].what,
+              "not a hash that stentor knows ($argon2id$, $scram-sha-256$, $7$ or $6$)");
     EXPECT_EQ(file.error()[2].column, 7U);
     for (const FileError& error : file.error()) {
         EXPECT_EQ((error.what + error.hint).find("hunter2"), std::string::npos);

@@ -50,7 +50,7 @@ struct ConnectRequest {
     std::optional<std::string> user_name;
     std::optional<std::string> password;  // bytes; wiped once authentication has ended
     std::string authentication_method;    // empty: none
-    std::string authentication_data;
+    std::string authentication_data;      // the client's; once admitted: the server's last word
     std::uint32_t session_expiry_seconds = 0;     // in force; 3.1.1: 0 or the limit
     std::uint32_t packet_bytes_max = 0xFFFFFFFF;  // of the client
     std::uint16_t receive_maximum = 65535;        // of the client

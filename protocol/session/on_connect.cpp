@@ -129,8 +129,7 @@ void assign_client_id(ConnectRequest& request, std::string client_id) {
 
 void Session::send_connack(bool session_present,
                            std::span<const UserProperty> user_properties,
-                           Effects& fx,
-                           ByteView authentication_data) {
+                           Effects& fx) {
     STENTOR_ASSERT(!connack_sent_);
     PropertyWriter properties;
     if (is_v5()) {
@@ -148,8 +147,9 @@ void Session::send_connack(bool session_present,
         }
         if (!request_.authentication_method.empty()) {  // [MQTT-4.12.0-5]
             properties.text(Property::authentication_method, request_.authentication_method);
-            if (!authentication_data.empty()) {
-                properties.binary(Property::authentication_data, authentication_data);
+            if (!request_.authentication_data.empty()) {
+                properties.binary(Property::authentication_data,
+                                  as_bytes(request_.authentication_data));
             }
         }
         for (const UserProperty& property : user_properties) {
@@ -166,6 +166,7 @@ void Session::send_connack(bool session_present,
         return;
     }
     connack_sent_ = true;
+    request_.authentication_data = {};
 }
 
 }  // namespace stentor::mqtt

@@ -27,7 +27,6 @@ Session::Session(ConnectRequest request, const SessionLimits& limits, SessionPar
       session_expiry_seconds_{request_.session_expiry_seconds},
       last_packet_id_{parts.last_packet_id} {
     wipe(request_.password);
-    request_.authentication_data = {};
     for (const std::uint16_t id : parts.inbound_qos2) {
         inbound().ids.put(PacketId{id}, InboundPhase::received);
     }

@@ -52,13 +52,11 @@ class Session {
     // --- opening
     /// CONNACK success, with every property that differs from what the client asked or must be
     /// told. Call once, after the attach commit of a durable session. `session_present`:
-    /// [MQTT-3.2.2-2], [MQTT-3.2.2-3]. `authentication_data`: the last of an enhanced
-    /// authentication. Where the client's Maximum Packet Size forbids it, user properties are left
-    /// out; fx.close is set if CONNACK does not fit even so.
+    /// [MQTT-3.2.2-2], [MQTT-3.2.2-3]. Where the client's Maximum Packet Size forbids it, user
+    /// properties are left out; fx.close is set if CONNACK does not fit even so.
     void send_connack(bool session_present,
                       std::span<const UserProperty> user_properties,
-                      Effects& fx,
-                      ByteView authentication_data = {});
+                      Effects& fx);
 
     /// Repeats everything in flight in its original order with its identifier: PUBLISH with DUP,
     /// PUBREL for phase received [MQTT-4.4.0-1], [MQTT-4.6.0-1]. What exceeds the client's Receive

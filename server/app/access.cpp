@@ -1,5 +1,6 @@
 #include "server/app/access.hpp"
 
+#include "auth/scram.hpp"
 #include "server/config/text_file.hpp"
 
 #include <memory>
@@ -76,10 +77,13 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
         errors.insert(errors.end(), more.begin(), more.end());
     };
     std::vector<std::unique_ptr<const auth::Authenticator>> links;
+    std::vector<std::unique_ptr<const auth::Method>> methods;
     if (!options.auth.password_file.empty()) {
         if (auto file = read_password_file(options.auth.password_file)) {
+            auto users = std::make_shared<const auth::PasswordFile>(*std::move(file));
+            if (users->has_scram()) methods.push_back(std::make_unique<auth::ScramSha256>(users));
             links.push_back(
-                std::make_unique<auth::PasswordAuthenticator>(*std::move(file), executor));
+                std::make_unique<auth::PasswordAuthenticator>(std::move(users), executor));
         } else {
             collect(file.error());
         }
@@ -101,9 +105,9 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
         }
     }
     if (!errors.empty()) return errors;
-    return Access{
-        .chain = std::make_shared<const auth::Chain>(std::move(links), options.http.admins),
-        .acl = std::make_shared<const auth::Acl>(std::move(acl))};
+    return Access{.chain = std::make_shared<const auth::Chain>(
+                      std::move(links), options.http.admins, std::move(methods)),
+                  .acl = std::make_shared<const auth::Acl>(std::move(acl))};
 }
 
 }  // namespace stentor::app

@@ -128,6 +128,10 @@ class Parser {
                             user_arguments_.password_file,
                             "read the password from the first line of FILE; -: standard input")
                 ->type_name("FILE");
+            app->add_flag("--scram",
+                          user_arguments_.scram,
+                          "for SCRAM-SHA-256 (MQTT 5.0), which does not send the password; "
+                          "with the password works too");
         }
         app->callback([this, action] {
             user_arguments_.action = action;

@@ -1,5 +1,6 @@
 #include "server/app/gate.hpp"
 
+#include "auth/exchange.hpp"
 #include "base/log.hpp"
 #include "server/shard/transport_port.hpp"
 
@@ -9,17 +10,10 @@ namespace stentor::app {
 
 namespace {
 
-/// An answer that comes while the question is being asked, on the same thread: the usual case
-/// (anonymous), which then needs no way through the mailbox.
-struct InlineAnswer {
-    auth::Ticket ticket = 0;
-    std::optional<auth::Decision> decision;
-};
-thread_local InlineAnswer* inline_answer = nullptr;
-
 mqtt::ReasonCode reason_of(auth::Outcome outcome) {
     switch (outcome) {
         case auth::Outcome::accepted:
+        case auth::Outcome::challenged:
             return mqtt::ReasonCode::success;
         case auth::Outcome::bad_credentials:
             return mqtt::ReasonCode::bad_user_name_or_password;
@@ -34,9 +28,11 @@ mqtt::ReasonCode reason_of(auth::Outcome outcome) {
 server::Admission admission_of(auth::Decision decision) {
     server::Admission admission;
     admission.accepted = decision.outcome == auth::Outcome::accepted;
+    admission.goes_on = decision.outcome == auth::Outcome::challenged;
+    admission.data = std::move(decision.data);
     admission.reason = reason_of(decision.outcome);
     admission.identity = {std::move(decision.principal.name), decision.principal.is_admin};
-    if (!admission.accepted) {
+    if (!admission.accepted && !admission.goes_on) {
         STENTOR_LOG(info,
                     LogEvent("not_admitted", {{"reason", mqtt::name(admission.reason)}}),
                     "a client was not admitted: {}",
@@ -45,7 +41,45 @@ server::Admission admission_of(auth::Decision decision) {
     return admission;
 }
 
+server::Admission closed_door() {
+    server::Admission refused;
+    refused.reason = mqtt::ReasonCode::server_unavailable;
+    return refused;
+}
+
 }  // namespace
+
+/// An answer that comes while the question is being asked, on the same thread: the usual case
+/// (anonymous), which then needs no way through the mailbox.
+struct Gate::InlineAnswer {
+    static thread_local InlineAnswer* current;
+    auth::Ticket ticket = 0;
+    std::optional<auth::Decision> decision;
+};
+thread_local Gate::InlineAnswer* Gate::InlineAnswer::current = nullptr;
+
+/// An exchange keeps the chain that it began with, past reloads.
+class Gate::Talk final : public server::AuthExchange {
+  public:
+    Talk(Gate& gate,
+         std::shared_ptr<const auth::Chain> chain,
+         std::unique_ptr<auth::Exchange> exchange)
+        : gate_{&gate}, chain_{std::move(chain)}, exchange_{std::move(exchange)} {}
+
+    std::optional<server::Admission> next(ByteView data,
+                                          ShardId shard,
+                                          ConnectionId connection) override {
+        if (gate_->door_.load() == Door::closed) return closed_door();
+        return gate_->ask({shard, connection}, [&](auth::Ticket ticket) {
+            exchange_->next(as_text(data), auth::Turn{chain_, ticket, *gate_});
+        });
+    }
+
+  private:
+    Gate* gate_;
+    std::shared_ptr<const auth::Chain> chain_;
+    std::unique_ptr<auth::Exchange> exchange_;
+};
 
 Gate::Gate(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<const auth::Acl> acl)
     : acl_{acl.get()}, chain_{std::move(chain)} {
@@ -65,11 +99,7 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
                                              const server::PeerInfo& peer,
                                              ShardId shard,
                                              ConnectionId connection) {
-    if (door_.load() == Door::closed) {
-        server::Admission refused;
-        refused.reason = mqtt::ReasonCode::server_unavailable;
-        return refused;
-    }
+    if (door_.load() == Door::closed) return closed_door();
     auth::ConnectCredentials credentials;
     credentials.client_id = request.client_id;
     credentials.user = request.user_name;
@@ -77,17 +107,36 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
     credentials.locality =
         peer.loopback_listener ? auth::Locality::loopback : auth::Locality::remote;
     credentials.peer_address = peer.address;
+    std::shared_ptr<const auth::Chain> chain = current_chain();
+    return ask({shard, connection}, [&](auth::Ticket ticket) {
+        auth::authenticate(std::move(chain), std::move(credentials), ticket, *this);
+    });
+}
+
+std::unique_ptr<server::AuthExchange> Gate::begin_exchange(std::string_view method) {
+    std::shared_ptr<const auth::Chain> chain = current_chain();
+    const auth::Method* found = chain->method(method);
+    if (found == nullptr) return nullptr;
+    auto exchange = found->begin();
+    return std::make_unique<Talk>(*this, std::move(chain), std::move(exchange));
+}
+
+std::shared_ptr<const auth::Chain> Gate::current_chain() {
+    const std::lock_guard lock{mutex_};
+    return chain_;
+}
+
+template <class Call>
+std::optional<server::Admission> Gate::ask(Asker asker, Call&& call) {
     InlineAnswer answer;
-    std::shared_ptr<const auth::Chain> chain;
     {
         const std::lock_guard lock{mutex_};
         answer.ticket = next_ticket_++;
-        askers_.emplace(answer.ticket, Asker{shard, connection});
-        chain = chain_;
+        askers_.emplace(answer.ticket, asker);
     }
-    inline_answer = &answer;
-    auth::authenticate(std::move(chain), std::move(credentials), answer.ticket, *this);
-    inline_answer = nullptr;
+    InlineAnswer::current = &answer;
+    call(answer.ticket);
+    InlineAnswer::current = nullptr;
     if (!answer.decision) return std::nullopt;
     return admission_of(std::move(*answer.decision));
 }
@@ -104,6 +153,7 @@ void Gate::decided(auth::Ticket ticket, auth::Decision decision) noexcept {
     STENTOR_ASSERT(at != askers_.end(), "an authenticator answers once");
     const Asker asker = at->second;
     askers_.erase(at);
+    InlineAnswer* inline_answer = InlineAnswer::current;
     if (inline_answer != nullptr && inline_answer->ticket == ticket) {
         inline_answer->decision = std::move(decision);
         return;

@@ -41,6 +41,8 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
                                                          const server::PeerInfo& peer,
                                                          ShardId shard,
                                                          ConnectionId connection) override;
+    [[nodiscard]] std::unique_ptr<server::AuthExchange> begin_exchange(
+        std::string_view method) override;
     [[nodiscard]] bool allows(server::TopicAction action,
                               const server::Identity& identity,
                               std::string_view client_id,
@@ -48,11 +50,17 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
     [[nodiscard]] bool checks_deliveries() const noexcept override;
 
   private:
+    class Talk;
+    struct InlineAnswer;
     struct Asker {
         ShardId shard;
         ConnectionId connection;
         bool has_gone = false;
     };
+    [[nodiscard]] std::shared_ptr<const auth::Chain> current_chain();
+    /// `call(ticket)` asks; its answer if that comes at once.
+    template <class Call>
+    [[nodiscard]] std::optional<server::Admission> ask(Asker asker, Call&& call);
     void decided(auth::Ticket ticket, auth::Decision decision) noexcept override;
 
     std::span<server::Mailbox* const> mailboxes_;

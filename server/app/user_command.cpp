@@ -127,14 +127,16 @@ int write_back(const UserArguments& arguments, const std::string& text, std::str
     return kExitOk;
 }
 
-int set_password(const UserArguments& arguments, const std::string& text) {
+int set_password(const UserArguments& arguments, const std::string& text, bool scram) {
     const auto password = read_password(arguments);
     if (!password) return kExitFailed;
-    const auto hash = auth::PasswordHash::make(password->text);
+    const auto hash = scram ? auth::PasswordHash::make_scram(password->text)
+                            : auth::PasswordHash::make(password->text);
     if (!hash) return complain(kExitFailed, hash.error());
     const bool added = arguments.action == UserArguments::Action::add;
+    const std::string changed = auth::with_user(text, arguments.name, *hash);
     return write_back(arguments,
-                      auth::with_user(text, arguments.name, *hash),
+                      scram ? auth::with_decoy_key(changed) : changed,
                       added ? "added" : "new password for");
 }
 
@@ -180,13 +182,15 @@ int run_user(const UserArguments& arguments) {
                                 quoted + " exists already",
                                 "`stentor user passwd` changes the password");
             }
-            return set_password(arguments, *text);
+            return set_password(arguments, *text, arguments.scram);
         case UserArguments::Action::passwd:
             if (!known) {
                 return complain(
                     kExitFailed, "there is no user " + quoted, "`stentor user add` makes one");
             }
-            return set_password(arguments, *text);
+            // Who comes by SCRAM goes on doing so.
+            return set_password(
+                arguments, *text, arguments.scram || file->scram_user(arguments.name).known);
         case UserArguments::Action::del: {
             const auto rest = auth::without_user(*text, arguments.name);
             if (!rest) return complain(kExitFailed, "there is no user " + quoted);

@@ -14,6 +14,7 @@ struct UserArguments {
     std::string file;
     std::string name;                          // empty for list
     std::optional<std::string> password_file;  // "-": standard input; nothing: ask on the terminal
+    bool scram = false;  // write keys for SCRAM-SHA-256 instead of an Argon2id hash
 };
 
 /// 0: done. 1: the file cannot be read or written, the user exists already or does not exist.

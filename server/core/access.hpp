@@ -2,6 +2,7 @@
 // What the shards ask about people: may this client come in, may it publish or read there.
 // The app wires it to auth/ (authenticator chain, ACL snapshot). Any shard's thread may call.
 
+#include "base/bytes.hpp"
 #include "base/ids.hpp"
 #include "protocol/codec/reason_code.hpp"
 #include "protocol/session/session_types.hpp"
@@ -24,8 +25,25 @@ struct Identity {
 
 struct Admission {
     bool accepted = false;
+    bool goes_on = false;  // of an AuthExchange: the client has to answer first
     mqtt::ReasonCode reason = mqtt::ReasonCode::not_authorized;  // when refused
     Identity identity;
+    std::string data = {};  // of an AuthExchange: challenge or last word, for the client
+};
+
+/// Enhanced authentication (MQTT 5.0 section 4.12) of one connection, under way. Destroying it
+/// abandons it; an answer that still comes then finds its connection gone, or nobody waiting.
+class AuthExchange {
+  public:
+    virtual ~AuthExchange() = default;
+    AuthExchange() = default;
+    AuthExchange(const AuthExchange&) = delete;
+    AuthExchange& operator=(const AuthExchange&) = delete;
+
+    /// What the client says; answered as AccessControl::admit() is. Not again before the answer.
+    [[nodiscard]] virtual std::optional<Admission> next(ByteView data,
+                                                        ShardId shard,
+                                                        ConnectionId connection) = 0;
 };
 
 enum class TopicAction : std::uint8_t { publish, subscribe, deliver };
@@ -40,6 +58,9 @@ class AccessControl {
                                                          const PeerInfo& peer,
                                                          ShardId shard,
                                                          ConnectionId connection) = 0;
+
+    /// Null: there is no such Authentication Method.
+    [[nodiscard]] virtual std::unique_ptr<AuthExchange> begin_exchange(std::string_view method) = 0;
 
     /// `topic` is a topic name (publish, deliver) or a filter (subscribe). Cheap.
     [[nodiscard]] virtual bool allows(TopicAction action,

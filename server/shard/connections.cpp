@@ -100,6 +100,10 @@ void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Ins
         on_connect(connection, *connect, now);
         return;
     }
+    if (connection.phase == Phase::answering) {
+        answer_while_connecting(connection, packet, now);
+        return;
+    }
     if (connection.phase != Phase::open) {  // the decoder lets nothing through before CONNECT
         refuse_packet(connection, {ReasonCode::protocol_error, "a packet before CONNACK"}, now);
         return;
@@ -127,7 +131,7 @@ void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Ins
     } else if (const auto* disconnect = std::get_if<mqtt::DisconnectView>(&packet)) {
         on_disconnect(entry, *disconnect, now);
     } else if (const auto* auth = std::get_if<mqtt::AuthView>(&packet)) {
-        on_auth(connection, *auth, now);
+        on_auth(entry, *auth, now);
     }
 }
 

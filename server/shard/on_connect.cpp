@@ -40,15 +40,12 @@ void Shard::on_connect(Connection& connection, const mqtt::ConnectView& packet, 
     }
     connection.request = std::make_unique<mqtt::ConnectRequest>(std::move(*judged));
     mqtt::ConnectRequest& request = *connection.request;
-    if (!request.authentication_method.empty()) {
-        // No method of enhanced authentication is configured [MQTT-4.12.0-1].
-        refuse_connect(connection,
-                       ReasonCode::bad_authentication_method,
-                       "enhanced authentication is not configured");
-        return;
-    }
     if (request.client_id.empty()) {
         mqtt::assign_client_id(request, new_client_id());
+    }
+    if (!request.authentication_method.empty()) {
+        begin_exchange(connection, now);
+        return;
     }
     set_pause(connection, kPauseOpening, true);
     connection.phase = Phase::authenticating;
@@ -82,11 +79,17 @@ void Shard::refuse_connect(Connection& connection, ReasonCode reason, const char
 void Shard::admitted(Connection& connection, Admission admission, Instant now) {
     STENTOR_ASSERT(connection.phase == Phase::authenticating && connection.request);
     connection.request->password.reset();
+    if (admission.goes_on) {
+        challenged(connection, admission);
+        return;
+    }
+    connection.exchange.reset();
     if (!admission.accepted) {
         refuse_connect(connection, admission.reason, "not admitted");
         return;
     }
     connection.identity = std::move(admission.identity);
+    connection.request->authentication_data = std::move(admission.data);
     if (shared_.placement->of_client(connection.request->client_id) != id_) {
         connection.phase = Phase::leaving;
         leaving_.push_back(connection.id);
@@ -103,6 +106,7 @@ void Shard::move_out() {
         if (connection == nullptr) continue;
         auto moved = std::make_unique<MovedConnection>(connection->decoder);
         moved->socket = transport_.detach(id);
+        moved->out = std::move(connection->out);
         moved->request = std::move(*connection->request);
         moved->identity = std::move(connection->identity);
         moved->peer = std::move(*connection->peer);
@@ -119,7 +123,9 @@ void Shard::move_in(std::unique_ptr<MovedConnection> moved, Instant now) {
     connection.request = std::make_unique<mqtt::ConnectRequest>(std::move(moved->request));
     connection.identity = std::move(moved->identity);
     connection.decoder = moved->decoder;
+    connection.out = std::move(moved->out);
     transport_.attach(connection.id, std::move(moved->socket));
+    mark_dirty(connection);
     set_pause(connection, kPauseOpening, true);
     connection.phase = Phase::authenticating;
     attach(connection, now);

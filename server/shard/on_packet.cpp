@@ -78,17 +78,6 @@ void Shard::on_pubrel(SessionEntry& entry, const mqtt::PubrelView& packet, Insta
     apply_effects(entry, now);
 }
 
-void Shard::on_auth(Connection& connection, const mqtt::AuthView& packet, Instant now) {
-    (void)packet;
-    // AUTH is for clients that named a method in CONNECT, and no method is configured: such a
-    // CONNECT was refused (MQTT 5.0 4.12).
-    close(connection,
-          {.reason = ReasonCode::protocol_error,
-           .detail = "AUTH without an authentication method in CONNECT [MQTT-4.12.0-6]",
-           .send_disconnect = true},
-          now);
-}
-
 void Shard::on_disconnect(SessionEntry& entry, const mqtt::DisconnectView& packet, Instant now) {
     with_session(entry, now, [&](auto& session, auto& fx) { session.on(packet, fx); });
 }

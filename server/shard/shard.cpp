@@ -119,6 +119,8 @@ void Shard::handle(ShardMessage& message, Instant now) {
         Connection* connection = find(answer->connection);
         if (connection != nullptr && connection->phase == Phase::authenticating) {
             admitted(*connection, std::move(answer->admission), now);
+        } else if (connection != nullptr && connection->phase == Phase::open) {
+            reauthenticated(*connection, std::move(answer->admission), now);
         }
     } else if (auto* query = std::get_if<RetainedQuery>(&message)) {
         retained_query(std::move(*query), now);

@@ -107,6 +107,7 @@ class Shard {
     enum class Phase : std::uint8_t {
         handshake,       // waiting for CONNECT
         authenticating,  // an authenticator is thinking
+        answering,       // the client is: AUTH has been sent, AUTH is to come
         leaving,         // on its way to its home shard at the end of the step
         attaching,       // CONNACK waits for a commit
         open,
@@ -121,12 +122,14 @@ class Shard {
         std::uint8_t paused = 0;
         bool dirty = false;
         bool write_blocked = false;
+        bool verdict_due = false;  // in phase open: an authenticator thinks about AUTH
         mqtt::Decoder decoder;
         mqtt::WireBuffer out;
         Instant last_packet;
         std::uint32_t slot = 0;  // session, in phases attaching and open
         std::unique_ptr<PeerInfo> peer;
         std::unique_ptr<mqtt::ConnectRequest> request;  // until attached
+        std::unique_ptr<AuthExchange> exchange;         // while enhanced authentication goes on
         Identity identity;
     };
 
@@ -167,12 +170,25 @@ class Shard {
     void discard_session(SessionEntry& entry, Instant now);
     void remove_entry(SessionEntry& entry, Instant now);
 
+    // on_auth.cpp
+    void begin_exchange(Connection& connection, Instant now);
+    void answer_exchange(Connection& connection, ByteView data, Instant now);
+    void answer_while_connecting(Connection& connection,
+                                 const mqtt::PacketView& packet,
+                                 Instant now);
+    [[nodiscard]] bool send_auth(Connection& connection,
+                                 const mqtt::ConnectRequest& request,
+                                 mqtt::ReasonCode reason,
+                                 std::string_view data);
+    void challenged(Connection& connection, const Admission& admission);
+    void on_auth(SessionEntry& entry, const mqtt::AuthView& packet, Instant now);
+    void reauthenticated(Connection& connection, Admission admission, Instant now);
+
     // on_packet.cpp
     void on_publish(SessionEntry& entry, const mqtt::PublishView& packet, Instant now);
     void on_pubrel(SessionEntry& entry, const mqtt::PubrelView& packet, Instant now);
     void on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet, Instant now);
     void on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& packet, Instant now);
-    void on_auth(Connection& connection, const mqtt::AuthView& packet, Instant now);
     void on_disconnect(SessionEntry& entry, const mqtt::DisconnectView& packet, Instant now);
     /// Runs `call(session, effects)` on an attached session and does what the effects ask.
     /// Afterwards the entry may be detached or gone.

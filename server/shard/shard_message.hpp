@@ -6,6 +6,7 @@
 #include "base/result.hpp"
 #include "persistence/contract/engine.hpp"
 #include "protocol/codec/decoder.hpp"
+#include "protocol/codec/wire_buffer.hpp"
 #include "protocol/message.hpp"
 #include "protocol/session/session_types.hpp"
 #include "server/core/access.hpp"
@@ -48,6 +49,7 @@ struct MovedConnection {
     explicit MovedConnection(mqtt::Decoder the_decoder) : decoder{the_decoder} {}
     std::unique_ptr<MovedSocket> socket;
     mqtt::Decoder decoder;
+    mqtt::WireBuffer out;  // AUTH that is still on its way to the client
     mqtt::ConnectRequest request;
     Identity identity;
     PeerInfo peer;

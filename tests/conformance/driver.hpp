@@ -49,6 +49,9 @@ class Broker {
     /// that did not happen in a time in which it should have.
     [[nodiscard]] virtual bool wait(std::span<Wire* const> wires) = 0;
 
+    /// Where that can be known: returns when nothing in the broker waits for anything but time.
+    virtual void settle() {}
+
     /// Moves the clock; only where rows that need "sim" can run.
     virtual void advance(std::chrono::milliseconds by) = 0;
 

@@ -19,7 +19,8 @@ constexpr std::size_t kKernelBytes = std::size_t{1} << 20U;
 constexpr int kQuietRoundsMax = 100;
 
 // What a simulated broker has of the configuration; rows that set other keys do not run.
-constexpr std::array<std::string_view, 6> kKeys{"limits.inflight_maximum",
+constexpr std::array<std::string_view, 7> kKeys{"limits.connect_timeout",
+                                                "limits.inflight_maximum",
                                                 "limits.keepalive_max",
                                                 "limits.packet_bytes_max",
                                                 "limits.receive_maximum",
@@ -42,6 +43,7 @@ sim::BrokerOptions broker_options(const Row& row, unsigned run) {
     sim::BrokerOptions to;
     to.seed = run + 1;
     to.shards = run == 0 ? 2 : 3;
+    to.test_method = run % 2 == 0 ? sim::TestMethod::prompt : sim::TestMethod::slow;
     mqtt::SessionLimits& limits = to.shard.limits;
     limits.packet_bytes_max = from.packet_bytes_max;
     limits.receive_maximum = from.receive_maximum;
@@ -103,8 +105,15 @@ class SimBroker final : public Broker {
         return false;
     }
 
+    void settle() override {
+        for (int quiet = 0; quiet < kQuietRounds; ++quiet) {
+            run_round();
+            if (busy()) quiet = 0;
+        }
+    }
+
     void advance(std::chrono::milliseconds by) override {
-        settle();
+        SimBroker::settle();
         const Instant target = saturating_add(now_, by);
         // From deadline to deadline; those that are close together count as one.
         const Duration least = by / kStepsMax;
@@ -144,13 +153,6 @@ class SimBroker final : public Broker {
         broker_.run_others();
         now_ = saturating_add(now_, kRound);
     }
-    /// Until nothing waits for anything but time.
-    void settle() {
-        for (int quiet = 0; quiet < kQuietRounds; ++quiet) {
-            run_round();
-            if (busy()) quiet = 0;
-        }
-    }
     /// Something waits for more than time.
     [[nodiscard]] bool busy() const {
         return !broker_.idle() || std::ranges::any_of(wires_, [](const Pipe& pipe) {
@@ -180,7 +182,7 @@ class SimDriver final : public Driver {
   public:
     std::string cannot_run(const Row& row) const override {
         for (const std::string& need : row.needs) {
-            if (need != "sim") return "needs " + need;
+            if (need != "sim" && need != "test-auth") return "needs " + need;
         }
         for (const auto& [key, value] : row.settings) {
             if (std::ranges::find(kKeys, key) == kKeys.end()) return "has no " + key;

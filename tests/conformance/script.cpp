@@ -418,6 +418,7 @@ bool Script::ping(Connection& to) {
 }
 
 void Script::expect_nothing(const std::string& client) {
+    broker_.settle();
     for (const auto& [name, other] : connections_) {
         if (name != client && other->live()) (void)ping(*other);
     }

@@ -33,6 +33,16 @@ def port_of(broker):
     return None
 
 
+def start(stentor, shards, log, *more):
+    """A broker on a free port, with `more` arguments, and that port (None: it did not start)."""
+    broker = subprocess.Popen(
+        [os.environ.get("STENTOR_BINARY", stentor), "serve",
+         "--listen", "mqtt://127.0.0.1:0", "--data", ":memory:",
+         "--set", f"node.shards={shards}", *more],
+        stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=die_with_parent)
+    return broker, port_of(broker)
+
+
 def stop(broker):
     broker.send_signal(signal.SIGTERM)
     try:
@@ -50,12 +60,7 @@ def main():
     options = parser.parse_args()
 
     with tempfile.TemporaryFile("w+") as log:
-        broker = subprocess.Popen(
-            [os.environ.get("STENTOR_BINARY", options.stentor), "serve",
-             "--listen", "mqtt://127.0.0.1:0", "--data", ":memory:",
-             "--set", f"node.shards={options.shards}"],
-            stdout=subprocess.PIPE, stderr=log, text=True, preexec_fn=die_with_parent)
-        port = port_of(broker)
+        broker, port = start(options.stentor, options.shards, log)
         result = 1
         if port:
             environment = os.environ | {"STENTOR_PORT": port}

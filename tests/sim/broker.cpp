@@ -99,17 +99,19 @@ server::Admission admitted() {
 /// Everybody may do everything, some of them after a while.
 class Broker::Access final : public server::AccessControl {
   public:
-    Access(Random random, unsigned slow_per_mille)
-        : random_{random}, slow_per_mille_{slow_per_mille} {}
+    Access(Random random, const BrokerOptions& options)
+        : random_{random},
+          slow_per_mille_{options.slow_admission_per_mille},
+          test_method_{options.test_method} {}
 
     std::optional<server::Admission> admit(const mqtt::ConnectRequest& /*request*/,
                                            const server::PeerInfo& /*peer*/,
                                            ShardId shard,
                                            ConnectionId connection) override {
         if (!random_.chance(slow_per_mille_, 1000)) return admitted();
-        thinking_.emplace_back(shard, connection);
-        return std::nullopt;
+        return later(shard, connection, admitted());
     }
+    std::unique_ptr<server::AuthExchange> begin_exchange(std::string_view method) override;
     bool allows(server::TopicAction /*action*/,
                 const server::Identity& /*identity*/,
                 std::string_view /*client_id*/,
@@ -119,8 +121,9 @@ class Broker::Access final : public server::AccessControl {
     bool checks_deliveries() const noexcept override { return false; }
 
     void answer(std::span<server::Mailbox* const> mailboxes) {
-        for (const auto& [shard, connection] : thinking_) {
-            mailboxes[shard.value()]->push_reserved(server::Admitted{connection, admitted()});
+        for (Thought& each : thinking_) {
+            mailboxes[each.shard.value()]->push_reserved(
+                server::Admitted{each.connection, std::move(each.verdict)});
         }
         thinking_.clear();
     }
@@ -129,10 +132,57 @@ class Broker::Access final : public server::AccessControl {
     void be_quick() { slow_per_mille_ = 0; }
 
   private:
+    struct Thought {
+        ShardId shard;
+        ConnectionId connection;
+        server::Admission verdict;
+    };
+    class Quiz;
+
+    std::optional<server::Admission> later(ShardId shard,
+                                           ConnectionId connection,
+                                           server::Admission verdict) {
+        thinking_.push_back({shard, connection, std::move(verdict)});
+        return std::nullopt;
+    }
+
     Random random_;
     unsigned slow_per_mille_;
-    std::vector<std::pair<ShardId, ConnectionId>> thinking_;
+    TestMethod test_method_;
+    std::vector<Thought> thinking_;
 };
+
+/// TestMethod's side of the conversation.
+class Broker::Access::Quiz final : public server::AuthExchange {
+  public:
+    explicit Quiz(Access& access) : access_{&access} {}
+
+    std::optional<server::Admission> next(ByteView data,
+                                          ShardId shard,
+                                          ConnectionId connection) override {
+        const std::string_view said = as_text(data);
+        server::Admission verdict;
+        if (!asked_ || said == "more") {
+            asked_ = true;
+            verdict.goes_on = true;
+            verdict.data = "question";
+        } else if (said == "answer") {
+            verdict = admitted();
+            verdict.data = "welcome";
+        }
+        if (access_->test_method_ == TestMethod::prompt) return verdict;
+        return access_->later(shard, connection, std::move(verdict));
+    }
+
+  private:
+    Access* access_;
+    bool asked_ = false;
+};
+
+std::unique_ptr<server::AuthExchange> Broker::Access::begin_exchange(std::string_view method) {
+    if (test_method_ == TestMethod::none || method != "TEST") return nullptr;
+    return std::make_unique<Quiz>(*this);
+}
 
 namespace {
 
@@ -155,7 +205,7 @@ Broker::Broker(const BrokerOptions& options, const Instant& now)
       random_{options.seed},
       engine_{engine_options(options)},
       faulty_engine_{std::make_unique<Engine>(engine_, options.mutation)},
-      access_{std::make_unique<Access>(random_.split(), options.slow_admission_per_mille)},
+      access_{std::make_unique<Access>(random_.split(), options)},
       placement_{options.shards, HashKey{.k0 = options.seed, .k1 = 7}} {
     start();
 }

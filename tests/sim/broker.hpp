@@ -34,6 +34,10 @@ enum class Mutation : std::uint8_t {
     forgets_commits,       // rule 1: what was acknowledged is not on the disk
 };
 
+/// The authentication method TEST: it asks "question", takes "answer" for an answer and asks again
+/// after "more". Without data from the client, too. slow: the verdict comes through the mailbox.
+enum class TestMethod : std::uint8_t { none, prompt, slow };
+
 struct BrokerOptions {
     std::uint64_t seed = 0;
     std::uint16_t shards = 2;
@@ -43,6 +47,7 @@ struct BrokerOptions {
     server::ShardOptions shard;
     unsigned slow_admission_per_mille = 0;
     Mutation mutation = Mutation::none;
+    TestMethod test_method = TestMethod::none;
 };
 
 class Broker {

@@ -1,0 +1,21 @@
+#pragma once
+// Base64 as RFC 4648 has it, for hashes and SCRAM messages. Pure; any thread.
+
+#include "base/bytes.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace stentor::auth {
+
+enum class Padding : std::uint8_t { required, absent };
+
+[[nodiscard]] std::string base64(ByteView bytes, Padding padding = Padding::required);
+
+/// Nothing if it is not base64, or longer than 1 KiB of text. Unused bits may be anything.
+[[nodiscard]] std::optional<Bytes> from_base64(std::string_view text,
+                                               Padding padding = Padding::required);
+
+}  // namespace stentor::auth

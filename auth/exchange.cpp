@@ -1,0 +1,48 @@
+#include "auth/exchange.hpp"
+
+#include "base/assert.hpp"
+
+#include <utility>
+
+namespace stentor::auth {
+
+Turn::Turn(std::shared_ptr<const Chain> chain, Ticket ticket, DecisionSink& sink) noexcept
+    : chain_{std::move(chain)}, ticket_{ticket}, sink_{&sink} {
+    STENTOR_ASSERT(chain_ != nullptr);
+}
+
+Turn::Turn(Turn&& other) noexcept
+    : chain_{std::move(other.chain_)},
+      ticket_{other.ticket_},
+      sink_{std::exchange(other.sink_, nullptr)} {}
+
+Turn::~Turn() {
+    if (sink_ == nullptr) return;
+    decide({.outcome = Outcome::unavailable, .principal = {}, .why = "nobody answered"});
+}
+
+void Turn::decide(Decision decision) noexcept {
+    STENTOR_ASSERT(sink_ != nullptr, "a turn is taken once");
+    std::exchange(sink_, nullptr)->decided(ticket_, std::move(decision));
+}
+
+void Turn::challenge(std::string data) && {
+    decide({.outcome = Outcome::challenged, .principal = {}, .why = {}, .data = std::move(data)});
+}
+
+void Turn::accept(std::string_view authenticator, std::string name, std::string data) && {
+    const bool admin = chain_->is_admin(authenticator, name);
+    decide({.outcome = Outcome::accepted,
+            .principal = {.authenticator = std::string{authenticator},
+                          .name = std::move(name),
+                          .is_admin = admin},
+            .why = {},
+            .data = std::move(data)});
+}
+
+void Turn::deny(Outcome outcome, std::string why) && {
+    STENTOR_ASSERT(outcome != Outcome::accepted && outcome != Outcome::challenged);
+    decide({.outcome = outcome, .principal = {}, .why = std::move(why)});
+}
+
+}  // namespace stentor::auth

@@ -1,0 +1,149 @@
+"""MQTT 5.0 and SCRAM-SHA-256 by hand: clients that others wrote do not send AUTH."""
+
+import base64
+import hashlib
+import hmac
+import os
+import socket
+import struct
+
+PATIENCE_SECONDS = 20
+
+CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
+DISCONNECT, AUTH = 14, 15
+METHOD, DATA = 0x15, 0x16
+
+
+def text(value):
+    octets = value if isinstance(value, bytes) else value.encode()
+    return struct.pack(">H", len(octets)) + octets
+
+
+def varint(number):
+    out = b""
+    while True:
+        number, digit = divmod(number, 128)
+        out += bytes([digit | (0x80 if number else 0)])
+        if not number:
+            return out
+
+
+def properties(method=None, data=None, expiry=None):
+    out = b""
+    if expiry is not None:
+        out += b"\x11" + struct.pack(">I", expiry)
+    if method is not None:
+        out += bytes([METHOD]) + text(method)
+    if data is not None:
+        out += bytes([DATA]) + text(data)
+    return varint(len(out)) + out
+
+
+def packet(kind, body, flags=0):
+    return bytes([kind << 4 | flags]) + varint(len(body)) + body
+
+
+class Packet:
+    def __init__(self, first, body):
+        self.kind = first >> 4
+        self.flags = first & 15
+        self.body = body
+        self.properties = {}
+        if self.kind in (CONNACK, AUTH, DISCONNECT):
+            at = 1 if self.kind == CONNACK else 0
+            self.reason = body[at] if len(body) > at else 0
+            self._read_properties(body[at + 1:])
+
+    def _read_properties(self, rest):
+        """Texts and bytes only; numbers are skipped."""
+        size = {0x11: 4, 0x21: 2, 0x27: 4, 0x22: 2, 0x13: 2}
+        rest = rest[1:]
+        while rest:
+            name, rest = rest[0], rest[1:]
+            length = size.get(name)
+            if length is None:
+                length = struct.unpack(">H", rest[:2])[0]
+                rest = rest[2:]
+            self.properties[name] = rest[:length]
+            rest = rest[length:]
+
+
+class RawClient:
+    def __init__(self, port):
+        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self.rest = b""
+
+    def send(self, *packets):
+        self.socket.sendall(b"".join(packets))
+
+    def connect(self, client_id, method=None, data=None, user=None, password=None, kept=False):
+        flags = (0 if kept else 2) | (0x80 if user else 0) | (0x40 if password else 0)
+        body = text("MQTT") + bytes([5, flags, 0, 0])
+        body += properties(method, data, 3600 if kept else None) + text(client_id)
+        body += text(user) if user else b""
+        body += text(password) if password else b""
+        self.send(packet(CONNECT, body))
+
+    def auth(self, reason, method, data=None):
+        self.send(packet(AUTH, bytes([reason]) + properties(method, data)))
+
+    def subscribe(self, topic):
+        self.send(packet(SUBSCRIBE, b"\0\1\0" + text(topic) + b"\1", 2))
+
+    def publish(self, topic, payload):
+        self.send(packet(PUBLISH, text(topic) + b"\0\1\0" + payload, 2))
+
+    def receive(self):
+        """The next packet; None once the broker has closed."""
+        while True:
+            if len(self.rest) >= 2:
+                length, at = 0, 1
+                while at < len(self.rest):
+                    length |= (self.rest[at] & 127) << 7 * (at - 1)
+                    at += 1
+                    if self.rest[at - 1] < 128:
+                        break
+                if self.rest[at - 1] < 128 and len(self.rest) >= at + length:
+                    result = Packet(self.rest[0], self.rest[at:at + length])
+                    self.rest = self.rest[at + length:]
+                    return result
+            try:
+                more = self.socket.recv(65536)
+            except ConnectionResetError:
+                more = b""
+            if not more:
+                return None
+            self.rest += more
+
+    def close(self):
+        self.socket.close()
+
+
+class Scram:
+    """The client's side of RFC 5802 with SHA-256, by Python's own means."""
+
+    def __init__(self, user, password):
+        self.password = password
+        self.nonce = base64.b64encode(os.urandom(12)).decode()
+        self.bare = f"n={user},r={self.nonce}"
+        self.first = ("n,," + self.bare).encode()
+
+    def final(self, server_first):
+        fields = dict(part.split("=", 1) for part in server_first.decode().split(","))
+        assert fields["r"].startswith(self.nonce) and fields["r"] != self.nonce
+        self.salt = base64.b64decode(fields["s"])
+        self.iterations = int(fields["i"])
+        salted = hashlib.pbkdf2_hmac("sha256", self.password.encode(), self.salt, self.iterations)
+        key = self._hmac(salted, "Client Key")
+        head = f"c=biws,r={fields['r']}"
+        message = f"{self.bare},{server_first.decode()},{head}"
+        signature = self._hmac(hashlib.sha256(key).digest(), message)
+        proof = bytes(a ^ b for a, b in zip(key, signature))
+        self.expected = b"v=" + base64.b64encode(
+            self._hmac(self._hmac(salted, "Server Key"), message))
+        return f"{head},p={base64.b64encode(proof).decode()}".encode()
+
+    @staticmethod
+    def _hmac(key, message):
+        return hmac.new(key, message.encode(), hashlib.sha256).digest()
