@@ -23,6 +23,7 @@ using tools::Usage;
 using tools::UsageError;
 
 constexpr std::uint32_t kClientsMax = 1'000'000;
+constexpr std::uint32_t kFiltersMax = 1000;  // one SUBSCRIBE
 constexpr std::uint32_t kTopicsMax = 10'000'000;
 constexpr std::uint32_t kPayloadMax = 65'000;  // a batch fits the output buffer
 constexpr std::uint32_t kClientsPerSource = 20'000;
@@ -168,6 +169,11 @@ OptionGroup traffic_shape(BenchOptions& o) {
                          "",
                          "the subscribers' sessions are kept: the broker has to store",
                          set(o.durable)};
+    const Option filters{"",
+                         "--filters",
+                         "N",
+                         "more filters per subscriber, which match nothing (0)",
+                         take_number(o.filters_per_client, 0, kFiltersMax)};
     OptionGroup group{"Shape", {}};
     switch (o.workload) {
         case Workload::pub:
@@ -189,10 +195,11 @@ OptionGroup traffic_shape(BenchOptions& o) {
         case Workload::pairs:
             group.options = {
                 {"", "--pairs", "N", "pairs (100)", take_number(o.subscribers, 1, kClientsMax)},
+                filters,
                 durable};
             break;
         default:
-            group.options = {publishers, subscribers, topics, durable};
+            group.options = {publishers, subscribers, topics, filters, durable};
             break;
     }
     return group;
@@ -206,7 +213,7 @@ OptionGroup client_shape(BenchOptions& o) {
           "--subscriptions",
           "N",
           "topic filters per client, all different",
-          take_number(o.filters_per_client, 0, 100)},
+          take_number(o.filters_per_client, 0, kFiltersMax)},
          {"", "--durable", "", "with sessions that are kept", set(o.durable)},
          {"",
           "--concurrency",

@@ -83,6 +83,8 @@ ROWS = (
     Row("100 pairs at 2000/s, QoS 1, durable",
         ("pairs", "--pairs", "100", "-q", "1", "--rate", "2000", "--durable"),
         latency("traffic", "delivery_ms") + TRAFFIC[1:], durable=True),
+    Row("matching: 100 pairs among 10 k mixed filters, QoS 0",
+        ("pairs", "--pairs", "100", "--filters", "100"), TRAFFIC),
     Row("1000 offline sessions x 100, QoS 1", ("offline",),
         throughput("publish", "published") + throughput("drain", "delivered"),
         durable=True, timed=False),

@@ -14,19 +14,21 @@ std::string Plan::topic(std::uint32_t topic) const {
 }
 
 std::vector<std::string> Plan::filters(std::uint32_t client) const {
-    if (is_publisher(client)) return {};
-    const std::uint32_t subscriber = client - publishers;
-    switch (listening) {
-        case Listening::own:
-            return {topic(subscriber)};
-        case Listening::all:
-            return {topics == 1 ? topic(0) : fmt::format("bench/{}/+", run)};
-        case Listening::nothing:
-            break;
-    }
     std::vector<std::string> filters;
+    if (is_publisher(client)) return filters;
+    const std::uint32_t subscriber = client - publishers;
+    if (listening == Listening::own) filters.push_back(topic(subscriber));
+    if (listening == Listening::all) {
+        filters.push_back(topics == 1 ? topic(0) : fmt::format("bench/{}/+", run));
+    }
+    // A third each of what an index has to keep apart: exact ones, '+' and '#'. The topics have one
+    // level less, or another name where it counts.
     for (std::uint32_t i = 0; i < filters_per_client; ++i) {
-        filters.push_back(fmt::format("bench/{}/client/{}/{}", run, subscriber, i));
+        const std::string own = fmt::format("s{}-{}", subscriber, i);
+        const unsigned kind = i % 3;
+        filters.push_back(kind == 0   ? fmt::format("bench/{}/client/{}", run, own)
+                          : kind == 1 ? fmt::format("bench/{}/+/{}", run, own)
+                                      : fmt::format("bench/{}/{}/#", run, own));
     }
     return filters;
 }

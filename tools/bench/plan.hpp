@@ -17,9 +17,9 @@
 namespace stentor::bench {
 
 enum class Listening : std::uint8_t {
-    nothing,  // `filters_per_client` filters that nobody publishes on
-    own,      // subscriber n to topic n
-    all,      // every subscriber to every topic
+    nothing,
+    own,  // subscriber n to topic n
+    all,  // every subscriber to every topic
 };
 
 struct Plan {
@@ -28,7 +28,7 @@ struct Plan {
     std::uint32_t subscribers = 0;
     std::uint32_t topics = 1;
     Listening listening = Listening::all;
-    std::uint32_t filters_per_client = 0;
+    std::uint32_t filters_per_client = 0;  // more of them, that match nothing
     mqtt::QoS qos = mqtt::QoS::at_most_once;
 
     [[nodiscard]] std::uint32_t clients() const noexcept { return publishers + subscribers; }

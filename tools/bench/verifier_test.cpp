@@ -1,5 +1,7 @@
 #include "tools/bench/verifier.hpp"
 
+#include "protocol/topic/match.hpp"
+
 #include <gtest/gtest.h>
 
 #include <array>
@@ -103,6 +105,16 @@ TEST(Plan, SpreadsTopicsAndPublishersOverFlows) {
     EXPECT_EQ(one_topic.filters(20), std::vector<std::string>{"bench/test/00000000"});
     EXPECT_EQ(many_topics.filters(3), std::vector<std::string>{"bench/test/+"});
     EXPECT_TRUE(many_topics.filters(2).empty());
+}
+
+TEST(Plan, MoreFiltersMatchNoTopic) {
+    Plan plan = all_to_all(1, 1, 3);
+    plan.filters_per_client = 30;
+    const std::vector<std::string> filters = plan.filters(1);
+    ASSERT_EQ(filters.size(), 31U);
+    for (std::size_t i = 0; i < filters.size(); ++i) {
+        EXPECT_EQ(mqtt::matches(filters[i], plan.topic(1)), i == 0) << filters[i];
+    }
 }
 
 TEST(Plan, NamesAreTheClientsOwn) {

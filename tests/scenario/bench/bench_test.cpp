@@ -67,7 +67,7 @@ TEST_F(Bench, FansIn) {
 
 TEST_F(Bench, Pairs) {
     for (const char* qos : {"0", "1", "2"}) {
-        expect({"pairs", "--pairs", "30", "-q", qos, "--count", "3000"}, 3000);
+        expect({"pairs", "--pairs", "30", "-q", qos, "--count", "3000", "--filters", "60"}, 3000);
         expect({"pairs", "--pairs", "5", "-q", qos, "--count", "100", "--durable", "-V", "311"},
                100);
     }
