@@ -13,7 +13,7 @@ namespace stentor::bench {
 struct Reading {
     Instant at;
     Duration own_cpu{};
-    std::optional<Duration> broker_cpu;  // all of its threads; 10 ms fine
+    std::optional<Duration> broker_cpu;  // all of its threads
     std::uint64_t broker_resident_bytes = 0;
 };
 
