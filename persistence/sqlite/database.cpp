@@ -3,7 +3,9 @@
 #include "base/log.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <utility>
+#include <vector>
 
 namespace stentor::store {
 namespace {
@@ -197,6 +199,24 @@ Result<void> Database::check_in_place() {
 
 void Database::checkpoint_from(int pages) noexcept {
     sqlite3_wal_autocheckpoint(connection_.get(), pages);
+}
+
+// Never for a database itself: closing any descriptor of it drops the process's locks on it.
+Result<void> sync_write_ahead_log(const std::string& database, const std::string& vfs) {
+    const std::string path = database + "-wal";
+    sqlite3_vfs* files = sqlite3_vfs_find(vfs.empty() ? nullptr : vfs.c_str());
+    int exists = 0;
+    int code = files->xAccess(files, path.c_str(), SQLITE_ACCESS_EXISTS, &exists);
+    if (code == SQLITE_OK && exists == 0) return {};
+    std::vector<std::max_align_t> place(
+        static_cast<std::size_t>(files->szOsFile) / sizeof(std::max_align_t) + 1);
+    auto* file = reinterpret_cast<sqlite3_file*>(place.data());
+    constexpr int kFlags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_WAL;
+    if (code == SQLITE_OK) code = files->xOpen(files, path.c_str(), file, kFlags, nullptr);
+    if (code == SQLITE_OK) code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
+    if (file->pMethods != nullptr) (void)file->pMethods->xClose(file);
+    if (code != SQLITE_OK) return failure(nullptr, code);
+    return {};
 }
 
 Result<Transaction> Transaction::begin(Database& database, Kind kind) {

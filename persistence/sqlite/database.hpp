@@ -112,6 +112,11 @@ class Database {
     std::string path_;
 };
 
+/// What has been committed to this database without a sync: syncs its write-ahead log, if there is
+/// one, from outside any connection.
+[[nodiscard]] Result<void> sync_write_ahead_log(const std::string& database,
+                                                const std::string& vfs);
+
 /// BEGIN now, ROLLBACK at the end unless committed.
 class Transaction {
   public:

@@ -156,18 +156,46 @@ Bytes FaultyVfs::what_is_left(const Content& content) {
     return image;
 }
 
+FaultyVfs::Content* FaultyVfs::add_content() { return &contents_.emplace_back(); }
+
+/// Not every file is removed through SQLite.
+void FaultyVfs::look_for_removals() {
+    for (auto& [path, entry] : entries_) {
+        if (!std::filesystem::exists(path)) entry.now = nullptr;
+    }
+}
+
+void FaultyVfs::sync_directory(const std::string& path) {
+    look_for_removals();
+    const std::filesystem::path directory = std::filesystem::path{path}.parent_path();
+    for (auto& [name, entry] : entries_) {
+        if (std::filesystem::path{name}.parent_path() == directory) entry.durable = entry.now;
+    }
+}
+
 void FaultyVfs::power_up() {
     const std::lock_guard lock{mutex_};
-    for (auto& [path, content] : files_) {
-        if (!std::filesystem::exists(path)) continue;  // removed
-        content.synced = what_is_left(content);
-        content.since.clear();
-        std::ofstream out{path, std::ios::binary | std::ios::trunc};
-        const std::string_view text = as_text(content.synced);
-        out.write(text.data(), static_cast<std::streamsize>(text.size()));
+    look_for_removals();
+    for (auto& [path, entry] : entries_) {
+        const Content* left = random_.chance(1, 2) ? entry.now : entry.durable;
         std::filesystem::remove(path + "-shm");
+        std::filesystem::remove(path);
+        if (left == nullptr) continue;
+        std::ofstream out{path, std::ios::binary | std::ios::trunc};
+        const Bytes image = what_is_left(*left);
+        const std::string_view text = as_text(image);
+        out.write(text.data(), static_cast<std::streamsize>(text.size()));
     }
-    files_.clear();
+    entries_.clear();
+    contents_.clear();
+    has_power_ = true;
+    power_until_ = std::numeric_limits<std::uint64_t>::max();
+}
+
+void FaultyVfs::restart_process() {
+    const std::lock_guard lock{mutex_};
+    look_for_removals();
+    for (const auto& [path, entry] : entries_) std::filesystem::remove(path + "-shm");
     has_power_ = true;
     power_until_ = std::numeric_limits<std::uint64_t>::max();
 }
@@ -180,14 +208,24 @@ int FaultyVfs::open(const char* path, File* file, int flags, int* out_flags) {
     const std::lock_guard lock{mutex_};
     if (!has_power_) return SQLITE_IOERR;
     const bool is_new = path != nullptr && !std::filesystem::exists(path);
+    const bool is_made = is_new && (flags & SQLITE_OPEN_CREATE) != 0;
+    if (is_made && !happens()) return SQLITE_IOERR;
     const int code = real_->xOpen(real_, path, file->real, flags, out_flags);
     if (code != SQLITE_OK) return code;
     file->base.pMethods = &kMethods;
     if (path == nullptr) return SQLITE_OK;
-    const auto [place, is_unknown] = files_.try_emplace(path);
-    if (is_new) place->second = {};
-    if (is_unknown && !is_new) place->second.synced = read_file(path);
-    file->content = &place->second;
+    const auto [place, is_unknown] = entries_.try_emplace(path);
+    Entry& entry = place->second;
+    if (is_new) {
+        entry.now = add_content();
+        constexpr int kJournals =
+            SQLITE_OPEN_WAL | SQLITE_OPEN_MAIN_JOURNAL | SQLITE_OPEN_SUPER_JOURNAL;
+        if ((flags & kJournals) != 0) entry.now->syncs_directory = path;
+    } else if (is_unknown) {
+        entry.now = entry.durable = add_content();
+        entry.now->synced = read_file(path);
+    }
+    file->content = entry.now;
     return SQLITE_OK;
 }
 
@@ -221,15 +259,18 @@ int FaultyVfs::sync(File& file, int /*flags*/) {
     if (file.content == nullptr) return SQLITE_OK;
     for (const Operation& operation : file.content->since) apply(operation, file.content->synced);
     file.content->since.clear();
+    const std::string made = std::exchange(file.content->syncs_directory, {});
+    if (!made.empty()) sync_directory(made);
     return SQLITE_OK;
 }
 
-int FaultyVfs::remove(const char* path, int /*sync_directory*/) {
+int FaultyVfs::remove(const char* path, int syncs_directory) {
     const std::lock_guard lock{mutex_};
     if (!happens()) return SQLITE_IOERR_DELETE;
-    // Open files keep a pointer: what is forgotten is the content, not its place.
-    if (const auto place = files_.find(path); place != files_.end()) place->second = {};
-    return real_->xDelete(real_, path, 0);
+    const int code = real_->xDelete(real_, path, 0);
+    look_for_removals();
+    if (syncs_directory != 0) sync_directory(path);
+    return code;
 }
 
 }  // namespace stentor::store

@@ -1,9 +1,12 @@
 #pragma once
 // A SQLite VFS for tests: real files whose disk can be full, can fail a sync, and can lose power.
 //
-// It remembers what every file held at its last sync and what was written since. At a chosen
-// operation the power goes: from then on nothing succeeds, and power_up() gives each file what was
-// synced and a random part of the rest, some of it torn. Any thread may use the files.
+// It remembers what every file held at its last sync and what was written since, and which files a
+// directory had at its last sync. At a chosen operation the power goes: from then on nothing
+// succeeds, and power_up() gives each file what was synced and a random part of the rest, some of
+// it torn; a file that was made since its directory was synced may be gone, one that was removed
+// may be back. Directories are synced where SQLite does it only: with the first sync of a new
+// journal, and with removals that ask for it. Any thread may use the files.
 
 #include "base/bytes.hpp"
 #include "base/random.hpp"
@@ -12,6 +15,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <limits>
 #include <map>
 #include <mutex>
@@ -30,13 +34,16 @@ class FaultyVfs {
 
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
-    /// Writes, truncations, removals and syncs so far.
+    /// Writes, truncations, removals, syncs and new files so far.
     [[nodiscard]] std::uint64_t operations() const;
     /// The power goes when so many more of them have been done.
     void cut_power_after(std::uint64_t operations);
     [[nodiscard]] bool has_power() const;
     /// With all files closed: what is left of them is there again.
     void power_up();
+    /// Instead, as if only the process had died at that moment: the system still has all that was
+    /// written, synced or not.
+    void restart_process();
 
     enum class Space : std::uint8_t { enough, none };
     void set_space(Space space);
@@ -62,11 +69,21 @@ class FaultyVfs {
     struct Content {
         Bytes synced;
         std::vector<Operation> since;
+        std::string syncs_directory;  // the next sync does
+    };
+    /// A name: what it stands for, and what it stands for after a power cut unless it stands for
+    /// that; null: there is no such file.
+    struct Entry {
+        Content* now = nullptr;
+        Content* durable = nullptr;
     };
     /// Counts one more; false: it does not happen any more.
     [[nodiscard]] bool happens();
     static void apply(const Operation& operation, Bytes& image);
     [[nodiscard]] Bytes what_is_left(const Content& content);
+    [[nodiscard]] Content* add_content();
+    void look_for_removals();
+    void sync_directory(const std::string& path);
 
     sqlite3_vfs* real_;
     sqlite3_vfs vfs_{};
@@ -74,7 +91,8 @@ class FaultyVfs {
 
     mutable std::mutex mutex_;  // guards what follows
     Random random_;
-    std::map<std::string, Content> files_;
+    std::map<std::string, Entry> entries_;  // by path
+    std::deque<Content> contents_;          // until power_up(), of removed files too
     std::uint64_t operations_ = 0;
     std::uint64_t power_until_ = std::numeric_limits<std::uint64_t>::max();
     bool has_power_ = true;

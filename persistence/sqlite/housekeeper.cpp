@@ -4,11 +4,7 @@
 #include "base/log.hpp"
 #include "persistence/sqlite/store_files.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <filesystem>
 #include <iterator>
 #include <string>
@@ -23,17 +19,6 @@ constexpr std::uint64_t kRollBytes = std::uint64_t{4} << 20U;
 
 // Below this nothing can be written: SQLite extends its files in pages and its logs in more.
 constexpr std::uint64_t kDiskFreeBytesMin = std::uint64_t{1} << 20U;
-
-/// Never for a database itself: closing any descriptor of it drops the process's locks on it.
-[[nodiscard]] bool sync_write_ahead_log(const std::string& database) {
-    const std::string path = database + "-wal";
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return errno == ENOENT;
-    const bool is_synced = ::fdatasync(descriptor) == 0;
-    ::close(descriptor);
-    return is_synced;
-}
 
 [[nodiscard]] bool is_needed(const SegmentView& segment, Seq needed) noexcept {
     return needed == kNoSeq || segment.summary.newest_message >= needed;
@@ -217,7 +202,7 @@ Result<void> Housekeeper::sync_log() const {
     for (const SegmentView& segment : catalog_.segments()) {
         if (segment.is_sealed) continue;
         // What has been copied out of it was synced by SQLite.
-        if (!sync_write_ahead_log(segment.handle->path())) return StoreErrc::io_error;
+        STENTOR_TRY_VOID(sync_write_ahead_log(segment.handle->path(), options_.vfs));
     }
     return {};
 }

@@ -2,12 +2,8 @@
 
 #include "base/log.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <charconv>
-#include <filesystem>
 #include <utility>
 #include <variant>
 
@@ -31,28 +27,16 @@ constexpr int kCheckpointPages = 20'000;
 constexpr std::size_t kPositionsPerIndexRow = 512;
 constexpr std::size_t kNameDigits = 20;
 
-/// SQLite syncs the directory only with a journal's first sync; the segment is to stay either way.
-[[nodiscard]] Result<void> sync_directory_of(const std::string& path) {
-    const std::string directory = std::filesystem::path{path}.parent_path().string();
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
-    const int descriptor = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) return StoreErrc::io_error;
-    const bool is_synced = ::fsync(descriptor) == 0;
-    ::close(descriptor);
-    if (!is_synced) return StoreErrc::io_error;
-    return {};
-}
-
 }  // namespace
 
 Result<SegmentWriter> SegmentWriter::open(const std::string& path,
                                           AcknowledgeAfter after,
                                           const std::string& vfs) {
+    // With the first sync of its write-ahead log SQLite syncs the directory, too: the file stays.
     STENTOR_TRY(Database database, Database::open(path, Database::Open::or_create, kFormat, vfs));
     // NORMAL syncs around checkpoints only: what a power cut leaves is older, but whole.
     STENTOR_TRY_VOID(database.run(after == AcknowledgeAfter::disk ? "PRAGMA synchronous=FULL"
                                                                   : "PRAGMA synchronous=NORMAL"));
-    STENTOR_TRY_VOID(sync_directory_of(path));
     STENTOR_TRY_VOID(database.checkpoint());  // see open_store()
     database.checkpoint_from(kCheckpointPages);
     STENTOR_TRY(Statement insert,

@@ -71,6 +71,8 @@ class SegmentReader {
     };
     /// Nothing while it is not sealed.
     [[nodiscard]] Result<std::optional<Seal>> seal();
+    /// Afterwards the disk has all that can be read from it.
+    [[nodiscard]] Result<void> checkpoint() { return database_.checkpoint(); }
 
     /// Calls `visit(row)` from the row that holds `from` (or the next one) until it returns false.
     template <class Visit>

@@ -247,6 +247,13 @@ Result<void> SqliteEngine::append(const CommitGroupPtr& group, std::size_t recor
 /// Begins a new segment; without success the old one goes on.
 void SqliteEngine::roll() {
     if (newest_bytes_ == 0 || broken_.load()) return;
+    // A power cut takes the newest records only: not the end of this segment with some of the next
+    // one there. The housekeeper has synced all but the last moments.
+    if (options_.acknowledge_after != AcknowledgeAfter::disk &&
+        !sync_write_ahead_log(catalog_.segments().back().handle->path(), options_.vfs)) {
+        broken_.store(true);
+        return;
+    }
     const std::string path = log_directory(options_) + '/' + segment_name(next(last_));
     auto writer = SegmentWriter::open(path, options_.acknowledge_after, options_.vfs);
     if (!writer) return;

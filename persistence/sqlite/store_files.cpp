@@ -72,13 +72,38 @@ struct Jump {
     return StoreErrc::io_error;
 }
 
+[[nodiscard]] Result<void> sync_directory(const std::filesystem::path& path) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (descriptor < 0) return cannot("open the directory", path.string(), errno);
+    const int error = ::fsync(descriptor) == 0 ? 0 : errno;
+    ::close(descriptor);
+    if (error != 0) return cannot("sync the directory", path.string(), error);
+    return {};
+}
+
+/// SQLite syncs the directories that its files are in, but not those above them.
+[[nodiscard]] Result<void> make_directory(const std::filesystem::path& path) {
+    std::error_code error;
+    std::vector<std::filesystem::path> parents;
+    for (auto missing = path; !std::filesystem::exists(missing, error) && !error;) {
+        missing = missing.parent_path();
+        parents.push_back(missing);
+        if (missing.empty()) break;
+    }
+    if (!error && std::filesystem::create_directories(path, error)) {
+        std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
+    }
+    if (error) return cannot("make the store's directory", path.string(), error.value());
+    for (const auto& parent : parents) {
+        STENTOR_TRY_VOID(sync_directory(parent.empty() ? "." : parent));
+    }
+    return {};
+}
+
 [[nodiscard]] Result<void> make_directories(const SqliteEngineOptions& options) {
     for (const std::string& path : {options.directory, log_directory(options)}) {
-        std::error_code error;
-        if (std::filesystem::create_directories(path, error)) {
-            std::filesystem::permissions(path, std::filesystem::perms::owner_all, error);
-        }
-        if (error) return cannot("make the store's directory", path, error.value());
+        STENTOR_TRY_VOID(make_directory(std::filesystem::absolute(path).lexically_normal()));
     }
     return {};
 }
@@ -115,6 +140,9 @@ class Recovery {
             if (last <= meta_.applied_through) return {};
             STENTOR_TRY_VOID(read_rows(reader, next(meta_.applied_through), false));
         } else {
+            // A process that died between write and sync left rows that only the system has. State
+            // built on them must not reach the disk before they do.
+            STENTOR_TRY_VOID(reader.checkpoint());
             catalog_.add_segment(path, first);
             STENTOR_TRY_VOID(read_rows(reader, first, true));
         }

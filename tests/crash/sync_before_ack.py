@@ -196,8 +196,9 @@ def calls_of(trace):
     return found
 
 
-def unkept(promises, calls):
-    """What each promise lacked: {what: "write" or "sync"}."""
+def unkept(promises, calls, needed_directories):
+    """What each promise lacked: {what: "write" or "sync"}. Without the directories that lead to it
+    a file is not there, however often it was synced."""
     reads = [c for c in calls if c.name.startswith("re") and c.path.startswith("TCP")]
     sends = [c for c in calls if c.name.startswith(("send", "write")) and c.path.startswith("TCP")]
     logged = [c for c in calls if "/log/" in c.path and not c.failed]
@@ -205,6 +206,11 @@ def unkept(promises, calls):
     syncs = [c for c in logged if c.name in ("fsync", "fdatasync")]
     assert reads and sends and writes, "strace shows no traffic: the broker uses other calls now"
     lacking = {}
+    first_answer = min(c.entered for c in sends)
+    for what in needed_directories:
+        if not any(c.name == "fsync" or c.name == "fdatasync" for c in calls
+                   if c.path == what and c.left < first_answer):
+            lacking[f"the directory {what}"] = "sync"
     after = -1
     for number, promise in enumerate(promises):
         read = next(c for c in reads if c.left >= after and promise.request in c.data)
@@ -264,12 +270,13 @@ def main():
     for mode in ("disk", "os"):
         with tempfile.TemporaryDirectory() as directory:
             promises, calls = trace_broker(sys.argv[1], mode, directory)
-        lacking = unkept(promises, calls)
+            directories = [os.path.join(directory, name) for name in ("", "data", "data/log")]
+        lacking = unkept(promises, calls, [os.path.realpath(name) for name in directories])
         syncs = sum(c.name in ("fsync", "fdatasync") for c in calls)
         print(f"{mode}: {len(promises)} acknowledgements, {syncs} syncs, "
               f"{len(lacking)} acknowledgements before a sync")
         wrong = lacking if mode == "disk" else {k: v for k, v in lacking.items() if v == "write"}
-        failures += [f"{mode}: {what} left before the {lack} of what it promises"
+        failures += [f"{mode}: {what}: an answer left before the {lack}"
                      for what, lack in wrong.items()]
         # A sync that the background needs may fall between by chance; not between most.
         if mode == "os" and len(lacking) * 2 < len(promises):

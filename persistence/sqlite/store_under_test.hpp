@@ -1,0 +1,112 @@
+#pragma once
+// A store on a directory as the engine's own tests use it: opened, closed and opened again.
+// One thread.
+
+#include "persistence/contract/recording_sink.hpp"
+#include "persistence/contract/samples.hpp"
+#include "persistence/sqlite/sqlite_engine.hpp"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace stentor::store {
+
+inline constexpr ShardId kShard{0};
+
+/// An engine on a directory, its sink, and the calls of a shard that waits for each answer.
+class Store {
+  public:
+    explicit Store(SqliteEngineOptions options) : options_{std::move(options)} {}
+    ~Store() { close(); }
+    Store(const Store&) = delete;
+    Store& operator=(const Store&) = delete;
+
+    Result<void> open() {
+        engine_ = std::make_unique<SqliteEngine>(options_);
+        auto recovered = engine_->recover();
+        if (!recovered) {
+            engine_.reset();
+            return recovered.error();
+        }
+        recovered_ = *std::move(recovered);
+        sink_ = std::make_unique<RecordingSink>(recovered_.last);
+        ticket_ = 0;
+        engine_->start(*sink_);
+        return {};
+    }
+    void close() {
+        if (engine_ != nullptr) engine_->drain_and_close();
+        engine_.reset();
+    }
+
+    Result<void> commit(std::vector<Record> records) {
+        WriteBatch batch = samples::batch(kShard, ++ticket_, std::move(records));
+        EXPECT_TRUE(wait([&] { return engine_->submit(batch) == Push::ok; }));
+        EXPECT_TRUE(wait([&] { return sink_->result(kShard, ticket_).has_value(); }));
+        return sink_->result(kShard, ticket_).value_or(make_error_code(StoreErrc::io_error));
+    }
+    Result<void> commit(Record record) {
+        std::vector<Record> records;
+        records.push_back(std::move(record));
+        return commit(std::move(records));
+    }
+
+    /// All that waits, page by page.
+    std::vector<PageEntry> read_all(const std::vector<std::string>& filters = {"#"}) {
+        const auto wanted = make_intrusive<FilterSet>(filters);
+        std::vector<PageEntry> found;
+        for (Seq after = kNoSeq; after < sink_->last();) {
+            ReadRequest request;
+            request.shard = kShard;
+            request.cookie = ++cookie_;
+            request.after = after;
+            request.filters = wanted;
+            EXPECT_TRUE(wait([&] { return engine_->read(request) == Push::ok; }));
+            EXPECT_TRUE(wait([&] { return sink_->page(cookie_).has_value(); }));
+            Page page = sink_->page(cookie_).value_or(Page{});
+            EXPECT_TRUE(page.result.has_value());
+            if (page.complete_through <= after) break;
+            after = page.complete_through;
+            for (PageEntry& entry : page.entries) found.push_back(std::move(entry));
+        }
+        return found;
+    }
+
+    /// A message that is held whatever becomes of its segment; null if there is none.
+    MessagePtr read_one(Seq seq) {
+        ReadRequest request;
+        request.shard = kShard;
+        request.cookie = ++cookie_;
+        request.only = {seq};
+        EXPECT_TRUE(wait([&] { return engine_->read(request) == Push::ok; }));
+        EXPECT_TRUE(wait([&] { return sink_->page(cookie_).has_value(); }));
+        const Page page = sink_->page(cookie_).value_or(Page{});
+        return page.entries.empty() ? MessagePtr{} : page.entries.front().message;
+    }
+
+    bool wait(const std::function<bool()>& condition) {
+        return sink_->wait(condition, std::chrono::seconds{60});
+    }
+
+    SqliteEngine& engine() { return *engine_; }
+    const Recovered& recovered() const { return recovered_; }
+    RecordingSink& sink() { return *sink_; }
+    SqliteEngineOptions& options() { return options_; }
+
+  private:
+    SqliteEngineOptions options_;
+    std::unique_ptr<SqliteEngine> engine_;
+    std::unique_ptr<RecordingSink> sink_;
+    Recovered recovered_;
+    CommitTicket ticket_ = 0;
+    std::uint64_t cookie_ = 0;
+};
+
+}  // namespace stentor::store
