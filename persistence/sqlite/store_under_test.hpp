@@ -1,12 +1,11 @@
 #pragma once
 // A store on a directory as the engine's own tests use it: opened, closed and opened again.
-// One thread.
+// Tests only. One thread. A store that does not answer within a minute is an assertion that fails.
 
+#include "base/assert.hpp"
 #include "persistence/contract/recording_sink.hpp"
 #include "persistence/contract/samples.hpp"
 #include "persistence/sqlite/sqlite_engine.hpp"
-
-#include <gtest/gtest.h>
 
 #include <chrono>
 #include <cstdint>
@@ -48,8 +47,8 @@ class Store {
 
     Result<void> commit(std::vector<Record> records) {
         WriteBatch batch = samples::batch(kShard, ++ticket_, std::move(records));
-        EXPECT_TRUE(wait([&] { return engine_->submit(batch) == Push::ok; }));
-        EXPECT_TRUE(wait([&] { return sink_->result(kShard, ticket_).has_value(); }));
+        STENTOR_ASSERT(wait([&] { return engine_->submit(batch) == Push::ok; }));
+        STENTOR_ASSERT(wait([&] { return sink_->result(kShard, ticket_).has_value(); }));
         return sink_->result(kShard, ticket_).value_or(make_error_code(StoreErrc::io_error));
     }
     Result<void> commit(Record record) {
@@ -68,10 +67,10 @@ class Store {
             request.cookie = ++cookie_;
             request.after = after;
             request.filters = wanted;
-            EXPECT_TRUE(wait([&] { return engine_->read(request) == Push::ok; }));
-            EXPECT_TRUE(wait([&] { return sink_->page(cookie_).has_value(); }));
+            STENTOR_ASSERT(wait([&] { return engine_->read(request) == Push::ok; }));
+            STENTOR_ASSERT(wait([&] { return sink_->page(cookie_).has_value(); }));
             Page page = sink_->page(cookie_).value_or(Page{});
-            EXPECT_TRUE(page.result.has_value());
+            STENTOR_ASSERT(page.result.has_value());
             if (page.complete_through <= after) break;
             after = page.complete_through;
             for (PageEntry& entry : page.entries) found.push_back(std::move(entry));
@@ -85,8 +84,8 @@ class Store {
         request.shard = kShard;
         request.cookie = ++cookie_;
         request.only = {seq};
-        EXPECT_TRUE(wait([&] { return engine_->read(request) == Push::ok; }));
-        EXPECT_TRUE(wait([&] { return sink_->page(cookie_).has_value(); }));
+        STENTOR_ASSERT(wait([&] { return engine_->read(request) == Push::ok; }));
+        STENTOR_ASSERT(wait([&] { return sink_->page(cookie_).has_value(); }));
         const Page page = sink_->page(cookie_).value_or(Page{});
         return page.entries.empty() ? MessagePtr{} : page.entries.front().message;
     }

@@ -170,6 +170,7 @@ void Oracle::unsubscribed(const std::string& name,
                           bool success) {
     const Tick at = tick();
     Subscription* stays = nullptr;  // the request failed
+    bool is_next = true;            // of those asked for afterwards the first
     for (Subscription& subscription : clients_[name].subscriptions) {
         if (subscription.text != text || subscription.ended != kNoTick) continue;
         if (subscription.first_unsubscribing() <= requested) {
@@ -180,7 +181,8 @@ void Oracle::unsubscribed(const std::string& name,
                 stays = &subscription;
             }
         } else if (success) {
-            subscription.may_continue = false;
+            // The later ones may still be what the first one was: their UNSUBSCRIBE has no answer.
+            if (std::exchange(is_next, false)) subscription.may_continue = false;
         } else if (stays != nullptr && !subscription.versions.empty() &&
                    stays->first_unsubscribing() > subscription.versions.front().requested) {
             // What was asked for after it was the same subscription all the time.
