@@ -42,7 +42,8 @@ Request::~Request() {
 void Request::decide(Decision decision) noexcept {
     STENTOR_ASSERT(sink_ != nullptr, "a request is answered once");
     if (credentials_.password) {
-        OPENSSL_cleanse(credentials_.password->data(), credentials_.password->size());
+        std::string& password = *credentials_.password;
+        OPENSSL_cleanse(password.data(), password.size());
     }
     std::exchange(sink_, nullptr)->decided(ticket_, std::move(decision));
 }

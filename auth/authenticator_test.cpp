@@ -26,6 +26,7 @@ class ManualExecutor final : public Executor {
     std::vector<std::unique_ptr<Job>> jobs;
 };
 
+// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): final, and never deleted by its base
 class Decisions final : public DecisionSink {
   public:
     void decided(Ticket ticket, Decision decision) noexcept override {
