@@ -26,7 +26,8 @@ struct ConnectCredentials {
     std::optional<std::string> user;
     std::optional<std::string> password;  // bytes
     Locality locality = Locality::remote;
-    std::string peer_address;  // for logs
+    std::string peer_address;           // for logs
+    std::string certificate_name = {};  // common name of a verified client certificate, or empty
 };
 
 /// Who the client is from then on.

@@ -45,6 +45,15 @@ void PasswordAuthenticator::ask(Request request) const {
                                        "too many clients are being authenticated");
 }
 
+void CertificateAuthenticator::ask(Request request) const {
+    if (request.credentials().certificate_name.empty()) {
+        std::move(request).pass_on();
+        return;
+    }
+    std::string name = request.credentials().certificate_name;
+    std::move(request).accept("certificate", std::move(name));
+}
+
 void AnonymousAuthenticator::ask(Request request) const {
     const ConnectCredentials& credentials = request.credentials();
     if (credentials.user && names_ == UnverifiedNames::refused) {

@@ -27,6 +27,14 @@ class PasswordAuthenticator final : public Authenticator {
     Executor& executor_;
 };
 
+/// Accepts whoever has shown a client certificate that the listener's authorities vouch for, under
+/// its common name, whatever user name CONNECT gives. Others are passed on.
+class CertificateAuthenticator final : public Authenticator {
+  public:
+    [[nodiscard]] std::string_view name() const noexcept override { return "certificate"; }
+    void ask(Request request) const override;
+};
+
 /// Whom the anonymous policy lets in. auth.anonymous of the configuration.
 enum class Anonymous : std::uint8_t { never, loopback, always };
 

@@ -78,6 +78,8 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
     };
     std::vector<std::unique_ptr<const auth::Authenticator>> links;
     std::vector<std::unique_ptr<const auth::Method>> methods;
+    const bool has_users = !options.auth.password_file.empty();
+    links.push_back(std::make_unique<auth::CertificateAuthenticator>());
     if (!options.auth.password_file.empty()) {
         if (auto file = read_password_file(options.auth.password_file)) {
             auto users = std::make_shared<const auth::PasswordFile>(*std::move(file));
@@ -88,8 +90,7 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
             collect(file.error());
         }
     }
-    const auto names =
-        links.empty() ? auth::UnverifiedNames::ignored : auth::UnverifiedNames::refused;
+    const auto names = has_users ? auth::UnverifiedNames::refused : auth::UnverifiedNames::ignored;
     links.push_back(
         std::make_unique<auth::AnonymousAuthenticator>(policy_of(options.auth.anonymous), names));
 

@@ -1,7 +1,9 @@
 #include "server/app/check_command.hpp"
 
+#include "base/clock.hpp"
 #include "server/app/access.hpp"
 #include "server/app/bind_check.hpp"
+#include "server/app/doors.hpp"
 #include "server/app/exit_code.hpp"
 #include "server/app/port_owner.hpp"
 #include "server/config/reference.hpp"
@@ -95,6 +97,30 @@ bool held_by_stentor(const config::ListenUrl& url) {
     return owner && owner->name == "stentor";
 }
 
+void check_certificates(const config::Options& options, Report& report) {
+    for (const config::ListenerOptions& listener : options.listeners) {
+        if (listener.tls.certificate_file.empty()) continue;
+        const auto context = server::TlsContext::load(tls_options(listener.tls), nullptr);
+        if (!context) {
+            report.not_ready({.what = to_string(listener.url) + ": " + context.error().what,
+                              .hint = context.error().hint});
+            continue;
+        }
+        const std::chrono::system_clock::time_point now{
+            std::chrono::milliseconds{wall_clock_unix_ms()}};
+        const auto left = (*context)->ends() - now;
+        const auto days = std::chrono::duration_cast<std::chrono::hours>(left).count() / 24;
+        if (left < std::chrono::seconds{0}) {
+            report.not_ready(
+                {.what = "the certificate in " + (*context)->ends_first() + " has ended",
+                 .hint = "clients will refuse it; get a new one"});
+        } else {
+            report.good("certificate",
+                        (*context)->ends_first() + " (ends in " + std::to_string(days) + " days)");
+        }
+    }
+}
+
 void check_listeners(const config::Options& options, Report& report) {
     for (const config::ListenerOptions& listener : options.listeners) {
         const std::string url = to_string(listener.url);
@@ -130,6 +156,7 @@ int run_check(const CheckArguments& arguments) {
     report.warnings(loaded->warnings);
     check_access(loaded->options.auth, report);
     check_data_dir(loaded->options.node, report);
+    check_certificates(loaded->options, report);
     check_listeners(loaded->options, report);
     return report.code();
 }

@@ -45,6 +45,7 @@ class Parser {
         app_.allow_extras();
         add_serve();
         add_check();
+        add_init();
         add_user();
         app_.add_subcommand("version", "version, commit, build and libraries")->callback([this] {
             command_ = VersionArguments{};
@@ -100,6 +101,28 @@ class Parser {
             [this] { check_.print = CheckArguments::Print::example; },
             "print a commented configuration file");
         app->callback([this] { command_ = check_; });
+    }
+
+    void add_init() {
+        CLI::App* app =
+            app_.add_subcommand("init", "make a configuration, certificates and an administrator");
+        app->add_option("DIR", init_.directory, "where; made if it is missing")
+            ->capture_default_str();
+        app->add_option("--host",
+                        init_.hosts,
+                        "name or address that clients use, for the server's certificate; may be "
+                        "repeated (default: this machine's name, localhost, 127.0.0.1, ::1)")
+            ->expected(1)
+            ->take_all();
+        app->add_option("--client",
+                        init_.clients,
+                        "make a client certificate for this user, too; may be repeated")
+            ->expected(1)
+            ->take_all();
+        app->footer(
+            "Nothing that exists is overwritten. With a configuration there already, only "
+            "the certificates of --client are made.");
+        app->callback([this] { command_ = init_; });
     }
 
     void add_user() {
@@ -195,6 +218,7 @@ class Parser {
     const CLI::App* user_ = nullptr;
     ServeArguments serve_;
     CheckArguments check_;
+    InitArguments init_;
     UserArguments user_arguments_;
     Command command_ = Done{kExitUsage};
 };

@@ -3,6 +3,7 @@
 // Pure but for the terminal: help goes to stdout, mistakes to stderr. Main thread.
 
 #include "server/app/check_command.hpp"
+#include "server/app/init_command.hpp"
 #include "server/app/user_command.hpp"
 #include "server/config/load.hpp"
 
@@ -26,8 +27,13 @@ struct Done {
     int exit_code = 0;
 };
 
-using Command = std::
-    variant<ServeArguments, CheckArguments, UserArguments, VersionArguments, ToolArguments, Done>;
+using Command = std::variant<ServeArguments,
+                             CheckArguments,
+                             InitArguments,
+                             UserArguments,
+                             VersionArguments,
+                             ToolArguments,
+                             Done>;
 
 /// `arguments` without the program's name. The environment of the sources is left empty.
 [[nodiscard]] Command parse_command_line(const std::vector<std::string>& arguments);

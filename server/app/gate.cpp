@@ -107,6 +107,7 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
     credentials.locality =
         peer.loopback_listener ? auth::Locality::loopback : auth::Locality::remote;
     credentials.peer_address = peer.address;
+    credentials.certificate_name = peer.certificate_name;
     std::shared_ptr<const auth::Chain> chain = current_chain();
     return ask({shard, connection}, [&](auth::Ticket ticket) {
         auth::authenticate(std::move(chain), std::move(credentials), ticket, *this);

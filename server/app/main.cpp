@@ -24,6 +24,7 @@ struct Runner {
         check.sources.environment = config::process_environment();
         return run_check(check);
     }
+    int operator()(const InitArguments& init) const { return run_init(init); }
     int operator()(const UserArguments& user) const { return run_user(user); }
     int operator()(const VersionArguments& /*version*/) const {
         std::cout << version_text();

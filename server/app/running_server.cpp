@@ -6,6 +6,7 @@
 #include "persistence/memory/memory_engine.hpp"
 #include "persistence/sqlite/sqlite_engine.hpp"
 #include "protocol/message.hpp"
+#include "server/app/doors.hpp"
 #include "server/app/gate.hpp"
 #include "server/app/server.hpp"
 #include "server/app/shard_group.hpp"
@@ -168,6 +169,7 @@ class RunningServer final : public Server {
     [[nodiscard]] int stopped_descriptor() const override { return stopped_.get(); }
     void request_stop(StopMode mode) override;
     void reload(const config::Options& options, Access access) override;
+    void look_after_files(const config::Options& options) override;
     [[nodiscard]] Result<void, Problem> run() override;
 
   private:
@@ -178,6 +180,7 @@ class RunningServer final : public Server {
     };
 
     [[nodiscard]] Result<void, Problem> open_listeners();
+    void renew(const config::Options& options);
     void make_loops();
     [[nodiscard]] Surroundings surroundings();
     [[nodiscard]] Group make_group(OpenStore store);
@@ -198,6 +201,9 @@ class RunningServer final : public Server {
     CommitFanout fanout_;
     NoSink no_sink_;
     std::vector<Listener> listeners_;
+    std::vector<server::Door> doors_;  // of the listeners; never resized while threads run
+    FileWatch watch_;
+    std::chrono::system_clock::time_point warn_again_;
     std::vector<std::string> urls_;
     server::Descriptor stopped_;
     std::optional<Problem> gave_up_;  // the supervisor's; read when it has ended
@@ -256,7 +262,8 @@ Surroundings RunningServer::surroundings() {
             .gate = &gate_,
             .drivers = drivers_,
             .mailboxes = mailbox_pointers_,
-            .listeners = listeners_};
+            .listeners = listeners_,
+            .doors = doors_};
 }
 
 RunningServer::Group RunningServer::make_group(OpenStore store) {
@@ -281,8 +288,39 @@ Result<void, Problem> RunningServer::open_listeners() {
         if (!is_unix) bound.port = opened->port();
         urls_.push_back(to_string(bound));
         listeners_.push_back(std::move(*opened));
+        STENTOR_TRY(server::Door door, make_door(wanted));
+        doors_.push_back(std::move(door));
     }
+    look_after_files(options_);
     return {};
+}
+
+void RunningServer::renew(const config::Options& options) {
+    for (std::size_t i = 0; i < doors_.size() && i < options.listeners.size(); ++i) {
+        if (doors_[i].certificates == nullptr) continue;
+        const auto renewed = renew_certificates(options.listeners[i], doors_[i]);
+        if (!renewed) {
+            STENTOR_LOG(error,
+                        LogEvent("certificates_kept", {{"listener", urls_[i]}}),
+                        "the old certificates stay in force: {} ({})",
+                        renewed.error().what,
+                        renewed.error().hint);
+            continue;
+        }
+        STENTOR_LOG(info,
+                    LogEvent("certificates_renewed", {{"listener", urls_[i]}}),
+                    "new connections to {} get the certificates as they are now",
+                    urls_[i]);
+    }
+}
+
+void RunningServer::look_after_files(const config::Options& options) {
+    if (watch_.changed(options.listeners)) renew(options);
+    const std::chrono::system_clock::time_point now{
+        std::chrono::milliseconds{wall_clock_unix_ms()}};
+    if (now < warn_again_) return;
+    warn_again_ = now + std::chrono::hours{24};
+    for (const server::Door& door : doors_) warn_of_expiry(door, now);
 }
 
 /// Lets `group` serve, unless the server is to stop.
@@ -385,7 +423,9 @@ void RunningServer::request_stop(StopMode mode) {
 }
 
 void RunningServer::reload(const config::Options& options, Access access) {
-    (void)options;  // the limits of shards need a restart; main says so
+    // The limits of shards need a restart; main says so.
+    (void)watch_.changed(options.listeners);
+    renew(options);
     gate_.replace(std::move(access.chain), std::move(access.acl));
 }
 

@@ -27,6 +27,7 @@ namespace stentor::app {
 namespace {
 
 constexpr std::size_t kHashQueueMax = 1024;
+constexpr std::chrono::seconds kLookAfterFiles{5};
 constexpr unsigned kHashThreadsMax = 4;  // of 19 MiB each while they hash
 
 stentor::LogLevel level_of(config::LogLevel level) noexcept {
@@ -59,8 +60,11 @@ class Signals {
     Signals& operator=(const Signals&) = delete;
     ~Signals() { ::close(descriptor_); }
 
-    /// Waits for a signal and returns its number, or 0 once `other` is readable.
-    [[nodiscard]] int wait_also_for(int other) const {
+    static constexpr int kNothing = -1;
+
+    /// Waits for a signal and returns its number, 0 once `other` is readable, kNothing after
+    /// `patience`.
+    [[nodiscard]] int wait_also_for(int other, std::chrono::milliseconds patience) const {
         std::array<pollfd, 2> descriptors{{{.fd = descriptor_, .events = POLLIN, .revents = 0},
                                            {.fd = other, .events = POLLIN, .revents = 0}}};
         while (true) {
@@ -68,7 +72,9 @@ class Signals {
             if (::read(descriptor_, &info, sizeof info) == sizeof info) {
                 return static_cast<int>(info.ssi_signo);
             }
-            const int ready = ::poll(descriptors.data(), descriptors.size(), -1);
+            const int ready =
+                ::poll(descriptors.data(), descriptors.size(), static_cast<int>(patience.count()));
+            if (ready == 0) return kNothing;
             if (ready > 0 && descriptors[1].revents != 0) return 0;
         }
     }
@@ -141,7 +147,12 @@ class Service {
 
     void wait_for_the_end(const Signals& signals) {
         int stops = 0;
-        while (const int signal = signals.wait_also_for(server_->stopped_descriptor())) {
+        while (const int signal =
+                   signals.wait_also_for(server_->stopped_descriptor(), kLookAfterFiles)) {
+            if (signal == Signals::kNothing) {
+                server_->look_after_files(options_);
+                continue;
+            }
             if (signal == SIGHUP) {
                 reload();
                 continue;
@@ -175,6 +186,11 @@ class Service {
         set_log_level(level_of(fresh.logging.level));
         options_.auth = fresh.auth;
         options_.http = fresh.http;
+        if (fresh.listeners.size() == options_.listeners.size()) {
+            for (std::size_t i = 0; i < fresh.listeners.size(); ++i) {
+                options_.listeners[i].tls = fresh.listeners[i].tls;
+            }
+        }
         options_.logging.level = fresh.logging.level;
         server_->reload(options_, *std::move(access));
         STENTOR_LOG(info, "reloaded", "configuration, users and rules are in force");

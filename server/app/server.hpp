@@ -59,6 +59,10 @@ class Server {
     /// validated both and has said which keys need a restart (main does).
     virtual void reload(const config::Options& options, Access access) = 0;
 
+    /// Reads certificates again if their files have changed, and warns of those that end soon. To
+    /// be called every few seconds.
+    virtual void look_after_files(const config::Options& options) = 0;
+
     /// Waits until everything has stopped and joins the threads. Fails with the reason if the
     /// server gave up by itself (an unusable store), not if it was asked to stop.
     [[nodiscard]] virtual Result<void, Problem> run() = 0;

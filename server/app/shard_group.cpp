@@ -39,7 +39,8 @@ void ShardGroup::start(store::CommitSink& sink) {
         threads_.emplace_back([this, i] {
             const std::string name = "shard-" + std::to_string(i);
             (void)::pthread_setname_np(::pthread_self(), name.c_str());
-            around_.drivers[i]->run(*shards_[i], *around_.mailboxes[i], around_.listeners);
+            around_.drivers[i]->run(
+                *shards_[i], *around_.mailboxes[i], around_.listeners, around_.doors);
         });
     }
 }

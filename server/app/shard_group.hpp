@@ -10,6 +10,7 @@
 #include "server/core/placement.hpp"
 #include "server/shard/mailbox.hpp"
 #include "server/shard/shard.hpp"
+#include "server/transport/door.hpp"
 #include "server/transport/epoll_driver.hpp"
 #include "server/transport/listener.hpp"
 
@@ -28,6 +29,7 @@ struct Surroundings {
     std::span<const std::unique_ptr<server::EpollDriver>> drivers;  // one per shard, as mailboxes
     std::span<server::Mailbox* const> mailboxes;
     std::span<const server::Listener> listeners;
+    std::span<const server::Door> doors;  // of the listeners
 };
 
 class ShardGroup {

@@ -57,6 +57,16 @@ Result<void, ValueError> check_network(std::string_view text) {
                       .hint = "write \"192.0.2.1\" or \"10.0.0.0/8\""};
 }
 
+Result<void, ValueError> check_file_pair(std::string_view text) {
+    const auto colon = text.find(':');
+    if (colon != std::string_view::npos && colon != 0 && colon + 1 != text.size() &&
+        text.find(':', colon + 1) == std::string_view::npos) {
+        return {};
+    }
+    return ValueError{.what = quoted(text) + " does not name two files",
+                      .hint = "write certificate:key, for example \"b.crt:b.key\""};
+}
+
 Result<void, ValueError> check_admin(std::string_view text) {
     const auto colon = text.find(':');
     if (colon == std::string_view::npos || colon + 1 == text.size()) {

@@ -14,6 +14,8 @@ namespace stentor::config {
 [[nodiscard]] Result<void, ValueError> check_node_name(std::string_view text);
 /// "10.0.0.0/8", "192.0.2.1", "2001:db8::/32".
 [[nodiscard]] Result<void, ValueError> check_network(std::string_view text);
+/// "server.crt:server.key": two files.
+[[nodiscard]] Result<void, ValueError> check_file_pair(std::string_view text);
 /// "password:admin": an authenticator that exists and a name.
 [[nodiscard]] Result<void, ValueError> check_admin(std::string_view text);
 

@@ -187,7 +187,8 @@ Assigned assign_url(const Key& key, ListenUrl& to, const RawValue& value) {
     if (std::find(served.begin(), served.end(), url->scheme) == served.end()) {
         std::string names;
         for (const Scheme scheme : served) {
-            names.append(names.empty() ? "" : " and ").append(scheme_name(scheme)).append("://");
+            const char* between = scheme == served.back() ? " and " : ", ";
+            names.append(names.empty() ? "" : between).append(scheme_name(scheme)).append("://");
         }
         return ValueError{.what = "this version of stentor does not serve " +
                                   std::string{scheme_name(url->scheme)} + ":// yet",

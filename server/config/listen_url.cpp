@@ -251,7 +251,12 @@ bool is_loopback(const ListenUrl& url) noexcept {
 }
 
 const std::vector<Scheme>& served_schemes() {
-    static const std::vector<Scheme> kServed{Scheme::mqtt, Scheme::unix_socket};
+    static const std::vector<Scheme> kServed{Scheme::mqtt,
+                                             Scheme::mqtts,
+                                             Scheme::ws,
+                                             Scheme::wss,
+                                             Scheme::unix_socket,
+                                             Scheme::automatic};
     return kServed;
 }
 

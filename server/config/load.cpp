@@ -177,8 +177,11 @@ class Loader {
             for (std::size_t j = 0; j < i; ++j) check_apart(j, i);
         }
         const AuthOptions& auth = loaded_.options.auth;
-        const bool has_users = !auth.password_file.empty();
         for (std::size_t i = 0; i < listeners.size(); ++i) {
+            check_tls(i);
+            check_proxies(i);
+            const bool has_users = !auth.password_file.empty() ||
+                                   listeners[i].tls.client_certificate != ClientCertificate::none;
             const bool open =
                 auth.anonymous == AnonymousPolicy::always ||
                 (auth.anonymous == AnonymousPolicy::loopback && is_loopback(listeners[i].url));
@@ -188,6 +191,49 @@ class Loader {
                      ": it demands a user, and there are none",
                  "set auth.password_file (see `stentor user add`), or auth.anonymous = \"always\"");
         }
+    }
+
+    void check_tls(std::size_t number) {
+        const ListenerOptions& listener = loaded_.options.listeners[number];
+        const TlsOptions& tls = listener.tls;
+        const std::string here = "listener." + std::to_string(number);
+        const Scheme scheme = listener.url.scheme;
+        const bool needs = scheme == Scheme::mqtts || scheme == Scheme::wss;
+        const bool may = needs || scheme == Scheme::automatic;
+        if (tls.certificate_file.empty() != tls.key_file.empty()) {
+            fail_at(here + (tls.key_file.empty() ? ".tls.certificate" : ".tls.key"),
+                    to_string(listener.url) + " has " +
+                        (tls.key_file.empty() ? "a certificate without its key"
+                                              : "a key without its certificate"),
+                    "tls = { certificate = \"server.crt\", key = \"server.key\" }");
+        } else if (needs && tls.certificate_file.empty()) {
+            fail_at(here + ".url",
+                    to_string(listener.url) + " has no certificate",
+                    "add tls = { certificate = \"server.crt\", key = \"server.key\" } to this "
+                    "listener; `stentor init` makes both");
+        } else if (!may && !tls.certificate_file.empty()) {
+            fail_at(here + ".tls.certificate",
+                    to_string(listener.url) + " does not speak TLS",
+                    "write mqtts://, wss:// or auto://");
+        }
+        const bool asks = tls.client_certificate != ClientCertificate::none;
+        if (asks && tls.client_ca_file.empty()) {
+            fail_at(here + ".tls.client_certificate",
+                    "client certificates cannot be checked: client_ca is missing",
+                    "name the PEM file of the authority that signs them");
+        } else if (!asks && !tls.client_ca_file.empty()) {
+            warn(here + ".tls.client_ca",
+                 "clients are not asked for certificates",
+                 "set client_certificate = \"required\" or \"optional\"");
+        }
+    }
+
+    void check_proxies(std::size_t number) {
+        const ListenerOptions& listener = loaded_.options.listeners[number];
+        if (!listener.proxy_protocol || !listener.trusted_proxies.empty()) return;
+        fail_at("listener." + std::to_string(number) + ".proxy_protocol",
+                "no proxy is trusted, so no PROXY header would be believed",
+                "list them, for example trusted_proxies = [\"10.0.0.0/8\"]");
     }
 
     void check_apart(std::size_t first, std::size_t second) {
@@ -240,7 +286,8 @@ class Loader {
 bool same_listeners(const std::vector<ListenerOptions>& a, const std::vector<ListenerOptions>& b) {
     return std::equal(a.begin(), a.end(), b.begin(), b.end(), [](const auto& x, const auto& y) {
         return std::all_of(keys().begin(), keys().end(), [&](const Key& key) {
-            return !key.of_listener() || format_value(key, x) == format_value(key, y);
+            return !key.of_listener() || key.applies == Applies::at_reload ||
+                   format_value(key, x) == format_value(key, y);
         });
     });
 }

@@ -25,11 +25,17 @@ struct NodeOptions {
 
 enum class ClientCertificate : std::uint8_t { none, optional, required };
 
+enum class TlsVersion : std::uint8_t { v1_2, v1_3 };
+
 struct TlsOptions {
     std::string certificate_file;
     std::string key_file;
+    std::vector<std::string> more_certificates;  // "certificate:key", chosen by host name
     std::string client_ca_file;
+    std::string client_crl_file;
     ClientCertificate client_certificate = ClientCertificate::none;
+    TlsVersion version_min = TlsVersion::v1_2;
+    std::string ciphers;  // of TLS 1.2; empty: OpenSSL's choice
 };
 
 struct ListenerOptions {
@@ -37,6 +43,7 @@ struct ListenerOptions {
     TlsOptions tls;
     bool proxy_protocol = false;
     std::vector<std::string> trusted_proxies;  // addresses and networks (10.0.0.0/8)
+    std::vector<std::string> allowed_origins;  // of WebSockets; empty: all
     std::uint32_t connections_max = 0;         // `max_connections`; 0: no bound of its own
 };
 

@@ -77,46 +77,81 @@ std::vector<Key> listener_keys() {
         {.path = "listener.url",
          .kind = Kind::url,
          .field = listener<&ListenerOptions::url>(),
-         .description = "Where to listen: `mqtt://host:port`, `unix:///path`. Port 0 picks a free "
-                        "one. Not served by this version yet: `mqtts`, `ws`, `wss`, `http`, "
-                        "`https`, `auto`."},
+         .description = "Where to listen: `mqtt://host:port`, `mqtts://`, `ws://host:port/path`, "
+                        "`wss://`, `unix:///path`, `auto://` (all of them on one port, told apart "
+                        "by the first bytes). Port 0 picks a free one. Not served by this version "
+                        "yet: `http`, `https`."},
         {.path = "listener.proxy_protocol",
          .kind = Kind::boolean,
          .field = listener<&ListenerOptions::proxy_protocol>(),
-         .status = Status::planned,
-         .description = "Expect a PROXY header (version 1 or 2) from `trusted_proxies`."},
+         .description = "Demand a PROXY header (version 1 or 2) of `trusted_proxies`; others are "
+                        "served without one."},
         {.path = "listener.trusted_proxies",
          .kind = Kind::list,
          .field = listener<&ListenerOptions::trusted_proxies>(),
          .check = check_network,
-         .status = Status::planned,
-         .description = "Addresses and networks (`10.0.0.0/8`) whose PROXY header is believed."},
+         .description = "Addresses and networks (`10.0.0.0/8`) whose PROXY header and "
+                        "X-Forwarded-For are believed."},
+        {.path = "listener.allowed_origins",
+         .kind = Kind::list,
+         .field = listener<&ListenerOptions::allowed_origins>(),
+         .check = check_not_empty,
+         .description = "Web sites (`https://example.org`) whose pages may open a WebSocket. "
+                        "Empty: all."},
         {.path = "listener.max_connections",
          .kind = Kind::count,
          .field = listener<&ListenerOptions::connections_max>(),
          .max = kMany,
          .description = "Connections of this listener at a time. 0: no bound of its own."},
+    };
+}
+
+std::vector<Key> tls_keys() {
+    return {
         {.path = "listener.tls.certificate",
          .kind = Kind::text,
          .field = listener<&ListenerOptions::tls, &TlsOptions::certificate_file>(),
-         .status = Status::planned,
+         .applies = Applies::at_reload,
          .description = "PEM file: the server's certificate and the chain above it."},
         {.path = "listener.tls.key",
          .kind = Kind::text,
          .field = listener<&ListenerOptions::tls, &TlsOptions::key_file>(),
-         .status = Status::planned,
+         .applies = Applies::at_reload,
          .description = "PEM file: the private key of the certificate."},
+        {.path = "listener.tls.more_certificates",
+         .kind = Kind::list,
+         .field = listener<&ListenerOptions::tls, &TlsOptions::more_certificates>(),
+         .check = check_file_pair,
+         .applies = Applies::at_reload,
+         .description = "Further ones as `certificate:key`, for clients that ask for a host (SNI) "
+                        "which one of them is for."},
         {.path = "listener.tls.client_ca",
          .kind = Kind::text,
          .field = listener<&ListenerOptions::tls, &TlsOptions::client_ca_file>(),
-         .status = Status::planned,
+         .applies = Applies::at_reload,
          .description = "PEM file: the authorities that sign client certificates."},
+        {.path = "listener.tls.client_crl",
+         .kind = Kind::text,
+         .field = listener<&ListenerOptions::tls, &TlsOptions::client_crl_file>(),
+         .applies = Applies::at_reload,
+         .description = "PEM file: client certificates that are revoked."},
         {.path = "listener.tls.client_certificate",
          .kind = Kind::choice,
          .field = listener<&ListenerOptions::tls, &TlsOptions::client_certificate>(),
          .choices = {"none", "optional", "required"},
-         .status = Status::planned,
-         .description = "Whether clients show a certificate; its name is then the user."},
+         .applies = Applies::at_reload,
+         .description = "Whether clients show a certificate; its common name is then the user."},
+        {.path = "listener.tls.min_version",
+         .kind = Kind::choice,
+         .field = listener<&ListenerOptions::tls, &TlsOptions::version_min>(),
+         .choices = {"1.2", "1.3"},
+         .applies = Applies::at_reload,
+         .description = "Oldest version of TLS that is spoken."},
+        {.path = "listener.tls.ciphers",
+         .kind = Kind::text,
+         .field = listener<&ListenerOptions::tls, &TlsOptions::ciphers>(),
+         .applies = Applies::at_reload,
+         .description = "Ciphers of TLS 1.2 as OpenSSL writes them. Empty: OpenSSL's choice."},
     };
 }
 
@@ -362,6 +397,7 @@ const std::vector<Key>& keys() {
         std::vector<Key> all;
         for (auto part : {node_keys(),
                           listener_keys(),
+                          tls_keys(),
                           store_keys(),
                           session_limit_keys(),
                           connection_limit_keys(),

@@ -149,9 +149,9 @@ TEST_F(OptionsTable, SaysWhatIsWrongWithAValue) {
          R"(1 to 64 characters without blanks, '/', '+', '#', '"' and '\')"},
         {"node.data_dir", std::string{}, "must not be empty", ""},
         {"listener.url",
-         std::string{"wss://0.0.0.0"},
-         "this version of stentor does not serve wss:// yet",
-         "it serves mqtt:// and unix://"},
+         std::string{"https://0.0.0.0"},
+         "this version of stentor does not serve https:// yet",
+         "it serves mqtt://, mqtts://, ws://, wss://, unix:// and auto://"},
     };
     for (const BadValue& each : bad) {
         const auto done = set(each.path, each.value);
@@ -162,12 +162,11 @@ TEST_F(OptionsTable, SaysWhatIsWrongWithAValue) {
 }
 
 TEST_F(OptionsTable, RefusesPlannedKeysUnlessTheyAreAtTheirDefault) {
-    EXPECT_TRUE(set("listener.proxy_protocol", false).has_value());
-    const auto done = set("listener.proxy_protocol", true);
+    EXPECT_TRUE(set("auth.http.url", std::string{}).has_value());
+    const auto done = set("auth.http.url", std::string{"http://127.0.0.1/"});
     ASSERT_TRUE(done.has_error());
     EXPECT_EQ(done.error().what, "this version of stentor does not do that yet");
-    EXPECT_FALSE(listener.proxy_protocol);
-    EXPECT_TRUE(set("listener.tls.certificate", std::string{"server.crt"}).has_error());
+    EXPECT_EQ(options.auth.http.url, "");
 }
 
 std::string file_text(const char* path) {

@@ -128,7 +128,8 @@ std::string example_toml() {
         const bool listener = section.path == "listener";
         out += '\n' + comment(section.description);
         // One listener is always there; the others are sections with nothing in them.
-        out += heading(section) + '\n';
+        // Below [[listener]] TOML takes [listener.tls] for the last listener's.
+        out += (listener ? heading(section) : '[' + std::string{section.path} + ']') + '\n';
         for (const Key& key : keys()) {
             if (key.section() != section.path || key.status != Status::in_effect) continue;
             out += '\n' + comment(key.description);

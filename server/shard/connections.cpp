@@ -8,6 +8,21 @@ namespace stentor::server {
 
 using mqtt::ReasonCode;
 
+namespace {
+
+/// What somebody speaks who begins with a byte that is no CONNECT's; null: nothing we know.
+const char* other_protocol(std::byte first) {
+    if (first == std::byte{0x16}) {
+        return "a TLS hello on a plain port: use an mqtts:// or auto:// listener";
+    }
+    if (first >= std::byte{'A'} && first <= std::byte{'Z'}) {
+        return "an HTTP request on an MQTT port: use a ws://, wss:// or auto:// listener";
+    }
+    return nullptr;
+}
+
+}  // namespace
+
 Shard::Connection* Shard::find(ConnectionId id) noexcept {
     if (id.slot >= connections_.size()) return nullptr;
     Connection* connection = connections_[id.slot].get();
@@ -71,6 +86,10 @@ ConnectionId Shard::opened(PeerInfo peer, Instant now) {
     return connection.id;
 }
 
+void Shard::peer_is(ConnectionId id, PeerInfo peer) {
+    if (Connection* connection = find(id)) *connection->peer = std::move(peer);
+}
+
 std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
     std::size_t used = 0;
     for (;;) {
@@ -83,7 +102,11 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
         }
         auto step = connection->decoder.next(bytes.subspan(used));
         if (!step) {
-            refuse_packet(*connection, step.error(), now);
+            mqtt::ProtocolError error = step.error();
+            if (connection->phase == Phase::handshake && used == 0) {
+                if (const char* hint = other_protocol(bytes.front())) error.detail = hint;
+            }
+            refuse_packet(*connection, error, now);
             return bytes.size();
         }
         const auto* decoded = std::get_if<mqtt::Decoded>(&*step);

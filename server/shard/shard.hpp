@@ -77,6 +77,8 @@ class Shard {
     // --- the driver's calls: see TransportPort ---------------------------------------------------
     /// A connection was accepted on this shard. kNoConnection: refused, close it.
     [[nodiscard]] ConnectionId opened(PeerInfo peer, Instant now);
+    /// A TLS certificate or a proxy has said who the peer is; before received().
+    void peer_is(ConnectionId connection, PeerInfo peer);
     /// Returns how many bytes were consumed; the others are to be offered again together with what
     /// comes behind them. After a call the connection may have been closed or set to not reading.
     [[nodiscard]] std::size_t received(ConnectionId connection, ByteView bytes, Instant now);

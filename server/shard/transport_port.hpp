@@ -18,8 +18,10 @@ namespace stentor::server {
 struct PeerInfo {
     std::string address;  // numeric, without the port; empty for a unix socket
     std::uint16_t port = 0;
-    std::uint16_t listener = 0;      // index in the configuration
-    bool loopback_listener = false;  // the listener is bound to loopback (contracts: "loopback")
+    std::uint16_t listener = 0;  // index in the configuration
+    /// The listener is bound to loopback, and the peer brought no PROXY header or X-Forwarded-For.
+    bool loopback_listener = false;
+    std::string certificate_name;  // common name of its verified client certificate
 };
 
 /// A descriptor between two shards, with its transport state and the bytes that were read and not

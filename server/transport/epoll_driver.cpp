@@ -26,6 +26,9 @@ constexpr std::uint32_t kLingeringSlots = 0xF000'0000;  // + index
 constexpr std::size_t kEventsPerTurn = 512;
 constexpr std::size_t kPartsPerWrite = 64;
 constexpr std::size_t kUnreadChunk = std::size_t{64} * 1024;
+constexpr std::size_t kNetworkChunk = std::size_t{64} * 1024;     // wrapped at a time
+constexpr std::size_t kNetworkBytesMax = std::size_t{1} << 20U;   // unsent, while more is read
+constexpr std::size_t kClearBytesKept = std::size_t{512} * 1024;  // between two receives
 
 std::uint64_t tag_of(std::uint32_t slot) { return ConnectionId{slot, 0}.packed(); }
 
@@ -52,6 +55,7 @@ PeerInfo peer_info(const sockaddr_storage& address, const Listener& listener) {
 struct EpollDriver::Moved final : MovedSocket {
     Descriptor descriptor;
     Bytes unread;
+    std::unique_ptr<Channel> channel;
 };
 
 EpollDriver::EpollDriver(const EpollOptions& options, std::function<Instant()> now)
@@ -82,8 +86,13 @@ void EpollDriver::request_stop() noexcept {
     wake();
 }
 
-void EpollDriver::run(Shard& shard, Mailbox& mailbox, std::span<const Listener> listeners) {
+void EpollDriver::run(Shard& shard,
+                      Mailbox& mailbox,
+                      std::span<const Listener> listeners,
+                      std::span<const Door> doors) {
+    STENTOR_ASSERT(listeners.size() == doors.size());
     listeners_ = listeners;
+    doors_ = doors;
     now_ = clock_();
     pause_accepting(false);
     std::array<epoll_event, kEventsPerTurn> events;
@@ -92,6 +101,7 @@ void EpollDriver::run(Shard& shard, Mailbox& mailbox, std::span<const Listener> 
         const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, timeout);
         mailbox.awake();
         now_ = clock_();
+        handshakes_left_ = options_.handshakes_per_turn;
         for (int i = 0; i < count; ++i) {
             on_event(shard,
                      events[static_cast<std::size_t>(i)].data.u64,
@@ -161,6 +171,12 @@ void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events
     if ((events & EPOLLOUT) != 0) {
         socket->polls_writes = false;
         poll_for(id, *socket);
+        if (socket->channel && !flush_network(id, *socket)) return;
+        if (socket->channel && socket->reading && !socket->polls_reads &&
+            socket->channel->network().empty()) {
+            socket->polls_reads = true;
+            poll_for(id, *socket);
+        }
         shard.writable(id, now_);
         socket = find(id);
         if (socket == nullptr) return;
@@ -207,9 +223,13 @@ void EpollDriver::accept_some(Shard& shard, const Listener& listener) {
             const int on = 1;
             (void)::setsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
         }
-        const ConnectionId id = shard.opened(peer_info(address, listener), now_);
+        PeerInfo peer = peer_info(address, listener);
+        const Door& door = doors_[static_cast<std::size_t>(&listener - listeners_.data())];
+        std::unique_ptr<Channel> channel;
+        if (!door.plain()) channel = std::make_unique<Channel>(door, peer);
+        const ConnectionId id = shard.opened(std::move(peer), now_);
         if (id == kNoConnection) continue;
-        place(id, std::move(accepted));
+        place(id, std::move(accepted)).channel = std::move(channel);
     }
 }
 
@@ -244,6 +264,10 @@ void EpollDriver::remove(Socket& socket) {
 
 void EpollDriver::receive(Shard& shard, ConnectionId id) {
     Socket& socket = *find(id);
+    if (socket.channel) {
+        receive_through(shard, id);
+        return;
+    }
     ssize_t got = 0;
     if (socket.unread.empty()) {
         got = ::recv(socket.descriptor.get(), arena_.get(), options_.arena_bytes, 0);
@@ -270,6 +294,97 @@ void EpollDriver::receive(Shard& shard, ConnectionId id) {
     }
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
     shard.disconnected(id, now_);
+}
+
+/// Through TLS and WebSocket: the arena has the network's bytes, clear_ what MQTT is to see.
+void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
+    Socket* socket = find(id);
+    if (socket->channel->network().size() > kNetworkBytesMax) {
+        // A peer that asks (pings) and does not take the answers: on_event() goes on.
+        socket->polls_reads = false;
+        poll_for(id, *socket);
+        return;
+    }
+    if (socket->channel->shakes_hands()) {
+        if (handshakes_left_ == 0) return;  // the bytes stay where they are until the next turn
+        --handshakes_left_;
+    }
+    const ssize_t got = ::recv(socket->descriptor.get(), arena_.get(), options_.arena_bytes, 0);
+    if (got <= 0) {
+        if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+        socket->channel.reset();  // no farewells
+        shard.disconnected(id, now_);
+        return;
+    }
+    const auto bytes = static_cast<std::size_t>(got);
+    bytes_received_ += bytes;
+    Channel& channel = *socket->channel;
+    clear_.clear();
+    const Channel::State state = channel.receive({arena_.get(), bytes}, clear_);
+    if (!flush_network(id, *socket)) return;
+    if (const auto peer = channel.take_peer()) shard.peer_is(id, *peer);
+    if (state == Channel::State::failed) report_failure(channel);
+    if (channel.transparent() && channel.network().empty()) socket->channel.reset();
+    if (!clear_.empty()) {
+        Bytes clear = std::exchange(clear_, {});  // the shard may come back here
+        offer(shard, id, clear);
+        if (clear.capacity() <= kClearBytesKept) clear_ = std::move(clear);
+    }
+    if (state != Channel::State::ended && state != Channel::State::failed) return;
+    if (find(id) != nullptr) shard.disconnected(id, now_);
+}
+
+void EpollDriver::offer(Shard& shard, ConnectionId id, ByteView bytes) {
+    Socket* socket = find(id);
+    if (!socket->unread.empty()) {
+        socket->unread.insert(socket->unread.end(), bytes.begin(), bytes.end());
+        offer_unread(shard, id);
+        return;
+    }
+    const std::size_t used = socket->reading ? shard.received(id, bytes, now_) : 0;
+    socket = find(id);
+    if (socket == nullptr || used >= bytes.size()) return;
+    socket->unread.assign(bytes.begin() + static_cast<std::ptrdiff_t>(used), bytes.end());
+}
+
+void EpollDriver::report_failure(const Channel& channel) const {
+    static LogEvery every{20, std::chrono::seconds{10}};
+    const auto pass = every.admit(now_);
+    if (!pass) return;
+    STENTOR_LOG(info,
+                LogEvent("connection_failed",
+                         {{"peer", channel.peer().address}, {"suppressed", pass.suppressed}}),
+                "closing a connection before MQTT: {}",
+                channel.why());
+}
+
+/// False: the connection is broken, and disconnected() follows. What the kernel does not take now
+/// stays in the channel.
+bool EpollDriver::flush_network(ConnectionId id, Socket& socket) {
+    mqtt::WireBuffer& network = socket.channel->network();
+    if (network.empty()) return true;
+    bool blocked = false;
+    if (!send_some(socket.descriptor.get(), network, blocked)) {
+        network.clear();
+        broken_.push_back(id);
+        return false;
+    }
+    if (blocked && !socket.polls_writes) {
+        socket.polls_writes = true;
+        poll_for(id, socket);
+    }
+    return true;
+}
+
+void EpollDriver::write_through(ConnectionId id, Socket& socket, mqtt::WireBuffer& out) {
+    for (;;) {
+        if (!flush_network(id, socket)) {
+            out.clear();
+            return;
+        }
+        if (!socket.channel->network().empty() || out.empty()) return;
+        socket.channel->send(out, kNetworkChunk);
+    }
 }
 
 void EpollDriver::offer_unread(Shard& shard, ConnectionId id) {
@@ -330,6 +445,10 @@ bool EpollDriver::send_some(int descriptor, mqtt::WireBuffer& out, bool& blocked
 void EpollDriver::write(ConnectionId connection, mqtt::WireBuffer& out) {
     Socket* socket = find(connection);
     if (socket == nullptr) return;
+    if (socket->channel) {
+        write_through(connection, *socket, out);
+        return;
+    }
     bool blocked = false;
     if (!send_some(socket->descriptor.get(), out, blocked)) {
         out.clear();
@@ -346,6 +465,11 @@ void EpollDriver::close(ConnectionId connection, mqtt::WireBuffer out) {
     Socket* socket = find(connection);
     if (socket == nullptr) return;
     remove(*socket);
+    if (socket->channel) {
+        socket->channel->send(out, out.size());
+        socket->channel->finish();
+        out = std::move(socket->channel->network());
+    }
     Descriptor descriptor = std::move(socket->descriptor);
     *socket = Socket{};
     if (out.empty()) return;  // gone, or nothing left to say
@@ -414,6 +538,7 @@ std::unique_ptr<MovedSocket> EpollDriver::detach(ConnectionId connection) {
     auto moved = std::make_unique<Moved>();
     moved->descriptor = std::move(socket->descriptor);
     moved->unread = std::move(socket->unread);
+    moved->channel = std::move(socket->channel);
     *socket = Socket{};
     return moved;
 }
@@ -422,6 +547,8 @@ void EpollDriver::attach(ConnectionId connection, std::unique_ptr<MovedSocket> s
     auto& moved = static_cast<Moved&>(*socket);
     Socket& placed = place(connection, std::move(moved.descriptor));
     placed.unread = std::move(moved.unread);
+    placed.channel = std::move(moved.channel);
+    if (placed.channel) (void)flush_network(connection, placed);
 }
 
 }  // namespace stentor::server

@@ -46,6 +46,8 @@ class PretendingServer final : public Server {
         stop();
     }
 
+    void look_after_files(const config::Options& /*options*/) override {}
+
     [[nodiscard]] Result<void, Problem> run() override {
         if (failed_) return Problem{.what = "pretended failure", .hint = "none"};
         return {};

@@ -1,0 +1,44 @@
+#pragma once
+// From the configuration's listeners to the doors of server/transport: which layers each has, and
+// its certificates, read from files again when those change.
+// Main thread only; what it puts into a Door's slot the shards see at once.
+
+#include "base/result.hpp"
+#include "server/app/server.hpp"
+#include "server/config/options.hpp"
+#include "server/transport/door.hpp"
+
+#include <chrono>
+#include <string>
+#include <utility>
+#include <vector>
+
+namespace stentor::app {
+
+/// What `options` say to OpenSSL. Also for `stentor check`.
+[[nodiscard]] server::TlsOptions tls_options(const config::TlsOptions& options);
+
+/// The door of one listener with its certificates. Fails with the file and what to do.
+[[nodiscard]] Result<server::Door, Problem> make_door(const config::ListenerOptions& listener);
+
+/// Reads the certificates of `door` again. A failure leaves the old ones in force.
+[[nodiscard]] Result<void, Problem> renew_certificates(const config::ListenerOptions& listener,
+                                                       server::Door& door);
+
+/// Notices that files have been replaced or rewritten, by their times and sizes.
+class FileWatch {
+  public:
+    /// Whether one of the files of `listeners` differs from what it was at the last call; false at
+    /// the first.
+    [[nodiscard]] bool changed(const std::vector<config::ListenerOptions>& listeners);
+
+  private:
+    using Stamp = std::pair<std::string, std::int64_t>;
+    std::vector<Stamp> seen_;
+    bool looked_ = false;
+};
+
+/// Warns in the log of certificates that end within 30 days, or have ended.
+void warn_of_expiry(const server::Door& door, std::chrono::system_clock::time_point now);
+
+}  // namespace stentor::app

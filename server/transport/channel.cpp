@@ -1,0 +1,256 @@
+#include "server/transport/channel.hpp"
+
+#include "server/transport/proxy_header.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string_view>
+#include <utility>
+
+namespace stentor::server {
+
+namespace {
+
+constexpr std::byte kTlsHandshake{0x16};  // ContentType handshake, RFC 8446 5.1
+constexpr std::byte kConnect{0x10};       // MQTT 3.1: every connection begins with CONNECT
+constexpr std::size_t kTlsChunk = std::size_t{16} * 1024;
+
+/// An HTTP method begins with a capital letter, and nothing else that we speak does.
+bool looks_like_http(std::byte first) { return first >= std::byte{'A'} && first <= std::byte{'Z'}; }
+
+}  // namespace
+
+Channel::Channel(const Door& door, PeerInfo peer) : door_{&door}, peer_{std::move(peer)} {
+    from_trusted_proxy_ = door.trusted_proxies.contains(peer_.address);
+    if (door.proxy_header && from_trusted_proxy_) stage_ = Stage::proxy_header;
+}
+
+bool Channel::shakes_hands() const noexcept {
+    if (tls_) return tls_->state() == TlsStream::State::handshake;
+    return stage_ != Stage::settled && door_->tls == Door::Tls::always;
+}
+
+bool Channel::transparent() const noexcept {
+    return stage_ == Stage::settled && !tls_ && !web_ && state_ == State::open;
+}
+
+std::optional<PeerInfo> Channel::take_peer() {
+    if (!std::exchange(peer_changed_, false)) return std::nullopt;
+    return peer_;
+}
+
+void Channel::fail(std::string why) {
+    state_ = State::failed;
+    why_ = std::move(why);
+}
+
+Channel::State Channel::receive(MutableByteView bytes, Bytes& clear) {
+    if (stage_ == Stage::proxy_header) {
+        if (held_.empty()) {
+            read_proxy_header(bytes);
+        } else {
+            held_.insert(held_.end(), bytes.begin(), bytes.end());
+            Bytes all = std::move(held_);
+            held_ = {};
+            bytes = all;
+            read_proxy_header(bytes);
+            if (stage_ == Stage::outer) return bytes.empty() ? state_ : receive(bytes, clear);
+        }
+    }
+    if (bytes.empty() || state_ == State::failed) return state_;
+    if (stage_ == Stage::outer) choose_outer(bytes);
+    if (state_ == State::failed) return state_;
+    if (!tls_) {
+        receive_clear(bytes, clear);
+        return state_;
+    }
+    // Without a WebSocket inside what TLS brings is what MQTT sees.
+    const bool to_caller = stage_ == Stage::settled && !web_;
+    Bytes inner;
+    const TlsStream::State tls = tls_->receive(bytes, to_caller ? clear : inner, network_);
+    if (tls == TlsStream::State::failed) {
+        fail("TLS: " + tls_->why());
+        return state_;
+    }
+    if (tls != TlsStream::State::handshake) learn_from_tls();
+    if (!inner.empty()) receive_clear(inner, clear);
+    if (tls == TlsStream::State::ended && state_ != State::failed) state_ = State::ended;
+    return state_;
+}
+
+/// `bytes` is what comes behind the header afterwards: nothing, if more of it must come first.
+void Channel::read_proxy_header(MutableByteView& bytes) {
+    const auto step = parse_proxy_header(bytes);
+    if (const auto* malformed = std::get_if<ProxyMalformed>(&step)) {
+        fail(std::string{malformed->why} + " from a trusted proxy; this door demands one");
+    } else if (const auto* header = std::get_if<ProxyHeader>(&step)) {
+        stage_ = Stage::outer;
+        peer_.loopback_listener = false;
+        peer_changed_ = true;
+        if (!header->address.empty()) {
+            peer_.address = header->address;
+            peer_.port = header->port;
+        }
+        from_trusted_proxy_ = door_->trusted_proxies.contains(peer_.address);
+        bytes = bytes.subspan(header->bytes_used);
+        return;
+    } else {
+        held_.assign(bytes.begin(), bytes.end());
+    }
+    bytes = {};
+}
+
+void Channel::choose_outer(ByteView bytes) {
+    stage_ = Stage::inner;
+    const bool hello = bytes.front() == kTlsHandshake;
+    if (door_->tls == Door::Tls::always && !hello) {
+        fail(bytes.front() == kConnect ? "plain MQTT on a TLS door: connect with TLS, or use an "
+                                         "mqtt:// or auto:// listener"
+                                       : "what came is no TLS on a TLS door");
+        return;
+    }
+    if (hello && door_->tls == Door::Tls::never) {
+        fail("a TLS hello on a door without TLS: use an mqtts://, wss:// or auto:// listener");
+        return;
+    }
+    if (hello) tls_ = std::make_unique<TlsStream>(door_->certificates->get());
+}
+
+void Channel::choose_inner(ByteView bytes) {
+    stage_ = Stage::settled;
+    const bool http = looks_like_http(bytes.front());
+    if (door_->speech == Door::Speech::web_socket ||
+        (door_->speech == Door::Speech::sniff && http)) {
+        web_ = std::make_unique<WebSocket>(door_->web_socket);
+        return;
+    }
+    if (http) {
+        fail("an HTTP request on an MQTT door: use a ws://, wss:// or auto:// listener");
+        return;
+    }
+    state_ = State::open;
+}
+
+void Channel::receive_clear(MutableByteView bytes, Bytes& clear) {
+    if (stage_ == Stage::inner) choose_inner(bytes);
+    if (state_ == State::failed) return;
+    if (!web_) {
+        clear.insert(clear.end(), bytes.begin(), bytes.end());
+        return;
+    }
+    mqtt::WireBuffer answers;
+    const bool was_upgrading = web_->state() == WebSocket::State::upgrading;
+    const WebSocket::State web = web_->receive(bytes, clear, answers);
+    if (was_upgrading && web != WebSocket::State::upgrading) learn_from_web_socket();
+    to_network(answers);
+    if (web == WebSocket::State::open) state_ = State::open;
+    if (web == WebSocket::State::ended) state_ = State::ended;
+    if (web == WebSocket::State::failed) fail(web_->why());
+}
+
+void Channel::learn_from_tls() {
+    if (std::exchange(client_looked_at_, true)) return;
+    std::string name = tls_->client_name();
+    if (name.empty()) return;
+    peer_.certificate_name = std::move(name);
+    peer_changed_ = true;
+}
+
+/// The last address in X-Forwarded-For that is not a trusted proxy's is the client's: what stands
+/// before it anybody can have written.
+void Channel::learn_from_web_socket() {
+    std::string_view list = web_->forwarded_for();
+    if (list.empty()) return;
+    peer_.loopback_listener = false;  // whoever writes it, the peer is somebody's proxy
+    peer_changed_ = true;
+    while (from_trusted_proxy_ && !list.empty()) {
+        const std::size_t comma = list.rfind(',');
+        std::string_view last = comma == std::string_view::npos ? list : list.substr(comma + 1);
+        list = comma == std::string_view::npos ? std::string_view{} : list.substr(0, comma);
+        const std::size_t begin = last.find_first_not_of(" \t");
+        const std::size_t end = last.find_last_not_of(" \t");
+        if (begin == std::string_view::npos) continue;
+        last = last.substr(begin, end - begin + 1);
+        if (!NetworkList::is_address(last)) break;
+        peer_.address = last;
+        peer_.port = 0;
+        from_trusted_proxy_ = door_->trusted_proxies.contains(last);
+    }
+}
+
+/// Takes all of `clear`, which is what the innermost layer but TLS has made.
+void Channel::to_network(mqtt::WireBuffer& clear) {
+    if (!tls_) {
+        while (!clear.empty()) {
+            std::array<ByteView, 16> parts;
+            const std::size_t count = clear.gather(parts);
+            std::size_t bytes = 0;
+            for (std::size_t i = 0; i < count; ++i) {
+                network_.append(parts[i]);
+                bytes += parts[i].size();
+            }
+            clear.consume(bytes);
+        }
+        return;
+    }
+    // Whole records: each costs its own head and tag, and the peer a decryption.
+    thread_local std::array<std::byte, kTlsChunk> chunk;
+    while (!clear.empty()) {
+        std::array<ByteView, 16> parts;
+        const std::size_t count = clear.gather(parts);
+        std::size_t filled = 0;
+        for (std::size_t i = 0; i < count && filled < chunk.size(); ++i) {
+            const ByteView part = parts[i].first(std::min(parts[i].size(), chunk.size() - filled));
+            std::copy(
+                part.begin(), part.end(), chunk.begin() + static_cast<std::ptrdiff_t>(filled));
+            filled += part.size();
+        }
+        clear.consume(filled);
+        if (!tls_->send(ByteView{chunk}.first(filled), network_)) {
+            fail("TLS: " + tls_->why());
+            clear.clear();
+        }
+    }
+}
+
+void Channel::send(mqtt::WireBuffer& out, std::size_t bytes_max) {
+    const std::size_t bytes = std::min(out.size(), bytes_max);
+    if (bytes == 0) return;
+    if (state_ != State::open && state_ != State::ended) {
+        out.clear();  // nobody could have asked for it
+        return;
+    }
+    mqtt::WireBuffer clear;
+    if (web_) {
+        WebSocket::frame(out, bytes, clear);
+    } else if (bytes == out.size()) {
+        clear = std::move(out);
+        out.clear();
+    } else {
+        std::size_t left = bytes;
+        while (left != 0) {
+            std::array<ByteView, 16> parts;
+            const std::size_t count = out.gather(parts);
+            std::size_t taken = 0;
+            for (std::size_t i = 0; i < count && taken < left; ++i) {
+                const ByteView part = parts[i].first(std::min(parts[i].size(), left - taken));
+                clear.append(part);
+                taken += part.size();
+            }
+            out.consume(taken);
+            left -= taken;
+        }
+    }
+    to_network(clear);
+}
+
+void Channel::finish() {
+    if (web_) {
+        mqtt::WireBuffer farewell;
+        web_->finish(farewell);
+        if (!tls_ || tls_->state() == TlsStream::State::open) to_network(farewell);
+    }
+    if (tls_) tls_->finish(network_);
+}
+
+}  // namespace stentor::server

@@ -1,0 +1,87 @@
+#pragma once
+// What stands between one socket's bytes and MQTT: in this order a PROXY header, TLS, a WebSocket,
+// each as the connection's door demands or as its first bytes say. Bytes in, bytes out: the epoll
+// loop moves them.
+// One per connection that needs it, on its connection's shard; moves along with it.
+//
+// Bounds: what is held back for want of more bytes is at most a PROXY header (2 KiB), a TLS record
+// (16 KiB) or the head of an HTTP request (8 KiB); the time for all that is the connect time-out.
+
+#include "base/bytes.hpp"
+#include "protocol/codec/wire_buffer.hpp"
+#include "server/shard/transport_port.hpp"
+#include "server/transport/door.hpp"
+#include "server/transport/tls_stream.hpp"
+#include "server/transport/web_socket.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+namespace stentor::server {
+
+class Channel {
+  public:
+    enum class State : std::uint8_t {
+        opening,  // nothing of MQTT can have come yet
+        open,
+        ended,   // the peer is done
+        failed,  // why() says what was wrong
+    };
+
+    /// `door` outlives the channel; `peer` is what accept() said.
+    Channel(const Door& door, PeerInfo peer);
+
+    /// Takes all of `bytes`, which it may change; appends what MQTT is to see to `clear`. What the
+    /// peer is to be told gathers in network(). Not after ended or failed.
+    State receive(MutableByteView bytes, Bytes& clear);
+
+    /// Moves at most `bytes_max` from `out` to network(), in the peer's wrapping. Only while open.
+    void send(mqtt::WireBuffer& out, std::size_t bytes_max);
+
+    /// Adds the layers' farewells to network(); nothing else may be called afterwards.
+    void finish();
+
+    /// Waits to be sent.
+    [[nodiscard]] mqtt::WireBuffer& network() noexcept { return network_; }
+
+    [[nodiscard]] State state() const noexcept { return state_; }
+    [[nodiscard]] const std::string& why() const noexcept { return why_; }
+    [[nodiscard]] const PeerInfo& peer() const noexcept { return peer_; }
+    /// A TLS handshake is due or under way: the next bytes cost a fraction of a millisecond.
+    [[nodiscard]] bool shakes_hands() const noexcept;
+    /// No layer is left: the connection speaks MQTT itself, and the channel can go once network()
+    /// is empty.
+    [[nodiscard]] bool transparent() const noexcept;
+    /// Who the peer is, once that is known and if it is not what accept() said; told once.
+    [[nodiscard]] std::optional<PeerInfo> take_peer();
+
+  private:
+    /// What the next bytes are looked at for.
+    enum class Stage : std::uint8_t { proxy_header, outer, inner, settled };
+
+    void read_proxy_header(MutableByteView& bytes);
+    void choose_outer(ByteView bytes);
+    void choose_inner(ByteView bytes);
+    void receive_clear(MutableByteView bytes, Bytes& clear);
+    void to_network(mqtt::WireBuffer& clear);
+    void learn_from_tls();
+    void learn_from_web_socket();
+    void fail(std::string why);
+
+    const Door* door_;
+    PeerInfo peer_;
+    bool peer_changed_ = false;
+    bool from_trusted_proxy_ = false;
+    bool client_looked_at_ = false;
+    Stage stage_ = Stage::outer;
+    State state_ = State::opening;
+    Bytes held_;  // of a PROXY header that has not come whole
+    std::unique_ptr<TlsStream> tls_;
+    std::unique_ptr<WebSocket> web_;
+    mqtt::WireBuffer network_;
+    std::string why_;
+};
+
+}  // namespace stentor::server

@@ -1,0 +1,337 @@
+#include "server/transport/channel.hpp"
+
+#include "auth/certificate_maker.hpp"
+#include "tests/kit/temp_dir.hpp"
+
+#include <gtest/gtest.h>
+#include <openssl/ssl.h>
+
+#include <array>
+#include <string>
+#include <string_view>
+
+namespace stentor::server {
+namespace {
+
+using std::literals::string_view_literals::operator""sv;
+
+constexpr std::chrono::hours kLife{24};
+constexpr std::string_view kConnect = "\x10\x0C\x00\x04MQTT\x04\x02\x00\x3C\x00\x00"sv;
+const std::string kUpgrade =
+    "GET /mqtt HTTP/1.1\r\nHost: broker\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Protocol: mqtt\r\n";
+
+std::string drain(mqtt::WireBuffer& buffer) {
+    std::string text;
+    std::array<ByteView, 8> parts;
+    while (!buffer.empty()) {
+        const std::size_t count = buffer.gather(parts);
+        std::size_t bytes = 0;
+        for (std::size_t i = 0; i < count; ++i) {
+            text += as_text(parts[i]);
+            bytes += parts[i].size();
+        }
+        buffer.consume(bytes);
+    }
+    return text;
+}
+
+/// OpenSSL's client on memory.
+class TlsClient {
+  public:
+    TlsClient(const std::string& ca, const std::string& host)
+        : context_{::SSL_CTX_new(::TLS_client_method()), ::SSL_CTX_free}, ca_{ca} {
+        (void)::SSL_CTX_load_verify_file(context_.get(), ca.c_str());
+        ::SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
+        host_ = host;
+    }
+    void use(const std::string& certificate, const std::string& key) {
+        (void)::SSL_CTX_use_certificate_chain_file(context_.get(), certificate.c_str());
+        (void)::SSL_CTX_use_PrivateKey_file(context_.get(), key.c_str(), SSL_FILETYPE_PEM);
+    }
+    void start() {
+        ssl_.reset(::SSL_new(context_.get()));
+        in_ = ::BIO_new(::BIO_s_mem());
+        out_ = ::BIO_new(::BIO_s_mem());
+        ::SSL_set_bio(ssl_.get(), in_, out_);
+        (void)::SSL_ctrl(
+            ssl_.get(), SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, host_.data());
+        (void)::SSL_set1_host(ssl_.get(), host_.c_str());
+        ::SSL_set_connect_state(ssl_.get());
+    }
+    /// Takes the server's bytes; returns what goes to it, and keeps what it said.
+    std::string step(const std::string& from_server) {
+        (void)::BIO_write(in_, from_server.data(), static_cast<int>(from_server.size()));
+        std::array<char, 4096> buffer{};
+        std::size_t got = 0;
+        if (::SSL_is_init_finished(ssl_.get()) == 0) (void)::SSL_do_handshake(ssl_.get());
+        while (::SSL_read_ex(ssl_.get(), buffer.data(), buffer.size(), &got) == 1) {
+            said_.append(buffer.data(), got);
+        }
+        closed_ = (::SSL_get_shutdown(ssl_.get()) & SSL_RECEIVED_SHUTDOWN) != 0;
+        return take();
+    }
+    std::string say(std::string_view text) {
+        std::size_t put = 0;
+        EXPECT_EQ(::SSL_write_ex(ssl_.get(), text.data(), text.size(), &put), 1);
+        return take();
+    }
+    std::string bye() {
+        (void)::SSL_shutdown(ssl_.get());
+        return take();
+    }
+    [[nodiscard]] bool connected() const { return ::SSL_is_init_finished(ssl_.get()) == 1; }
+    [[nodiscard]] bool resumed() const { return ::SSL_session_reused(ssl_.get()) == 1; }
+    [[nodiscard]] bool closed() const { return closed_; }
+    [[nodiscard]] const std::string& said() const { return said_; }
+
+  private:
+    std::string take() {
+        char* data = nullptr;
+        const long size = BIO_get_mem_data(out_, &data);
+        std::string bytes{data, static_cast<std::size_t>(size)};
+        (void)BIO_reset(out_);
+        return bytes;
+    }
+    std::unique_ptr<SSL_CTX, decltype(&::SSL_CTX_free)> context_;
+    std::string ca_;
+    std::string host_;
+    std::unique_ptr<SSL, decltype(&::SSL_free)> ssl_{nullptr, ::SSL_free};
+    BIO* in_ = nullptr;
+    BIO* out_ = nullptr;
+    std::string said_;
+    bool closed_ = false;
+};
+
+class ChannelTest : public testing::Test {
+  protected:
+    ChannelTest() {
+        write("ca.crt", maker_.authority().certificate);
+        write_pair("server", *maker_.for_server(std::vector<std::string>{"localhost"}, kLife));
+        write_pair("other", *maker_.for_server(std::vector<std::string>{"other.test"}, kLife));
+        write_pair("client", *maker_.for_client("phone-7", kLife));
+    }
+    [[nodiscard]] std::string path(const std::string& name) const { return dir_.file(name); }
+    void write(const std::string& name, const std::string& text) const {
+        (void)dir_.write(name, text);
+    }
+    void write_pair(const std::string& name, const auth::CertificateAndKey& pair) const {
+        write(name + ".crt", pair.certificate);
+        write(name + ".key", pair.key);
+    }
+    [[nodiscard]] TlsOptions options() const {
+        TlsOptions options;
+        options.certificates = {{path("server.crt"), path("server.key")},
+                                {path("other.crt"), path("other.key")}};
+        return options;
+    }
+    Door& door(Door::Tls tls, Door::Speech speech, const TlsOptions& options) {
+        door_.tls = tls;
+        door_.speech = speech;
+        if (tls == Door::Tls::never) return door_;
+        door_.certificates = std::make_unique<TlsSlot>();
+        door_.certificates->set(*TlsContext::load(options, nullptr));
+        return door_;
+    }
+    static Channel::State feed(Channel& channel, std::string bytes, Bytes& clear) {
+        return channel.receive(std::as_writable_bytes(std::span{bytes}), clear);
+    }
+    /// Both sides until nobody has anything to say.
+    static Channel::State talk(Channel& channel, TlsClient& client, Bytes& clear) {
+        std::string to_server = client.step({});
+        while (!to_server.empty() && channel.state() != Channel::State::failed) {
+            (void)feed(channel, to_server, clear);
+            to_server = client.step(drain(channel.network()));
+        }
+        return channel.state();
+    }
+    static PeerInfo peer() {
+        return {.address = "127.0.0.1",
+                .port = 1,
+                .listener = 0,
+                .loopback_listener = true,
+                .certificate_name = {}};
+    }
+
+    kit::TempDir dir_;
+    auth::CertificateMaker maker_ = *auth::CertificateMaker::make("test authority", kLife);
+    Door door_;
+};
+
+TEST_F(ChannelTest, TlsCarriesMqttBothWays) {
+    Channel channel{door(Door::Tls::always, Door::Speech::mqtt, options()), peer()};
+    EXPECT_TRUE(channel.shakes_hands());
+    TlsClient client{path("ca.crt"), "localhost"};
+    client.start();
+    Bytes clear;
+    EXPECT_EQ(talk(channel, client, clear), Channel::State::opening);
+    ASSERT_TRUE(client.connected());
+    EXPECT_FALSE(channel.shakes_hands());
+    EXPECT_EQ(feed(channel, client.say(kConnect), clear), Channel::State::open);
+    EXPECT_EQ(as_text(clear), kConnect);
+    mqtt::WireBuffer out;
+    const std::string large(100'000, 'z');
+    out.append(as_bytes(large));
+    channel.send(out, out.size());
+    EXPECT_TRUE(out.empty());
+    (void)client.step(drain(channel.network()));
+    EXPECT_EQ(client.said(), large);
+    channel.finish();
+    (void)client.step(drain(channel.network()));
+    EXPECT_TRUE(client.closed());
+}
+
+TEST_F(ChannelTest, TlsByteByByte) {
+    Channel channel{door(Door::Tls::always, Door::Speech::mqtt, options()), peer()};
+    TlsClient client{path("ca.crt"), "localhost"};
+    client.start();
+    Bytes clear;
+    std::string to_server = client.step({});
+    while (!to_server.empty()) {
+        for (const char byte : to_server) (void)feed(channel, std::string{byte}, clear);
+        to_server = client.step(drain(channel.network()));
+    }
+    for (const char byte : client.say(kConnect)) (void)feed(channel, std::string{byte}, clear);
+    EXPECT_EQ(as_text(clear), kConnect);
+    EXPECT_EQ(feed(channel, client.bye(), clear), Channel::State::ended);
+}
+
+TEST_F(ChannelTest, HostChoosesTheCertificate) {
+    Door& here = door(Door::Tls::always, Door::Speech::mqtt, options());
+    for (const char* host : {"localhost", "other.test"}) {
+        Channel channel{here, peer()};
+        TlsClient client{path("ca.crt"), host};
+        client.start();
+        Bytes clear;
+        (void)talk(channel, client, clear);
+        EXPECT_TRUE(client.connected()) << host;
+    }
+}
+
+TEST_F(ChannelTest, ClientCertificateNamesThePeer) {
+    TlsOptions wanted = options();
+    wanted.client_ca_file = path("ca.crt");
+    wanted.client_certificates = ClientCertificates::required;
+    Door& here = door(Door::Tls::always, Door::Speech::mqtt, wanted);
+    Bytes clear;
+    {
+        Channel channel{here, peer()};
+        TlsClient client{path("ca.crt"), "localhost"};
+        client.use(path("client.crt"), path("client.key"));
+        client.start();
+        (void)talk(channel, client, clear);
+        const auto told = channel.take_peer();
+        ASSERT_TRUE(told);
+        EXPECT_EQ(told->certificate_name, "phone-7");
+        EXPECT_FALSE(channel.take_peer());
+    }
+    Channel channel{here, peer()};
+    TlsClient nobody{path("ca.crt"), "localhost"};
+    nobody.start();
+    EXPECT_EQ(talk(channel, nobody, clear), Channel::State::failed);
+    EXPECT_NE(channel.why().find("peer did not return a certificate"), std::string::npos);
+}
+
+TEST_F(ChannelTest, WebSocketInsideTls) {
+    Channel channel{door(Door::Tls::sniff, Door::Speech::sniff, options()), peer()};
+    TlsClient client{path("ca.crt"), "localhost"};
+    client.start();
+    Bytes clear;
+    (void)talk(channel, client, clear);
+    EXPECT_EQ(feed(channel, client.say(kUpgrade + "\r\n"), clear), Channel::State::open);
+    (void)client.step(drain(channel.network()));
+    EXPECT_TRUE(client.said().starts_with("HTTP/1.1 101 "));
+    EXPECT_EQ(feed(channel, client.say("\x82\x82\0\0\0\0\xC0\x00"sv), clear), Channel::State::open);
+    EXPECT_EQ(as_text(clear), "\xC0\x00"sv);
+    mqtt::WireBuffer out;
+    out.append(as_bytes("\xD0\x00"sv));
+    channel.send(out, 1000);
+    (void)client.step(drain(channel.network()));
+    EXPECT_TRUE(client.said().ends_with("\x82\x02\xD0\x00"sv));
+}
+
+TEST_F(ChannelTest, FirstBytesTellWhatComes) {
+    door(Door::Tls::sniff, Door::Speech::sniff, options());
+    Bytes clear;
+    Channel plain{door_, peer()};
+    EXPECT_EQ(feed(plain, std::string{kConnect}, clear), Channel::State::open);
+    EXPECT_TRUE(plain.transparent());
+    EXPECT_EQ(as_text(clear), kConnect);
+    Channel web{door_, peer()};
+    EXPECT_EQ(feed(web, kUpgrade, clear), Channel::State::opening);
+    EXPECT_EQ(feed(web, "\r\n", clear), Channel::State::open);
+    EXPECT_FALSE(web.transparent());
+}
+
+TEST_F(ChannelTest, WrongDoorsSayWhichIsRight) {
+    Bytes clear;
+    Channel tls{door(Door::Tls::always, Door::Speech::mqtt, options()), peer()};
+    EXPECT_EQ(feed(tls, std::string{kConnect}, clear), Channel::State::failed);
+    EXPECT_NE(tls.why().find("plain MQTT on a TLS door"), std::string::npos);
+    Channel web{door(Door::Tls::never, Door::Speech::web_socket, options()), peer()};
+    EXPECT_EQ(feed(web, "\x16\x03\x01", clear), Channel::State::failed);
+    EXPECT_NE(web.why().find("TLS hello"), std::string::npos);
+    EXPECT_TRUE(clear.empty());
+}
+
+TEST_F(ChannelTest, ProxyHeaderOfTrustedProxiesOnly) {
+    door_.proxy_header = true;
+    door_.trusted_proxies = NetworkList::parse(std::vector<std::string>{"127.0.0.1"}).value();
+    const std::string header = "PROXY TCP4 192.0.2.1 198.51.100.7 56324 1883\r\n";
+    for (const std::size_t cut : {std::size_t{1}, header.size() / 2, header.size()}) {
+        Bytes clear;
+        Channel channel{door_, peer()};
+        (void)feed(channel, header.substr(0, cut), clear);
+        EXPECT_EQ(feed(channel, header.substr(cut) + std::string{kConnect}, clear),
+                  Channel::State::open);
+        EXPECT_EQ(as_text(clear), kConnect);
+        const auto told = channel.take_peer();
+        ASSERT_TRUE(told);
+        EXPECT_EQ(told->address, "192.0.2.1");
+        EXPECT_FALSE(told->loopback_listener);
+    }
+    Bytes clear;
+    Channel without{door_, peer()};
+    EXPECT_EQ(feed(without, std::string{kConnect}, clear), Channel::State::failed);
+    PeerInfo stranger = peer();
+    stranger.address = "10.0.0.1";
+    Channel direct{door_, stranger};
+    EXPECT_EQ(feed(direct, std::string{kConnect}, clear), Channel::State::open);
+    EXPECT_FALSE(direct.take_peer());
+}
+
+TEST_F(ChannelTest, ForwardedForIsReadFromTheEnd) {
+    door(Door::Tls::never, Door::Speech::web_socket, {});
+    door_.trusted_proxies =
+        NetworkList::parse(std::vector<std::string>{"127.0.0.1", "10.0.0.0/8"}).value();
+    const std::string header = "X-Forwarded-For: 6.6.6.6, 192.0.2.1, 10.1.1.1\r\n\r\n";
+    Bytes clear;
+    Channel trusted{door_, peer()};
+    EXPECT_EQ(feed(trusted, kUpgrade + header, clear), Channel::State::open);
+    EXPECT_EQ(trusted.take_peer()->address, "192.0.2.1");
+    PeerInfo stranger = peer();
+    stranger.address = "203.0.113.5";
+    Channel untrusted{door_, stranger};
+    EXPECT_EQ(feed(untrusted, kUpgrade + header, clear), Channel::State::open);
+    const auto told = untrusted.take_peer();
+    ASSERT_TRUE(told);
+    EXPECT_EQ(told->address, "203.0.113.5");
+    EXPECT_FALSE(told->loopback_listener);
+}
+
+TEST_F(ChannelTest, BadFilesSayWhich) {
+    TlsOptions wrong = options();
+    wrong.certificates = {{path("server.crt"), path("other.key")}};
+    EXPECT_NE(TlsContext::load(wrong, nullptr).error().what.find("other.key"), std::string::npos);
+    wrong.certificates = {{path("missing.crt"), path("other.key")}};
+    const TlsProblem missing = TlsContext::load(wrong, nullptr).error();
+    EXPECT_NE(missing.what.find("missing.crt"), std::string::npos);
+    EXPECT_NE(missing.what.find("No such file"), std::string::npos) << missing.what;
+    wrong = options();
+    wrong.ciphers = "NONSENSE";
+    EXPECT_FALSE(TlsContext::load(wrong, nullptr));
+}
+
+}  // namespace
+}  // namespace stentor::server

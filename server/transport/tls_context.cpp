@@ -1,0 +1,204 @@
+#include "server/transport/tls_context.hpp"
+
+#include "base/assert.hpp"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509_vfy.h>
+#include <openssl/x509v3.h>
+
+#include <array>
+#include <cerrno>
+#include <cstring>
+#include <ctime>
+#include <string_view>
+
+namespace stentor::server {
+
+namespace {
+
+/// What OpenSSL's queue of errors says of the last failure; empties it.
+std::string openssl_reason() {
+    const unsigned long code = ::ERR_peek_error();
+    const char* reason = ::ERR_reason_error_string(code);
+    std::string text = reason != nullptr ? reason : "unknown reason";
+    if (ERR_SYSTEM_ERROR(code)) text = std::strerror(static_cast<int>(ERR_GET_REASON(code)));
+    ::ERR_clear_error();
+    return text;
+}
+
+TlsProblem problem(const std::string& what, const std::string& file, std::string hint) {
+    return {.what = what + ' ' + file + ": " + openssl_reason(), .hint = std::move(hint)};
+}
+
+/// Nobody is there to type a passphrase.
+int no_passphrase(char* /*buffer*/, int /*size*/, int /*writes*/, void* /*data*/) { return 0; }
+
+/// "mqtt" if the client offers it, else HTTP for WebSockets; a client that offers neither is let
+/// in all the same, as the protocol is told apart by what it says.
+int choose_protocol(SSL* /*connection*/,
+                    const unsigned char** out,
+                    unsigned char* out_size,
+                    const unsigned char* in,
+                    unsigned in_size,
+                    void* /*data*/) {
+    static constexpr std::string_view kOurs = "\x04mqtt\x08http/1.1";
+    unsigned char* chosen = nullptr;
+    if (::SSL_select_next_proto(&chosen,
+                                out_size,
+                                reinterpret_cast<const unsigned char*>(kOurs.data()),
+                                static_cast<unsigned>(kOurs.size()),
+                                in,
+                                in_size) != OPENSSL_NPN_NEGOTIATED) {
+        return SSL_TLSEXT_ERR_NOACK;
+    }
+    *out = chosen;
+    return SSL_TLSEXT_ERR_OK;
+}
+
+std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
+    std::tm fields{};
+    if (::ASN1_TIME_to_tm(time, &fields) != 1) return std::chrono::system_clock::time_point::max();
+    return std::chrono::system_clock::from_time_t(::timegm(&fields));
+}
+
+void set_policy(SSL_CTX* context, const TlsOptions& options) {
+    ::SSL_CTX_set_mode(context, SSL_MODE_RELEASE_BUFFERS | SSL_MODE_ENABLE_PARTIAL_WRITE);
+    ::SSL_CTX_set_options(context,
+                          SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION |
+                              SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_PRIORITIZE_CHACHA);
+    (void)::SSL_CTX_set_min_proto_version(
+        context, options.version_min == TlsVersion::tls1_3 ? TLS1_3_VERSION : TLS1_2_VERSION);
+    (void)::SSL_CTX_set1_groups_list(context, "X25519:P-256:P-384");
+    // Sessions are in the clients' tickets only: nothing to bound, nothing to share.
+    ::SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+    (void)::SSL_CTX_set_num_tickets(context, 1);
+    static constexpr std::string_view kSessionContext = "stentor";
+    (void)::SSL_CTX_set_session_id_context(
+        context,
+        reinterpret_cast<const unsigned char*>(kSessionContext.data()),
+        static_cast<unsigned>(kSessionContext.size()));
+    ::SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+    ::SSL_CTX_set_alpn_select_cb(context, choose_protocol, nullptr);
+}
+
+Result<void, TlsProblem> set_clients(SSL_CTX* context, const TlsOptions& options) {
+    if (options.client_certificates == ClientCertificates::none) return {};
+    const char* ca = options.client_ca_file.c_str();
+    if (::SSL_CTX_load_verify_file(context, ca) != 1) {
+        return problem("cannot use the client authorities in",
+                       options.client_ca_file,
+                       "a PEM file with one or more CA certificates is needed");
+    }
+    if (STACK_OF(X509_NAME)* names = ::SSL_load_client_CA_file(ca)) {
+        ::SSL_CTX_set_client_CA_list(context, names);
+    }
+    int mode = SSL_VERIFY_PEER;
+    if (options.client_certificates == ClientCertificates::required) {
+        mode |= SSL_VERIFY_FAIL_IF_NO_PEER_CERT;
+    }
+    ::SSL_CTX_set_verify(context, mode, nullptr);
+    if (options.client_crl_file.empty()) return {};
+    X509_STORE* store = ::SSL_CTX_get_cert_store(context);
+    X509_LOOKUP* lookup = ::X509_STORE_add_lookup(store, ::X509_LOOKUP_file());
+    if (lookup == nullptr ||
+        ::X509_load_crl_file(lookup, options.client_crl_file.c_str(), X509_FILETYPE_PEM) < 1) {
+        return problem("cannot use the revocation list in",
+                       options.client_crl_file,
+                       "a PEM file with a CRL of the client authority is needed");
+    }
+    (void)::X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
+    return {};
+}
+
+}  // namespace
+
+void TlsContext::Free::operator()(ssl_ctx_st* context) const noexcept { ::SSL_CTX_free(context); }
+
+Result<std::shared_ptr<const TlsContext>, TlsProblem> TlsContext::load(const TlsOptions& options,
+                                                                       const TlsContext* previous) {
+    STENTOR_ASSERT(!options.certificates.empty(), "a TLS door has a certificate");
+    ::ERR_clear_error();
+    auto made = std::shared_ptr<TlsContext>(new TlsContext);
+    for (const TlsOptions::Pair& pair : options.certificates) {
+        STENTOR_TRY(auto context, made->make(options, pair));
+        made->contexts_.push_back(std::move(context));
+    }
+    SSL_CTX* first = made->contexts_.front().get();
+    // The macros of OpenSSL cast in C's way.
+    (void)::SSL_CTX_callback_ctrl(first,
+                                  SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
+                                  reinterpret_cast<void (*)()>(&choose_certificate));
+    (void)::SSL_CTX_ctrl(first, SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, 0, made.get());
+    made->tickets_outlive_reload_ = options.client_certificates == ClientCertificates::none;
+    if (previous != nullptr && previous->tickets_outlive_reload_ && made->tickets_outlive_reload_) {
+        std::array<unsigned char, 256> keys{};
+        SSL_CTX* old = previous->contexts_.front().get();
+        const long size = ::SSL_CTX_get_tlsext_ticket_keys(old, nullptr, 0);
+        if (size > 0 && static_cast<std::size_t>(size) <= keys.size() &&
+            ::SSL_CTX_get_tlsext_ticket_keys(old, keys.data(), size) == 1) {
+            (void)::SSL_CTX_set_tlsext_ticket_keys(first, keys.data(), size);
+        }
+        ::OPENSSL_cleanse(keys.data(), keys.size());
+    }
+    return std::shared_ptr<const TlsContext>{std::move(made)};
+}
+
+Result<TlsContext::Handle, TlsProblem> TlsContext::make(const TlsOptions& options,
+                                                        const TlsOptions::Pair& pair) {
+    Handle context{::SSL_CTX_new(::TLS_server_method())};
+    if (!context) return TlsProblem{.what = "OpenSSL: " + openssl_reason(), .hint = {}};
+    set_policy(context.get(), options);
+    if (!options.ciphers.empty() &&
+        ::SSL_CTX_set_cipher_list(context.get(), options.ciphers.c_str()) != 1) {
+        return TlsProblem{
+            .what = "no cipher is left of \"" + options.ciphers + "\": " + openssl_reason(),
+            .hint = "`openssl ciphers -v` lists what a text stands for"};
+    }
+    STENTOR_TRY_VOID(load_pair(context.get(), pair));
+    STENTOR_TRY_VOID(set_clients(context.get(), options));
+    return context;
+}
+
+Result<void, TlsProblem> TlsContext::load_pair(ssl_ctx_st* context, const TlsOptions::Pair& pair) {
+    if (::SSL_CTX_use_certificate_chain_file(context, pair.certificate_file.c_str()) != 1) {
+        return problem("cannot use the certificate in",
+                       pair.certificate_file,
+                       "a PEM file is needed: the server's certificate first, then the chain");
+    }
+    if (::SSL_CTX_use_PrivateKey_file(context, pair.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
+        const bool other = ERR_GET_REASON(::ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH ||
+                           ERR_GET_REASON(::ERR_peek_error()) == X509_R_KEY_TYPE_MISMATCH;
+        return problem("cannot use the key in",
+                       pair.key_file,
+                       other ? "it belongs to another certificate than " + pair.certificate_file
+                             : "an unencrypted PEM key that this user may read is needed");
+    }
+    X509* certificate = ::SSL_CTX_get0_certificate(context);
+    const auto ends = time_of(::X509_get0_notAfter(certificate));
+    if (ends < ends_) {
+        ends_ = ends;
+        ends_first_ = pair.certificate_file;
+    }
+    return {};
+}
+
+/// Server Name Indication (RFC 6066 section 3): the certificate that is for the host the client
+/// wants, if there is one.
+int TlsContext::choose_certificate(ssl_st* connection, int* /*alert*/, void* self) {
+    const char* host = ::SSL_get_servername(connection, TLSEXT_NAMETYPE_host_name);
+    if (host == nullptr) return SSL_TLSEXT_ERR_NOACK;
+    for (const Handle& context : static_cast<const TlsContext*>(self)->contexts_) {
+        X509* certificate = ::SSL_CTX_get0_certificate(context.get());
+        if (::X509_check_host(certificate, host, 0, 0, nullptr) != 1) continue;
+        (void)::SSL_set_SSL_CTX(connection, context.get());
+        return SSL_TLSEXT_ERR_OK;
+    }
+    return SSL_TLSEXT_ERR_NOACK;
+}
+
+ssl_st* TlsContext::new_connection() const { return ::SSL_new(contexts_.front().get()); }
+
+}  // namespace stentor::server

@@ -1,0 +1,159 @@
+#include "server/transport/tls_stream.hpp"
+
+#include "base/assert.hpp"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <new>
+
+namespace stentor::server {
+
+namespace {
+
+constexpr std::size_t kRecordBytes = std::size_t{16} * 1024;
+
+}  // namespace
+
+/// OpenSSL's window to the network: reads from TlsStream::input_, writes to TlsStream::output_.
+struct TlsStream::Io {
+    static TlsStream& stream(BIO* bio) { return *static_cast<TlsStream*>(::BIO_get_data(bio)); }
+
+    static int read(BIO* bio, char* to, std::size_t size, std::size_t* got) {
+        TlsStream& self = stream(bio);
+        BIO_clear_retry_flags(bio);
+        *got = std::min(size, self.input_.size());
+        if (*got == 0) {
+            BIO_set_retry_read(bio);
+            return 0;
+        }
+        std::memcpy(to, self.input_.data(), *got);
+        self.input_ = self.input_.subspan(*got);
+        return 1;
+    }
+
+    static int write(BIO* bio, const char* from, std::size_t size, std::size_t* put) {
+        STENTOR_ASSERT(stream(bio).output_ != nullptr, "OpenSSL writes during our calls only");
+        stream(bio).output_->append(as_bytes({from, size}));
+        *put = size;
+        return 1;
+    }
+
+    static long control(BIO* /*bio*/, int command, long /*number*/, void* /*pointer*/) {
+        return command == BIO_CTRL_FLUSH ? 1 : 0;
+    }
+
+    static BIO_METHOD* method() {
+        static BIO_METHOD* const kMethod = [] {
+            BIO_METHOD* made = ::BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "shard");
+            (void)::BIO_meth_set_read_ex(made, &read);
+            (void)::BIO_meth_set_write_ex(made, &write);
+            (void)::BIO_meth_set_ctrl(made, &control);
+            return made;
+        }();
+        return kMethod;
+    }
+};
+
+void TlsStream::FreeSsl::operator()(ssl_st* connection) const noexcept { ::SSL_free(connection); }
+
+TlsStream::TlsStream(std::shared_ptr<const TlsContext> context)
+    : context_{std::move(context)}, ssl_{context_->new_connection()} {
+    BIO* bio = ::BIO_new(Io::method());
+    if (!ssl_ || bio == nullptr) throw std::bad_alloc{};
+    ::BIO_set_data(bio, this);
+    ::BIO_set_init(bio, 1);
+    ::SSL_set_bio(ssl_.get(), bio, bio);
+    ::SSL_set_accept_state(ssl_.get());
+}
+
+TlsStream::~TlsStream() = default;
+
+TlsStream::State TlsStream::receive(ByteView network, Bytes& clear, mqtt::WireBuffer& out) {
+    input_ = network;
+    output_ = &out;
+    ::ERR_clear_error();
+    thread_local std::array<std::byte, kRecordBytes> record;
+    while (state_ == State::handshake || state_ == State::open) {
+        std::size_t got = 0;
+        const int result = ::SSL_read_ex(ssl_.get(), record.data(), record.size(), &got);
+        if (result == 1) {
+            clear.insert(clear.end(), record.data(), record.data() + got);
+        }
+        if (state_ == State::handshake && ::SSL_is_init_finished(ssl_.get()) != 0) {
+            state_ = State::open;
+        }
+        if (result == 1) continue;
+        const int error = ::SSL_get_error(ssl_.get(), result);
+        if (error == SSL_ERROR_WANT_READ) break;
+        if (error == SSL_ERROR_ZERO_RETURN) {
+            state_ = State::ended;
+        } else {
+            fail();
+        }
+    }
+    input_ = {};
+    output_ = nullptr;
+    return state_;
+}
+
+void TlsStream::fail() {
+    const unsigned long code = ::ERR_peek_error();
+    const char* reason = ::ERR_reason_error_string(code);
+    why_ = reason != nullptr ? reason : "unknown TLS error";
+    const long verdict = ::SSL_get_verify_result(ssl_.get());
+    if (ERR_GET_REASON(code) == SSL_R_CERTIFICATE_VERIFY_FAILED && verdict != X509_V_OK) {
+        why_.append(": ").append(::X509_verify_cert_error_string(verdict));
+    }
+    ::ERR_clear_error();
+    state_ = State::failed;
+}
+
+bool TlsStream::send(ByteView clear, mqtt::WireBuffer& out) {
+    STENTOR_ASSERT(state_ == State::open || state_ == State::ended);
+    output_ = &out;
+    ::ERR_clear_error();
+    while (!clear.empty()) {
+        std::size_t put = 0;
+        if (::SSL_write_ex(ssl_.get(), clear.data(), clear.size(), &put) != 1) {
+            fail();
+            break;
+        }
+        clear = clear.subspan(put);
+    }
+    output_ = nullptr;
+    return clear.empty();
+}
+
+void TlsStream::finish(mqtt::WireBuffer& out) {
+    if (state_ != State::open && state_ != State::ended) return;
+    output_ = &out;
+    ::ERR_clear_error();
+    (void)::SSL_shutdown(ssl_.get());
+    ::ERR_clear_error();
+    output_ = nullptr;
+}
+
+std::string TlsStream::client_name() const {
+    const std::unique_ptr<X509, void (*)(X509*)> certificate{
+        ::SSL_get1_peer_certificate(ssl_.get()), ::X509_free};
+    if (!certificate || ::SSL_get_verify_result(ssl_.get()) != X509_V_OK) return {};
+    X509_NAME* subject = ::X509_get_subject_name(certificate.get());
+    const int at = ::X509_NAME_get_index_by_NID(subject, NID_commonName, -1);
+    if (at < 0) return {};
+    unsigned char* text = nullptr;
+    const int size = ::ASN1_STRING_to_UTF8(
+        &text, ::X509_NAME_ENTRY_get_data(::X509_NAME_get_entry(subject, at)));
+    if (size < 0) return {};
+    std::string name{reinterpret_cast<const char*>(text), static_cast<std::size_t>(size)};
+    ::OPENSSL_free(text);
+    // A name with a hidden end ("admin\0.example") is nobody's.
+    return name.find('\0') == std::string::npos ? name : std::string{};
+}
+
+}  // namespace stentor::server

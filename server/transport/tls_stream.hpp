@@ -1,0 +1,68 @@
+#pragma once
+// The server's side of one TLS connection without its socket: network bytes in and out, clear
+// bytes out and in. OpenSSL reads from where the caller's bytes lie and writes to where the caller
+// wants them; between calls it holds no buffers (SSL_MODE_RELEASE_BUFFERS), except for a record
+// that has not come whole. One per connection, on its connection's shard; may move to another.
+//
+// Bounds: what one receive() can bring is what the caller read; a record is at most 16 KiB; the
+// handshake's time is the shard's connect time-out.
+
+#include "base/bytes.hpp"
+#include "protocol/codec/wire_buffer.hpp"
+#include "server/transport/tls_context.hpp"
+
+#include <memory>
+#include <string>
+
+struct bio_st;
+
+namespace stentor::server {
+
+class TlsStream {
+  public:
+    enum class State : std::uint8_t {
+        handshake,
+        open,
+        ended,   // the peer said so (close_notify)
+        failed,  // why() says what was wrong; an alert for the peer may be in `out`
+    };
+
+    /// Begins a handshake; keeps `context` until the end.
+    explicit TlsStream(std::shared_ptr<const TlsContext> context);
+    ~TlsStream();
+    TlsStream(const TlsStream&) = delete;
+    TlsStream& operator=(const TlsStream&) = delete;
+
+    /// Takes all of `network`; appends what the peer said to `clear` and what OpenSSL has for the
+    /// peer to `out`. Not after ended or failed.
+    State receive(ByteView network, Bytes& clear, mqtt::WireBuffer& out);
+
+    /// Appends `clear` in records to `out`. Only while open; false if OpenSSL fails.
+    [[nodiscard]] bool send(ByteView clear, mqtt::WireBuffer& out);
+
+    /// Appends close_notify, unless there was no handshake.
+    void finish(mqtt::WireBuffer& out);
+
+    [[nodiscard]] State state() const noexcept { return state_; }
+    [[nodiscard]] const std::string& why() const noexcept { return why_; }
+
+    /// The common name of the client's verified certificate; empty: it has shown none.
+    [[nodiscard]] std::string client_name() const;
+
+  private:
+    struct FreeSsl {
+        void operator()(ssl_st* connection) const noexcept;
+    };
+    struct Io;
+
+    void fail();
+
+    std::shared_ptr<const TlsContext> context_;
+    std::unique_ptr<ssl_st, FreeSsl> ssl_;
+    ByteView input_;                      // valid during a call
+    mqtt::WireBuffer* output_ = nullptr;  // likewise
+    std::string why_;
+    State state_ = State::handshake;
+};
+
+}  // namespace stentor::server
