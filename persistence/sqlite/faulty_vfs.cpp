@@ -74,10 +74,10 @@ const sqlite3_io_methods kMethods{
 
 }  // namespace
 
-FaultyVfs::FaultyVfs(std::uint64_t seed) : real_{sqlite3_vfs_find(nullptr)}, random_{seed} {
+FaultyVfs::FaultyVfs(std::uint64_t seed)
+    : real_{sqlite3_vfs_find(nullptr)}, vfs_{*real_}, random_{seed} {
     static std::atomic<int> instances{0};
     name_ = "faulty" + std::to_string(++instances);
-    vfs_ = *real_;
     vfs_.szOsFile = static_cast<int>(sizeof(File)) + real_->szOsFile;
     vfs_.zName = name_.c_str();
     vfs_.pAppData = this;

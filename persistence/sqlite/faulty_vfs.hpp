@@ -86,7 +86,7 @@ class FaultyVfs {
     void sync_directory(const std::string& path);
 
     sqlite3_vfs* real_;
-    sqlite3_vfs vfs_{};
+    sqlite3_vfs vfs_;
     std::string name_;
 
     mutable std::mutex mutex_;  // guards what follows
