@@ -47,5 +47,10 @@ TEST(BrokerKill, LosesAndDoublesNothing) { run(random_seed() % 1'000'000, 20, "d
 
 TEST(BrokerKill, LosesAndDoublesNothingWithoutSyncs) { run(random_seed() % 1'000'000, 8, "os"); }
 
+// It promises nothing; today it keeps what `os` keeps (docs/limits.md).
+TEST(BrokerKill, LosesAndDoublesNothingInMemoryModeEither) {
+    run(random_seed() % 1'000'000, 5, "memory");
+}
+
 }  // namespace
 }  // namespace stentor::crash
