@@ -95,7 +95,7 @@ def look(stentor, data, clocks):
         Broker(stentor, data, clock).end(signal.SIGTERM)
     broker = Broker(stentor, data, clocks[-1])
     kept, is_kept = broker.client("kept", NEVER)
-    found = {"kept": is_kept, "messages": waiting(kept)}
+    found = {"kept": is_kept, "messages": waiting(kept) if is_kept else {}}
     for name in ("kept-an-hour", "there"):
         _, found[name] = broker.client(name, HOUR)
     broker.end(signal.SIGKILL)
