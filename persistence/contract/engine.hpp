@@ -3,14 +3,15 @@
 // where, read them back, trim. memory, sqlite and (later) jetstream engines pass one suite,
 // persistence/contract/contract_suite_test.cpp.
 //
-// Threads: a shard calls submit(), read() and needed_from() for itself, from its own thread; the
-// engine calls CommitSink on threads of its own, never from inside submit() or read(). Everything
-// that crosses is a value or an immutable, counted object.
+// Threads: a shard calls submit(), read(), needed_from() and survey() for itself, from its own
+// thread; the engine calls CommitSink on threads of its own, never from inside submit() or read().
+// Everything that crosses is a value or an immutable, counted object.
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "base/intrusive.hpp"
 #include "base/result.hpp"
+#include "persistence/contract/need_survey.hpp"
 #include "persistence/record.hpp"
 #include "persistence/state/stored_state.hpp"
 #include "persistence/store_error.hpp"
@@ -172,6 +173,14 @@ class StorageEngine {
     /// messages below the minimum over all shards; until every shard has called it forgets nothing.
     /// It always keeps retained values and unfinished messages. Values that go back are ignored.
     virtual void needed_from(ShardId shard, Seq seq) noexcept = 0;
+
+    /// Any thread; a hint: whether a survey from each shard might free what needed_from() holds up.
+    /// The shard then takes one in its own time.
+    [[nodiscard]] virtual bool wants_survey(ShardId shard) const noexcept = 0;
+
+    /// What the durable sessions of `shard` need by filter, in the sense of needed_from(). Once
+    /// each shard has given one the engine may forget messages that none of them says is needed.
+    virtual void survey(ShardId shard, NeedSurvey survey) noexcept = 0;
 
     /// Any thread; a hint, true a moment ago.
     [[nodiscard]] virtual Room room() const noexcept = 0;

@@ -68,6 +68,18 @@ void MemoryEngine::needed_from(ShardId shard, Seq seq) noexcept {
     wake_.notify_one();
 }
 
+bool MemoryEngine::wants_survey(ShardId shard) const noexcept {
+    return (surveys_wanted_.load(std::memory_order_relaxed) >> shard.value() & 1U) != 0;
+}
+
+void MemoryEngine::survey(ShardId shard, NeedSurvey survey) noexcept {
+    {
+        const std::lock_guard lock{mutex_};
+        surveys_.emplace_back(shard, std::move(survey));
+    }
+    wake_.notify_one();
+}
+
 Room MemoryEngine::room() const noexcept { return room_.load(std::memory_order_relaxed); }
 
 void MemoryEngine::drain_and_close() {
@@ -87,21 +99,32 @@ void MemoryEngine::run(CommitSink& sink) {
             if (!turn.needs[shard]) continue;
             log_.needed_from(ShardId{static_cast<std::uint16_t>(shard)}, *turn.needs[shard]);
         }
+        for (auto& [shard, survey] : turn.surveys) log_.survey(shard, std::move(survey));
         if (!turn.batches.empty()) commit(turn.batches, sink);
         for (const ReadRequest& request : turn.reads) {
             sink.page_read(request.shard, log_.read(request, log_.last()));
         }
         if (turn.closes && turn.batches.empty() && turn.reads.empty()) return;
         trimmed = log_.trim(kTrimmedPerTurn);
-        room_.store(log_.room(), std::memory_order_relaxed);
+        publish_hints();
     }
+}
+
+void MemoryEngine::publish_hints() noexcept {
+    room_.store(log_.room(), std::memory_order_relaxed);
+    ShardMask wanted = 0;
+    for (std::uint16_t shard = 0; shard < options_.log.shards; ++shard) {
+        if (log_.wants_survey(ShardId{shard})) wanted |= ShardMask{1} << shard;
+    }
+    surveys_wanted_.store(wanted, std::memory_order_relaxed);
 }
 
 MemoryEngine::Turn MemoryEngine::next_turn(bool waits) {
     Turn turn;
     std::unique_lock lock{mutex_};
     const auto has_work = [this] {
-        return !queue_.empty() || !reads_.empty() || !needs_.empty() || closes_;
+        return !queue_.empty() || !reads_.empty() || !needs_.empty() || !surveys_.empty() ||
+               closes_;
     };
     if (waits) wake_.wait(lock, has_work);
     std::size_t group_bytes = 0;
@@ -118,6 +141,7 @@ MemoryEngine::Turn MemoryEngine::next_turn(bool waits) {
         reads_.pop_front();
     }
     turn.needs = std::exchange(needs_, {});
+    turn.surveys = std::exchange(surveys_, {});
     turn.closes = closes_;
     return turn;
 }

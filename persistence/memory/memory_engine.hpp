@@ -42,6 +42,8 @@ class MemoryEngine final : public StorageEngine {
     [[nodiscard]] Push submit(WriteBatch& batch) noexcept override;
     [[nodiscard]] Push read(ReadRequest& request) noexcept override;
     void needed_from(ShardId shard, Seq seq) noexcept override;
+    [[nodiscard]] bool wants_survey(ShardId shard) const noexcept override;
+    void survey(ShardId shard, NeedSurvey survey) noexcept override;
     [[nodiscard]] Room room() const noexcept override;
     void drain_and_close() override;
 
@@ -51,16 +53,19 @@ class MemoryEngine final : public StorageEngine {
         std::vector<WriteBatch> batches;
         std::vector<ReadRequest> reads;
         std::vector<std::optional<Seq>> needs;  // by shard; empty: nothing new
+        std::vector<std::pair<ShardId, NeedSurvey>> surveys;
         bool closes = false;
     };
 
     void run(CommitSink& sink);
     [[nodiscard]] Turn next_turn(bool waits);
     void commit(std::vector<WriteBatch>& batches, CommitSink& sink);
+    void publish_hints() noexcept;
 
     const MemoryEngineOptions options_;
     MemoryLog log_;  // the writer thread's, once it runs
     std::atomic<Room> room_{Room::enough};
+    std::atomic<ShardMask> surveys_wanted_{0};
 
     std::mutex mutex_;  // guards what follows
     std::condition_variable wake_;
@@ -68,6 +73,7 @@ class MemoryEngine final : public StorageEngine {
     std::size_t queue_bytes_ = 0;
     std::deque<ReadRequest> reads_;
     std::vector<std::optional<Seq>> needs_;
+    std::vector<std::pair<ShardId, NeedSurvey>> surveys_;
     bool closes_ = false;
 
     std::jthread writer_;

@@ -98,7 +98,7 @@ class MemoryLog::PageBuilder {
 };
 
 MemoryLog::MemoryLog(const MemoryLogOptions& options)
-    : options_{options}, needed_(options.shards, std::nullopt) {}
+    : options_{options}, needed_(options.shards), surveys_(options.shards) {}
 
 bool MemoryLog::has_room_for(std::size_t kept_bytes) const noexcept {
     return kept_bytes == 0 || bytes() + kept_bytes <= options_.bytes_max;
@@ -233,21 +233,59 @@ void MemoryLog::needed_from(ShardId shard, Seq seq) noexcept {
     needed = needed ? std::max(*needed, seq) : seq;
 }
 
-void MemoryLog::forget_needs() noexcept { std::fill(needed_.begin(), needed_.end(), std::nullopt); }
+void MemoryLog::forget_needs() noexcept {
+    std::fill(needed_.begin(), needed_.end(), std::nullopt);
+    for (auto& survey : surveys_) survey.reset();
+}
+
+/// When what the last one left has doubled: a message is looked at twice, on average.
+bool MemoryLog::wants_survey(ShardId shard) const noexcept {
+    return entries_.size() >= std::max(options_.survey_messages_min, 2 * surveyed_) &&
+           !surveys_[shard.value()];
+}
+
+void MemoryLog::survey(ShardId shard, NeedSurvey survey) {
+    STENTOR_ASSERT(shard.value() < surveys_.size(), "a shard the log was not made for");
+    surveys_[shard.value()] = std::move(survey);
+}
+
+void MemoryLog::forget(const Entry& entry) {
+    const auto topic = by_topic_.find(std::string{entry.message->topic()});
+    STENTOR_ASSERT(topic != by_topic_.end(), "every message is found by its topic");
+    std::deque<Seq>& seqs = topic->second;
+    const auto place = std::lower_bound(seqs.begin(), seqs.end(), entry.seq);
+    STENTOR_ASSERT(place != seqs.end() && *place == entry.seq, "every message, once");
+    seqs.erase(place);
+    if (seqs.empty()) by_topic_.erase(topic);
+    bytes_ -= entry_bytes(entry.message);
+    if (state_.is_referenced(entry.seq)) state_.keep(entry.seq, entry.message);
+}
+
+void MemoryLog::trim_by_surveys() {
+    const bool all = std::all_of(
+        surveys_.begin(), surveys_.end(), [](const auto& survey) { return survey.has_value(); });
+    if (surveys_.empty() || !all) return;
+    NeedSurvey needs = *std::exchange(surveys_.front(), std::nullopt);
+    for (auto& survey : surveys_) {
+        if (survey) needs.merge(*survey);
+        survey.reset();
+    }
+    std::erase_if(entries_, [&](const Entry& entry) {
+        if (needs.is_needed(entry.message->topic(), entry.seq)) return false;
+        forget(entry);
+        return true;
+    });
+    surveyed_ = entries_.size();
+}
 
 MemoryLog::Trimmed MemoryLog::trim(std::size_t messages_max) {
+    trim_by_surveys();
     // An empty optional is less than any position.
     const auto lowest = std::min_element(needed_.begin(), needed_.end());
     if (lowest == needed_.end() || !*lowest) return Trimmed::all;
     for (; !entries_.empty() && entries_.front().seq < **lowest; entries_.pop_front()) {
         if (messages_max-- == 0) return Trimmed::more_to_do;
-        const Entry& entry = entries_.front();
-        const auto topic = by_topic_.find(std::string{entry.message->topic()});
-        STENTOR_ASSERT(topic != by_topic_.end() && topic->second.front() == entry.seq);
-        topic->second.pop_front();
-        if (topic->second.empty()) by_topic_.erase(topic);
-        bytes_ -= entry_bytes(entry.message);
-        if (state_.is_referenced(entry.seq)) state_.keep(entry.seq, entry.message);
+        forget(entries_.front());
     }
     return Trimmed::all;
 }

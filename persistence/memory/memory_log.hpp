@@ -24,6 +24,7 @@ struct MemoryLogOptions {
     std::uint16_t shards = 1;                              // that report needed_from()
     std::size_t bytes_max = std::size_t{1} << 30U;         // of messages: waiting, retained, pinned
     std::size_t scanned_per_page_max = std::size_t{4096};  // messages a wildcard page looks at
+    std::size_t survey_messages_min = std::size_t{4096};   // fewer are not worth surveys of needs
 };
 
 /// Collects batches into the commit after position `last` at the clock `at`, or later if a batch
@@ -73,11 +74,14 @@ class MemoryLog {
 
     /// See StorageEngine::needed_from(); takes effect in trim().
     void needed_from(ShardId shard, Seq seq) noexcept;
+    /// See StorageEngine; takes effect in trim() once all shards have given one.
+    [[nodiscard]] bool wants_survey(ShardId shard) const noexcept;
+    void survey(ShardId shard, NeedSurvey survey);
     /// Asks all shards anew: until each has called needed_from() again, nothing is forgotten.
     void forget_needs() noexcept;
 
     enum class Trimmed : std::uint8_t { all, more_to_do };
-    /// Forgets what no shard needs, at most `messages_max` at a time.
+    /// Forgets what no shard needs, at most `messages_max` at a time; by surveys, all at once.
     Trimmed trim(std::size_t messages_max);
 
   private:
@@ -91,6 +95,8 @@ class MemoryLog {
     void read_exact(const ReadRequest& request, Seq limit, PageBuilder& page) const;
     void scan(const ReadRequest& request, Seq limit, PageBuilder& page) const;
     [[nodiscard]] MessagePtr message_at(Seq seq) const;
+    void forget(const Entry& entry);
+    void trim_by_surveys();
 
     MemoryLogOptions options_;
     Seq last_ = kNoSeq;
@@ -99,7 +105,9 @@ class MemoryLog {
     std::unordered_map<std::string, std::deque<Seq>> by_topic_;
     std::size_t bytes_ = 0;  // of entries_
     StoredState state_;
-    std::vector<std::optional<Seq>> needed_;  // by shard
+    std::vector<std::optional<Seq>> needed_;  // by shard, like the next
+    std::vector<std::optional<NeedSurvey>> surveys_;
+    std::size_t surveyed_ = 0;  // messages that the last surveys left
 };
 
 }  // namespace stentor::store

@@ -138,5 +138,28 @@ TEST(MemoryLog, HasNoRoomForMessagesBeyondItsBound) {
     EXPECT_EQ(log.room(), Room::enough);
 }
 
+TEST(MemoryLog, ASurveyFreesWhatIsBehindSomebodyFarBehind) {
+    MemoryLog log{{.shards = 2, .survey_messages_min = 3}};
+    GroupBuilder group{kNoSeq, {}};
+    std::vector<Record> records;
+    for (const char* topic : {"a", "b", "a", "c"}) records.emplace_back(samples::logged(topic));
+    WriteBatch batch = samples::batch(ShardId{0}, 1, std::move(records));
+    group.add(batch);
+    log.append(*group.take());
+    ASSERT_TRUE(log.wants_survey(ShardId{0}));
+    NeedSurvey needs{Seq{3}};
+    needs.add("b", Seq{1});
+    log.survey(ShardId{0}, needs);
+    (void)log.trim(100);
+    EXPECT_EQ(log.messages(), 4U) << "the other shard has not answered";
+    EXPECT_FALSE(log.wants_survey(ShardId{0}));
+    log.survey(ShardId{1}, NeedSurvey{Seq{3}});
+    (void)log.trim(100);
+    EXPECT_EQ(log.messages(), 2U) << "b is needed, c came after the survey";
+    ReadRequest all;
+    all.filters = make_intrusive<FilterSet>(std::vector<std::string>{"#"});
+    EXPECT_EQ(log.read(all, log.last()).entries.size(), 2U);
+}
+
 }  // namespace
 }  // namespace stentor::store

@@ -73,6 +73,18 @@ void SimulatedEngine::needed_from(ShardId shard, Seq seq) noexcept {
     unsynced_needs_.emplace_back(shard, seq);
 }
 
+bool SimulatedEngine::wants_survey(ShardId shard) const noexcept {
+    return log_.wants_survey(shard);
+}
+
+void SimulatedEngine::survey(ShardId shard, NeedSurvey survey) noexcept {
+    STENTOR_ASSERT(sink_ != nullptr, "called before start()");
+    if (options_.acknowledge_after != AcknowledgeAfter::disk) {
+        unsynced_surveys_.emplace_back(shard, survey);
+    }
+    log_.survey(shard, std::move(survey));
+}
+
 Room SimulatedEngine::room() const noexcept { return log_.room(); }
 
 void SimulatedEngine::drain_and_close() {
@@ -116,6 +128,7 @@ void SimulatedEngine::crash() {
     }
     unsynced_.clear();
     unsynced_needs_.clear();
+    unsynced_surveys_.clear();
     forget_everything_told();
     sink_ = nullptr;
 }
@@ -176,6 +189,8 @@ void SimulatedEngine::sync() {
     unsynced_.clear();
     for (const auto& [shard, seq] : unsynced_needs_) disk_.needed_from(shard, seq);
     unsynced_needs_.clear();
+    for (auto& [shard, survey] : unsynced_surveys_) disk_.survey(shard, std::move(survey));
+    unsynced_surveys_.clear();
     while (disk_.trim(kTrimmedPerStep) == MemoryLog::Trimmed::more_to_do) {
     }
 }

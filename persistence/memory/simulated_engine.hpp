@@ -55,6 +55,8 @@ class SimulatedEngine final : public StorageEngine {
     [[nodiscard]] Push submit(WriteBatch& batch) noexcept override;
     [[nodiscard]] Push read(ReadRequest& request) noexcept override;
     void needed_from(ShardId shard, Seq seq) noexcept override;
+    [[nodiscard]] bool wants_survey(ShardId shard) const noexcept override;
+    void survey(ShardId shard, NeedSurvey survey) noexcept override;
     [[nodiscard]] Room room() const noexcept override;
     void drain_and_close() override;
 
@@ -127,6 +129,7 @@ class SimulatedEngine final : public StorageEngine {
     MemoryLog disk_;
     std::vector<CommitGroupPtr> unsynced_;
     std::vector<std::pair<ShardId, Seq>> unsynced_needs_;
+    std::vector<std::pair<ShardId, NeedSurvey>> unsynced_surveys_;
 
     // What a crash forgets.
     std::deque<WriteBatch> queue_;

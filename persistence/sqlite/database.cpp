@@ -197,6 +197,13 @@ Result<void> Database::check_in_place() {
     return StoreErrc::io_error;
 }
 
+Result<void> Database::empty_log() {
+    const int code = sqlite3_wal_checkpoint_v2(
+        connection_.get(), nullptr, SQLITE_CHECKPOINT_TRUNCATE, nullptr, nullptr);
+    if (code != SQLITE_OK && (code & 0xFF) != SQLITE_BUSY) return failure(connection_.get(), code);
+    return {};
+}
+
 void Database::checkpoint_from(int pages) noexcept {
     sqlite3_wal_autocheckpoint(connection_.get(), pages);
 }

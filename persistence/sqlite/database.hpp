@@ -91,6 +91,8 @@ class Database {
 
     /// Copies the write-ahead log into the file as far as no reader is in the way.
     [[nodiscard]] Result<void> checkpoint();
+    /// The same for all of it, waiting for readers, and empties the log's file.
+    [[nodiscard]] Result<void> empty_log();
     /// From here on every commit that finds so many pages in the write-ahead log copies them.
     void checkpoint_from(int pages) noexcept;
 

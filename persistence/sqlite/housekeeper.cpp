@@ -16,6 +16,8 @@ namespace {
 
 // A newest segment that nobody needs is given up for a new one when it has become this large.
 constexpr std::uint64_t kRollBytes = std::uint64_t{4} << 20U;
+// The same when nothing is being written: an empty log takes next to no space.
+constexpr std::uint64_t kIdleRollBytes = std::uint64_t{32} << 10U;
 
 // Below this nothing can be written: SQLite extends its files in pages and its logs in more.
 constexpr std::uint64_t kDiskFreeBytesMin = std::uint64_t{1} << 20U;
@@ -33,9 +35,11 @@ Housekeeper::Housekeeper(const SqliteEngineOptions& options,
     : options_{options},
       catalog_{catalog},
       state_{std::move(state)},
+      collector_{options, catalog},
       request_roll_{std::move(request_roll)},
       message_bytes_{state_.message_bytes()},
-      needs_(options.shards) {}
+      needs_(options.shards),
+      surveys_(options.shards) {}
 
 Housekeeper::~Housekeeper() { STENTOR_ASSERT(!thread_.joinable(), "stop() comes before"); }
 
@@ -107,6 +111,17 @@ Seq Housekeeper::needed_from() const noexcept {
     return lowest == needs_.end() ? kNoSeq : lowest->value_or(kNoSeq);
 }
 
+bool Housekeeper::wants_survey(ShardId shard) const noexcept {
+    const std::lock_guard lock{mutex_};
+    return surveys_wanted_ && !surveys_[shard.value()];
+}
+
+void Housekeeper::survey(ShardId shard, NeedSurvey survey) noexcept {
+    const std::lock_guard lock{mutex_};
+    STENTOR_ASSERT(shard.value() < surveys_.size(), "a shard the engine was not made for");
+    surveys_[shard.value()] = std::move(survey);
+}
+
 void Housekeeper::run() {
     for (;;) {
         Work work = next_work();
@@ -134,6 +149,19 @@ Housekeeper::Work Housekeeper::next_work() {
     const auto lowest = std::min_element(needs_.begin(), needs_.end());
     work.needed = lowest == needs_.end() ? kNoSeq : lowest->value_or(kNoSeq);
     work.needs_version = needs_version_;
+    const bool all = std::all_of(
+        surveys_.begin(), surveys_.end(), [](const auto& survey) { return survey.has_value(); });
+    if (!all || surveys_.empty()) return work;
+    // Merged after the lock; the same as above holds for them.
+    std::vector<std::optional<NeedSurvey>> surveys(surveys_.size());
+    surveys.swap(surveys_);
+    surveys_wanted_ = false;
+    lock.unlock();
+    work.survey = std::move(surveys.front());
+    for (std::size_t shard = 1; shard < surveys.size(); ++shard) {
+        work.survey->merge(*surveys[shard]);
+        surveys[shard].reset();
+    }
     return work;
 }
 
@@ -149,6 +177,13 @@ std::size_t Housekeeper::pass(Work& work) {
         applied = std::exchange(unapplied_bytes_, 0);
         seal_full_segments(work.needed);
         result = collect(work.needed);
+        if (work.survey) {
+            collector_.begin(
+                *std::move(work.survey), state_.meta().applied_through, monotonic_now());
+        }
+        if (result) result = collect_by_survey();
+        look_for_surveys(work.needed);
+        if (result) result = rest();
     }
     if (result && work.marks_closed) {
         StateMeta meta = state_.meta();
@@ -225,7 +260,7 @@ Result<void> Housekeeper::collect(Seq needed) {
         if (segment.summary.last > state_.meta().applied_through) continue;
         if (segment.is_newest) {
             const bool is_full = bytes() >= options_.log_bytes_max || is_disk_low();
-            const std::uint64_t enough = is_full ? 1 : kRollBytes;
+            const std::uint64_t enough = is_full ? 1 : is_idle_ ? kIdleRollBytes : kRollBytes;
             if (segment.summary.bytes >= enough) request_roll_();
             continue;
         }
@@ -233,6 +268,51 @@ Result<void> Housekeeper::collect(Seq needed) {
         remove(segment);
     }
     return {};
+}
+
+/// A step of what the surveys have begun; the next one comes with the next pass.
+Result<void> Housekeeper::collect_by_survey() {
+    if (collector_.is_idle()) return {};
+    const Instant now = monotonic_now();
+    auto collected = collector_.step(now);
+    if (!collected) return {};  // logged; nothing has changed
+    for (const SegmentView& segment : collected->dead) {
+        STENTOR_TRY_VOID(pin_references(segment));
+        remove(segment);
+    }
+    if (collected->replacement) {
+        for (const SegmentView& segment : collected->replaced) {
+            STENTOR_TRY_VOID(pin_references(segment));
+        }
+        catalog_.replace(
+            collected->replaced, std::move(collected->path), *std::move(collected->replacement));
+        for (const SegmentView& segment : collected->replaced) {
+            remove_segment_files(segment.handle->path());
+        }
+    }
+    if (collected->newest_is_dead) request_roll_();
+    return {};
+}
+
+/// Nothing is being written: the files may become as small as they can.
+Result<void> Housekeeper::rest() {
+    const Seq last = catalog_.last();
+    is_idle_ = last == last_seen_;
+    last_seen_ = last;
+    if (!is_idle_) is_tidy_ = false;
+    if (!is_idle_ || is_tidy_ || !collector_.is_idle()) return {};
+    is_tidy_ = true;
+    return state_.tidy();
+}
+
+void Housekeeper::look_for_surveys(Seq needed) {
+    const bool wanted = collector_.wants_survey(needed, monotonic_now());
+    const bool goes_on = !collector_.is_idle();
+    const std::lock_guard lock{mutex_};
+    if (goes_on) is_urgent_ = true;
+    if (!wanted || surveys_wanted_) return;
+    surveys_wanted_ = true;
+    collector_.asked();
 }
 
 Result<void> Housekeeper::pin_references(const SegmentView& segment) {
@@ -249,15 +329,7 @@ Result<void> Housekeeper::pin_references(const SegmentView& segment) {
 
 void Housekeeper::remove(const SegmentView& segment) {
     catalog_.remove(segment);
-    for (const char* suffix : {"", "-wal", "-shm"}) {
-        std::error_code error;
-        std::filesystem::remove(segment.handle->path() + suffix, error);
-        if (!error) continue;
-        STENTOR_LOG(warn,
-                    LogEvent("store_error", {{"file", segment.handle->path()}}),
-                    "cannot remove a segment nobody needs: {}",
-                    error.message());
-    }
+    remove_segment_files(segment.handle->path());
 }
 
 void Housekeeper::look_at_disk() {

@@ -1,6 +1,6 @@
 #pragma once
 // The engine's background thread: applies committed groups to state.db, seals full segments, and
-// removes those that nobody needs.
+// removes those that nobody needs or keeps only what is needed of them.
 //
 // Runs one pass at a time, at most every so often unless there is much to do. The log writer hands
 // it groups and full segments and waits when it falls behind; needed_from() comes from any thread.
@@ -8,6 +8,7 @@
 #include "base/ids.hpp"
 #include "persistence/contract/engine.hpp"
 #include "persistence/sqlite/log_catalog.hpp"
+#include "persistence/sqlite/log_collector.hpp"
 #include "persistence/sqlite/segment.hpp"
 #include "persistence/sqlite/sqlite_options.hpp"
 #include "persistence/sqlite/state_store.hpp"
@@ -57,6 +58,8 @@ class Housekeeper {
     // --- any thread ---
 
     void needed_from(ShardId shard, Seq seq) noexcept;
+    [[nodiscard]] bool wants_survey(ShardId shard) const noexcept;
+    void survey(ShardId shard, NeedSurvey survey) noexcept;
     /// Below this no shard needs messages; kNoSeq until all have spoken.
     [[nodiscard]] Seq needed_from() const noexcept;
     /// Of segments, retained and pinned messages.
@@ -77,6 +80,7 @@ class Housekeeper {
         std::vector<SegmentWriter> retired;
         Seq needed;
         std::uint64_t needs_version = 0;
+        std::optional<NeedSurvey> survey;  // of all shards
         bool closes = false;
         bool marks_closed = false;
     };
@@ -90,8 +94,11 @@ class Housekeeper {
     [[nodiscard]] Result<void> sync_log() const;
     void seal_full_segments(Seq needed);
     [[nodiscard]] Result<void> collect(Seq needed);
+    [[nodiscard]] Result<void> collect_by_survey();
     [[nodiscard]] Result<void> pin_references(const SegmentView& segment);
     void remove(const SegmentView& segment);
+    void look_for_surveys(Seq needed);
+    [[nodiscard]] Result<void> rest();
     void look_at_disk();
 
     const SqliteEngineOptions& options_;
@@ -101,6 +108,10 @@ class Housekeeper {
     std::vector<CommitGroupPtr> unapplied_;  // and what of it counts in lag_bytes_
     std::size_t unapplied_bytes_ = 0;
     std::int64_t wall_unix_ms_ = 0;
+    LogCollector collector_;
+    Seq last_seen_;         // the newest position at the end of the last pass
+    bool is_idle_ = false;  // nothing has come since the pass before
+    bool is_tidy_ = false;  // nothing has been applied since state.db was tidied
 
     const std::function<void()> request_roll_;
     std::atomic<std::uint64_t> message_bytes_{0};
@@ -116,6 +127,8 @@ class Housekeeper {
     std::uint64_t needs_version_ = 0;
     std::uint64_t collected_version_ = 0;
     bool is_urgent_ = false;
+    bool surveys_wanted_ = false;
+    std::vector<std::optional<NeedSurvey>> surveys_;
 
     std::jthread thread_;
 };

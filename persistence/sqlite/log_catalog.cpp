@@ -184,6 +184,46 @@ void LogCatalog::remove(const SegmentView& segment) {
     });
 }
 
+void LogCatalog::replace(const std::vector<SegmentView>& segments,
+                         std::string path,
+                         SegmentReader::Seal seal) {
+    Segment written;
+    written.handle = std::make_shared<SegmentView::Handle>(std::move(path), segments.front().first);
+    written.handle->filter_ = std::move(seal.filter);
+    written.summary = seal.summary;
+    const std::lock_guard lock{mutex_};
+    bytes_ += written.summary.bytes;
+    const auto place = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
+        return s.handle == segments.front().handle;
+    });
+    STENTOR_ASSERT(place != segments_.end(), "only the thread that replaces segments removes them");
+    segments_.insert(place, std::move(written));
+    for (const SegmentView& segment : segments) {
+        // Under the lock: a reader that finds a file gone finds its successor here.
+        segment.handle->removed_.store(true);
+        std::erase_if(segments_, [&](const Segment& candidate) {
+            if (candidate.handle != segment.handle) return false;
+            bytes_ -= candidate.summary.bytes;
+            return true;
+        });
+    }
+}
+
+bool LogCatalog::for_each_topic_of_newest(
+    std::size_t topics_max,
+    const std::function<void(std::string_view, const std::vector<Seq>&)>& visit) const {
+    const std::lock_guard lock{mutex_};
+    const TopicIndex& index = *segments_.back().index;
+    if (index.topics() > topics_max) return false;
+    index.for_each(visit);
+    return true;
+}
+
+Seq LogCatalog::last() const {
+    const std::lock_guard lock{mutex_};
+    return last_;
+}
+
 const LogCatalog::Segment* LogCatalog::find_segment(const SegmentView& segment) const {
     const auto found = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
         return s.handle == segment.handle;

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -102,6 +103,15 @@ class LogCatalog {
     [[nodiscard]] const TopicIndex& index_of(const SegmentView& segment) const;
     void sealed(const SegmentView& segment);
     void remove(const SegmentView& segment);
+    /// One sealed segment takes the place of some neighbours.
+    void replace(const std::vector<SegmentView>& segments,
+                 std::string path,
+                 SegmentReader::Seal seal);
+    /// While the writer waits: false and no call if there are more topics than that.
+    bool for_each_topic_of_newest(
+        std::size_t topics_max,
+        const std::function<void(std::string_view, const std::vector<Seq>&)>& visit) const;
+    [[nodiscard]] Seq last() const;
     /// Of all segments.
     [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_.load(); }
 

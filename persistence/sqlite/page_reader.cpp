@@ -71,21 +71,27 @@ struct PageReader::Matcher {
     std::vector<std::string_view> wildcard;
 };
 
+/// A file that went away under a page may have had a successor: then the page is begun again, with
+/// the segments as they are. Each time at least one segment fewer can do that.
 Page PageReader::read(const ReadRequest& request) {
-    Builder page{request};
-    Result<void> result;
-    if (!request.only.empty()) {
-        result = read_only(request, page);
-    } else {
-        STENTOR_ASSERT(request.filters != nullptr);
-        const bool scans = std::any_of(request.filters->begin(),
-                                       request.filters->end(),
-                                       [](const auto& f) { return mqtt::has_wildcard(f); });
-        result = scans ? scan(request, page) : read_exact(request, page);
+    for (;;) {
+        Builder page{request};
+        missed_a_file_ = false;
+        const Result<void> result = fill(request, page);
+        if (result && missed_a_file_) continue;
+        Page answer = page.take();
+        answer.result = result;
+        return answer;
     }
-    Page answer = page.take();
-    answer.result = result;
-    return answer;
+}
+
+Result<void> PageReader::fill(const ReadRequest& request, Builder& page) {
+    if (!request.only.empty()) return read_only(request, page);
+    STENTOR_ASSERT(request.filters != nullptr);
+    const bool scans = std::any_of(request.filters->begin(),
+                                   request.filters->end(),
+                                   [](const auto& f) { return mqtt::has_wildcard(f); });
+    return scans ? scan(request, page) : read_exact(request, page);
 }
 
 Result<void> PageReader::read_only(const ReadRequest& request, Builder& page) {
@@ -140,6 +146,7 @@ Result<std::vector<Seq>> PageReader::find(const SegmentView& segment,
     if (!is_sealed) {
         is_sealed =
             !catalog_.find(segment, request.filters->all(), request.after, count_max, positions);
+        if (segment.handle->is_removed()) missed_a_file_ = true;
     }
     if (is_sealed) {
         SegmentReader* reader = nullptr;
@@ -277,10 +284,14 @@ Result<SegmentReader*> PageReader::file(const SegmentView& segment) {
         files_.splice(files_.begin(), files_, open);
         return &files_.front().reader;
     }
-    if (segment.handle->is_removed()) return nullptr;
+    if (segment.handle->is_removed()) {
+        missed_a_file_ = true;
+        return nullptr;
+    }
     auto reader = SegmentReader::open(segment.handle->path(), options_.vfs);
     if (!reader) {
-        if (segment.handle->is_removed()) return nullptr;
+        missed_a_file_ = segment.handle->is_removed();
+        if (missed_a_file_) return nullptr;
         return reader.error();
     }
     files_.push_front({.handle = segment.handle, .reader = *std::move(reader)});

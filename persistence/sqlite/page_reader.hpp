@@ -36,6 +36,8 @@ class PageReader {
     class Builder;
     struct Matcher;
 
+    [[nodiscard]] Result<void> fill(const ReadRequest& request, Builder& page);
+
     [[nodiscard]] Result<void> read_only(const ReadRequest& request, Builder& page);
     [[nodiscard]] Result<void> read_exact(const ReadRequest& request, Builder& page);
     [[nodiscard]] Result<void> scan(const ReadRequest& request, Builder& page);
@@ -49,7 +51,7 @@ class PageReader {
     /// Of the log only; null if the record is no message or gone.
     [[nodiscard]] Result<MessagePtr> message_at(Seq seq);
     [[nodiscard]] Result<MessagePtr> held_message(Seq seq);
-    /// Null if the segment has been removed.
+    /// Null if the segment has been removed, or replaced by one that the snapshot does not have.
     [[nodiscard]] Result<SegmentReader*> file(const SegmentView& segment);
 
     struct OpenFile {
@@ -61,6 +63,7 @@ class PageReader {
     const LogCatalog& catalog_;
     std::list<OpenFile> files_;  // most recently used first
     std::optional<HeldMessages> held_;
+    bool missed_a_file_ = false;  // since the page was begun
 };
 
 }  // namespace stentor::store

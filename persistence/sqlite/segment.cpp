@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <charconv>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <variant>
 
@@ -175,18 +177,45 @@ Result<LogRow> SegmentReader::parse_row(ByteView bytes) const {
     return row;
 }
 
-std::string segment_name(Seq first) {
-    std::string digits = std::to_string(first.value());
-    return std::string(kNameDigits - digits.size(), '0') + digits + ".db";
+void SegmentReader::unpack(ByteView packed, std::vector<Seq>& out) {
+    for (; packed.size() >= sizeof(std::uint64_t); packed = packed.subspan(sizeof(std::uint64_t))) {
+        out.emplace_back(load_u64(packed));
+    }
 }
 
-std::optional<Seq> segment_first(std::string_view name) noexcept {
-    if (name.size() != kNameDigits + 3 || name.substr(kNameDigits) != ".db") return std::nullopt;
-    std::uint64_t value = 0;
-    const char* end = name.data() + kNameDigits;
-    const auto [at, error] = std::from_chars(name.data(), end, value);
-    if (error != std::errc{} || at != end) return std::nullopt;
-    return Seq{value};
+std::string segment_name(SegmentId id) {
+    const std::string digits = std::to_string(id.first.value());
+    const std::string generation =
+        id.generation == 0 ? std::string{} : '.' + std::to_string(id.generation);
+    return std::string(kNameDigits - digits.size(), '0') + digits + generation + ".db";
+}
+
+std::optional<SegmentId> segment_id(std::string_view name) noexcept {
+    const auto number = [](std::string_view digits, auto& value) {
+        const char* end = digits.data() + digits.size();
+        const auto [at, error] = std::from_chars(digits.data(), end, value);
+        return error == std::errc{} && at == end;
+    };
+    if (name.size() < kNameDigits + 3 || !name.ends_with(".db")) return std::nullopt;
+    std::uint64_t first = 0;
+    if (!number(name.substr(0, kNameDigits), first)) return std::nullopt;
+    SegmentId id{.first = Seq{first}};
+    const std::string_view rest = name.substr(kNameDigits, name.size() - kNameDigits - 3);
+    if (rest.empty()) return id;
+    if (!rest.starts_with('.') || !number(rest.substr(1), id.generation)) return std::nullopt;
+    return id;
+}
+
+void remove_segment_files(const std::string& path) {
+    for (const char* suffix : {"", "-wal", "-shm"}) {
+        std::error_code error;
+        std::filesystem::remove(path + suffix, error);
+        if (!error) continue;
+        STENTOR_LOG(warn,
+                    LogEvent("store_error", {{"file", path}}),
+                    "cannot remove a segment nobody needs: {}",
+                    error.message());
+    }
 }
 
 }  // namespace stentor::store

@@ -90,6 +90,22 @@ class SegmentReader {
     /// The record at `seq`; nothing if the segment has none. Neighbours are cheap.
     [[nodiscard]] Result<std::optional<Record>> record(Seq seq);
 
+    /// Of a sealed segment: calls `visit(topic, positions)` for all topics; long lists of positions
+    /// come in several parts, ascending.
+    template <class Visit>
+    [[nodiscard]] Result<void> for_each_topic(Visit visit) {
+        STENTOR_TRY(Statement select,
+                    database_.prepare("SELECT topic, positions FROM topic_index"));
+        std::vector<Seq> positions;
+        for (;;) {
+            STENTOR_TRY(const Statement::Step step, select.step());
+            if (step == Statement::Step::done) return {};
+            positions.clear();
+            unpack(select.blob(1), positions);
+            visit(select.text(0), std::span<const Seq>{positions});
+        }
+    }
+
     /// Of a sealed segment: appends at most `count_max` positions of the topic after `after`.
     [[nodiscard]] Result<void> find(std::string_view topic,
                                     Seq after,
@@ -98,6 +114,7 @@ class SegmentReader {
 
   private:
     explicit SegmentReader(Database database) : database_{std::move(database)} {}
+    static void unpack(ByteView packed, std::vector<Seq>& out);
     /// parse(), with a log line that names the file.
     [[nodiscard]] Result<LogRow> parse_row(ByteView bytes) const;
 
@@ -109,9 +126,19 @@ class SegmentReader {
     std::optional<LogRow> cached_row_;  // ... which this borrows; moving keeps the bytes in place
 };
 
-/// "00000000000000000042.db": sorts like the position it begins with.
-[[nodiscard]] std::string segment_name(Seq first);
+/// Which segment a file is: one of a higher generation was written from those it covers.
+struct SegmentId {
+    Seq first;
+    std::uint32_t generation = 0;
+};
+
+/// "00000000000000000042.db", in the third generation "00000000000000000042.2.db": sorts like the
+/// position it begins with.
+[[nodiscard]] std::string segment_name(SegmentId id);
 /// Nothing for a name that segment_name() does not make.
-[[nodiscard]] std::optional<Seq> segment_first(std::string_view name) noexcept;
+[[nodiscard]] std::optional<SegmentId> segment_id(std::string_view name) noexcept;
+
+/// The file and what SQLite has beside it; a failure is logged.
+void remove_segment_files(const std::string& path);
 
 }  // namespace stentor::store

@@ -106,6 +106,14 @@ void SqliteEngine::needed_from(ShardId shard, Seq seq) noexcept {
     housekeeper_->needed_from(shard, seq);
 }
 
+bool SqliteEngine::wants_survey(ShardId shard) const noexcept {
+    return housekeeper_->wants_survey(shard);
+}
+
+void SqliteEngine::survey(ShardId shard, NeedSurvey survey) noexcept {
+    housekeeper_->survey(shard, std::move(survey));
+}
+
 Room SqliteEngine::room() const noexcept {
     return has_room_for(1) ? Room::enough : Room::none_for_messages;
 }
@@ -254,7 +262,7 @@ void SqliteEngine::roll() {
         broken_.store(true);
         return;
     }
-    const std::string path = log_directory(options_) + '/' + segment_name(next(last_));
+    const std::string path = log_directory(options_) + '/' + segment_name({.first = next(last_)});
     auto writer = SegmentWriter::open(path, options_.acknowledge_after, options_.vfs);
     if (!writer) return;
     catalog_.add_segment(path, next(last_));

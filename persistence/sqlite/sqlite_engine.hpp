@@ -4,8 +4,8 @@
 // Three threads. The log writer commits all waiting batches of all shards as one group while the
 // next one gathers, hands it to the sink and answers its tickets. The reader answers read() from
 // connections of its own. The housekeeper applies the log to state.db, seals full segments and
-// removes those nobody needs. submit(), read(), needed_from() and room() may be called from any
-// thread between start() and drain_and_close().
+// removes those nobody needs. submit(), read(), needed_from(), survey() and room() may be called
+// from any thread between start() and drain_and_close().
 //
 // A commit the disk has no room for fails (store_full for batches with messages, commit_failed
 // otherwise) and the engine goes on. After any other failure of a write or a sync the disk's state
@@ -47,6 +47,8 @@ class SqliteEngine final : public StorageEngine {
     [[nodiscard]] Push submit(WriteBatch& batch) noexcept override;
     [[nodiscard]] Push read(ReadRequest& request) noexcept override;
     void needed_from(ShardId shard, Seq seq) noexcept override;
+    [[nodiscard]] bool wants_survey(ShardId shard) const noexcept override;
+    void survey(ShardId shard, NeedSurvey survey) noexcept override;
     [[nodiscard]] Room room() const noexcept override;
     void drain_and_close() override;
 

@@ -6,6 +6,7 @@
 #include "persistence/sqlite/faulty_vfs.hpp"
 #include "persistence/sqlite/random_traffic.hpp"
 #include "persistence/sqlite/state_facts.hpp"
+#include "persistence/sqlite/store_under_test.hpp"
 #include "tests/kit/temp_dir.hpp"
 
 #include <gtest/gtest.h>
@@ -25,84 +26,6 @@
 namespace stentor::store {
 namespace {
 
-constexpr ShardId kShard{0};
-
-/// An engine on a directory, its sink, and the calls of a shard that waits for each answer.
-class Store {
-  public:
-    explicit Store(SqliteEngineOptions options) : options_{std::move(options)} {}
-    ~Store() { close(); }
-    Store(const Store&) = delete;
-    Store& operator=(const Store&) = delete;
-
-    Result<void> open() {
-        engine_ = std::make_unique<SqliteEngine>(options_);
-        auto recovered = engine_->recover();
-        if (!recovered) {
-            engine_.reset();
-            return recovered.error();
-        }
-        recovered_ = *std::move(recovered);
-        sink_ = std::make_unique<RecordingSink>(recovered_.last);
-        ticket_ = 0;
-        engine_->start(*sink_);
-        return {};
-    }
-    void close() {
-        if (engine_ != nullptr) engine_->drain_and_close();
-        engine_.reset();
-    }
-
-    Result<void> commit(std::vector<Record> records) {
-        WriteBatch batch = samples::batch(kShard, ++ticket_, std::move(records));
-        EXPECT_TRUE(wait([&] { return engine_->submit(batch) == Push::ok; }));
-        EXPECT_TRUE(wait([&] { return sink_->result(kShard, ticket_).has_value(); }));
-        return sink_->result(kShard, ticket_).value_or(make_error_code(StoreErrc::io_error));
-    }
-    Result<void> commit(Record record) {
-        std::vector<Record> records;
-        records.push_back(std::move(record));
-        return commit(std::move(records));
-    }
-
-    /// All that waits, page by page.
-    std::vector<PageEntry> read_all() {
-        std::vector<PageEntry> found;
-        for (Seq after = kNoSeq; after < sink_->last();) {
-            ReadRequest request;
-            request.shard = kShard;
-            request.cookie = ++cookie_;
-            request.after = after;
-            request.filters = make_intrusive<FilterSet>(std::vector<std::string>{"#"});
-            EXPECT_TRUE(wait([&] { return engine_->read(request) == Push::ok; }));
-            EXPECT_TRUE(wait([&] { return sink_->page(cookie_).has_value(); }));
-            Page page = sink_->page(cookie_).value_or(Page{});
-            EXPECT_TRUE(page.result.has_value());
-            if (page.complete_through <= after) break;
-            after = page.complete_through;
-            for (PageEntry& entry : page.entries) found.push_back(std::move(entry));
-        }
-        return found;
-    }
-
-    bool wait(const std::function<bool()>& condition) {
-        return sink_->wait(condition, std::chrono::seconds{60});
-    }
-
-    SqliteEngine& engine() { return *engine_; }
-    const Recovered& recovered() const { return recovered_; }
-    RecordingSink& sink() { return *sink_; }
-    SqliteEngineOptions& options() { return options_; }
-
-  private:
-    SqliteEngineOptions options_;
-    std::unique_ptr<SqliteEngine> engine_;
-    std::unique_ptr<RecordingSink> sink_;
-    Recovered recovered_;
-    CommitTicket ticket_ = 0;
-    std::uint64_t cookie_ = 0;
-};
-
 class SqliteEngineTest : public testing::Test {
   protected:
     [[nodiscard]] SqliteEngineOptions options() const {
@@ -113,7 +36,7 @@ class SqliteEngineTest : public testing::Test {
     std::size_t segments() const {
         std::size_t count = 0;
         for (const auto& file : std::filesystem::directory_iterator{directory_.path() / "log"}) {
-            if (segment_first(file.path().filename().string())) ++count;
+            if (segment_id(file.path().filename().string())) ++count;
         }
         return count;
     }

@@ -37,6 +37,9 @@ struct SqliteEngineOptions {
     std::size_t apply_chunk_bytes = std::size_t{8} << 20U;  // applied at once, before the time
     Duration apply_interval = std::chrono::milliseconds{500};
     std::size_t scanned_per_page_max = 4096;  // records a wildcard page looks at
+    // Between surveys of what is needed; the longer one when the last has freed nothing.
+    Duration survey_pause_min = std::chrono::seconds{2};
+    Duration survey_pause_max = std::chrono::seconds{30};
 
     // Opened again after a failure, by a process that has seen commits up to here: the store must
     // be there (none is made), and positions jump if it ends earlier.

@@ -108,17 +108,18 @@ struct Jump {
     return {};
 }
 
-[[nodiscard]] Result<std::vector<Seq>> list_segments(const std::string& directory) {
-    std::vector<Seq> found;
+/// In the order of their first positions; of those with the same one the latest generation first.
+[[nodiscard]] Result<std::vector<SegmentId>> list_segments(const std::string& directory) {
+    std::vector<SegmentId> found;
     std::error_code error;
     std::filesystem::directory_iterator files{directory, error};
     for (; !error && files != std::filesystem::directory_iterator{}; files.increment(error)) {
-        if (const auto first = segment_first(files->path().filename().string())) {
-            found.push_back(*first);
-        }
+        if (const auto id = segment_id(files->path().filename().string())) found.push_back(*id);
     }
     if (error) return cannot("list the log's segments", directory, error.value());
-    std::sort(found.begin(), found.end());
+    std::sort(found.begin(), found.end(), [](const SegmentId& a, const SegmentId& b) {
+        return a.first != b.first ? a.first < b.first : a.generation > b.generation;
+    });
     return found;
 }
 
@@ -128,10 +129,25 @@ class Recovery {
     Recovery(const SqliteEngineOptions& options, LogCatalog& catalog, StateStore& state)
         : options_{options}, catalog_{catalog}, state_{state}, meta_{state.meta()} {}
 
-    [[nodiscard]] Result<void> add_segment(Seq first) {
-        const std::string path = log_directory(options_) + '/' + segment_name(first);
+    [[nodiscard]] Result<void> add_segment(SegmentId id) {
+        const Seq first = id.first;
+        const std::string path = log_directory(options_) + '/' + segment_name(id);
+        // A crash came between the file written from this one and its removal ...
+        if (first <= rewritten_through_) {
+            remove_segment_files(path);
+            return {};
+        }
         STENTOR_TRY(SegmentReader reader, SegmentReader::open(path, options_.vfs));
         STENTOR_TRY(std::optional<SegmentReader::Seal> seal, reader.seal());
+        if (id.generation != 0) {
+            if (!seal) {  // ... or before it was complete
+                remove_segment_files(path);
+                return {};
+            }
+            // What it replaces may go once it is on the disk, not just in the system's cache.
+            STENTOR_TRY_VOID(reader.checkpoint());
+            rewritten_through_ = seal->summary.last;
+        }
         newest_ = path;
         newest_is_sealed_ = seal.has_value();
         if (seal) {
@@ -153,7 +169,7 @@ class Recovery {
     [[nodiscard]] Result<SegmentWriter> open_newest() {
         if (newest_.empty() || newest_is_sealed_) {
             const Seq first = next(meta_.applied_through);
-            newest_ = log_directory(options_) + '/' + segment_name(first);
+            newest_ = log_directory(options_) + '/' + segment_name({.first = first});
             catalog_.add_segment(newest_, first);
         }
         return SegmentWriter::open(newest_, options_.acknowledge_after, options_.vfs);
@@ -204,6 +220,7 @@ class Recovery {
     StateMeta meta_;
     std::string newest_;
     bool newest_is_sealed_ = false;
+    Seq rewritten_through_;
 };
 
 }  // namespace
@@ -251,8 +268,8 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
     STENTOR_TRY_VOID(state.checkpoint());
     const RunState before = state.meta().run_state;
     Recovery recovery{options, catalog, state};
-    STENTOR_TRY(const std::vector<Seq> segments, list_segments(log_directory(options)));
-    for (const Seq first : segments) STENTOR_TRY_VOID(recovery.add_segment(first));
+    STENTOR_TRY(const std::vector<SegmentId> segments, list_segments(log_directory(options)));
+    for (const SegmentId& id : segments) STENTOR_TRY_VOID(recovery.add_segment(id));
     state.finish_recovery();
 
     StateMeta& meta = recovery.meta();

@@ -32,6 +32,11 @@ class TopicIndex {
     };
     /// In the order of the topics' bytes; valid until the next add().
     [[nodiscard]] std::vector<Entry> sorted() const;
+    /// `visit(topic, positions)` for each topic, in no order.
+    template <class Visit>
+    void for_each(const Visit& visit) const {
+        for (const auto& [topic, positions] : topics_) visit(topic, positions);
+    }
     [[nodiscard]] std::size_t topics() const noexcept { return topics_.size(); }
 
   private:

@@ -15,7 +15,8 @@ using mqtt::QoS;
 namespace {
 
 constexpr Duration kHousekeepingInterval = std::chrono::seconds{1};
-constexpr std::uint32_t kNeedScanSlots = 20'000;  // per round
+constexpr std::uint32_t kNeedScanSlots = 4096;  // at a time: a millisecond or so
+constexpr Duration kNeedScanPause = std::chrono::milliseconds{20};  // before the next of them
 constexpr std::uint64_t kLagMax = 65'536;  // positions a live session may be behind in the log
 constexpr Duration kQuiet = std::chrono::seconds{2};  // then everybody's position is written
 constexpr std::size_t kFeedsPerStep = 256;
@@ -330,20 +331,24 @@ void Shard::commit_delivery(SessionEntry& entry, Instant now) {
 
 /// Every second: what QoS 1 has done, expired retained values, and how much of the log is needed.
 void Shard::housekeeping(std::uint32_t which, Instant now) {
-    timers_.set(saturating_add(now, kHousekeepingInterval), TimerKind::housekeeping, which, 0);
     (void)retained_.sweep(now, 1000);
+    scan_needs(now);
+    const Duration pause = need_scan_.running ? kNeedScanPause : kHousekeepingInterval;
+    timers_.set(saturating_add(now, pause), TimerKind::housekeeping, which, 0);
+}
+
+/// A slice of the look at all sessions: which position each still needs, and whose progress is to
+/// be committed because the log waits for it.
+void Shard::scan_needs(Instant now) {
     if (!need_scan_.running) {
         need_scan_ = {
             .next_slot = 0, .started_at = applied_, .lowest = next(applied_), .running = true};
+        if (shared_.engine->wants_survey(id_)) need_scan_.survey.emplace(applied_);
     }
     const bool quiet = saturating_add(last_durable_at_, kQuiet) <= now;
     for (std::uint32_t scanned = 0; scanned < kNeedScanSlots; ++scanned) {
         if (need_scan_.next_slot >= sessions_.slots()) {
-            if (const auto waiting = shared_needs()) {
-                need_scan_.lowest = std::min(need_scan_.lowest, *waiting);
-            }
-            shared_.engine->needed_from(id_, need_scan_.lowest);
-            need_scan_.running = false;
+            finish_need_scan();
             break;
         }
         SessionEntry* entry = sessions_.at(need_scan_.next_slot++);
@@ -351,6 +356,7 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
         const std::optional<Seq> needed = needed_position(*entry);
         if (!needed) continue;
         need_scan_.lowest = std::min(need_scan_.lowest, *needed);
+        if (need_scan_.survey) survey_needs(*entry);
         if (entry->attached == nullptr || !entry->attached->open) continue;
         if (*needed > last_durable_) continue;
         const bool lags = applied_.value() - entry->committed_through.value() > kLagMax;
@@ -358,6 +364,43 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
             entry->attached->session.sent_through() >= entry->committed_through) {
             commit_delivery(*entry, now);
         }
+    }
+}
+
+void Shard::finish_need_scan() {
+    if (const auto waiting = shared_needs()) {
+        need_scan_.lowest = std::min(need_scan_.lowest, *waiting);
+    }
+    shared_.engine->needed_from(id_, need_scan_.lowest);
+    need_scan_.running = false;
+    if (!need_scan_.survey) return;
+    for (std::uint32_t slot = 0; slot < groups_.slots(); ++slot) {
+        const SharedGroups::Group* group = groups_.at(slot);
+        if (group == nullptr) continue;
+        const auto first = std::find_if(group->waiting.begin(),
+                                        group->waiting.end(),
+                                        [](const auto& waiting) { return waiting.seq != kNoSeq; });
+        if (first != group->waiting.end()) need_scan_.survey->add(group->filter, first->seq);
+    }
+    shared_.engine->survey(id_, *std::move(need_scan_.survey));
+    need_scan_.survey.reset();
+}
+
+/// What needed_position() says of the whole session, for each of its filters.
+void Shard::survey_needs(const SessionEntry& entry) {
+    for (const Subscription& subscription : entry.subscriptions) {
+        if (subscription.options.qos == QoS::at_most_once) continue;
+        const std::string_view text = subscription.text;
+        const std::string_view filter =
+            subscription.share_key == 0 ? text : mqtt::parse_subscription_filter(text).filter;
+        need_scan_.survey->add(filter, next(std::max(subscription.since, entry.committed_through)));
+    }
+    if (entry.attached == nullptr) return;
+    if (const auto unlisted = entry.attached->session.lowest_unlisted()) {
+        need_scan_.survey->add_everything(*unlisted);
+    }
+    for (const SharedDeliver& waiting : entry.attached->shared_waiting) {
+        if (waiting.seq != kNoSeq) need_scan_.survey->add(waiting.message->topic(), waiting.seq);
     }
 }
 

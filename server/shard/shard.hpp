@@ -280,6 +280,9 @@ class Shard {
     void commit_deliveries(Instant now);
     void commit_delivery(SessionEntry& entry, Instant now);
     void housekeeping(std::uint32_t which, Instant now);
+    void scan_needs(Instant now);
+    void finish_need_scan();
+    void survey_needs(const SessionEntry& entry);
     [[nodiscard]] static std::optional<Seq> needed_position(const SessionEntry& entry);
     [[nodiscard]] static std::optional<Seq> needed_by_filters(const SessionEntry& entry);
 
@@ -409,6 +412,7 @@ class Shard {
         Seq started_at;
         Seq lowest;
         bool running = false;
+        std::optional<store::NeedSurvey> survey = {};  // the same by filter, if the engine asks
     } need_scan_;
     Seq last_durable_;  // newest message for durable sessions that came by
     Instant last_durable_at_;

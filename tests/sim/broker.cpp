@@ -82,6 +82,12 @@ class Broker::Engine final : public store::StorageEngine {
         if (mutation_ == Mutation::trims_too_much) seq = Seq{seq.value() + 20};
         engine_->needed_from(shard, seq);
     }
+    bool wants_survey(ShardId shard) const noexcept override {
+        return engine_->wants_survey(shard);
+    }
+    void survey(ShardId shard, store::NeedSurvey survey) noexcept override {
+        engine_->survey(shard, std::move(survey));
+    }
     store::Room room() const noexcept override { return engine_->room(); }
     void drain_and_close() override { engine_->drain_and_close(); }
 
@@ -190,6 +196,7 @@ store::SimulatedEngineOptions engine_options(const BrokerOptions& options) {
     store::SimulatedEngineOptions engine;
     engine.seed = options.seed;
     engine.log.shards = options.shards;
+    engine.log.survey_messages_min = 2;
     engine.acknowledge_after = options.mutation == Mutation::forgets_commits
                                    ? store::AcknowledgeAfter::os
                                    : options.acknowledge_after;

@@ -1,0 +1,82 @@
+#pragma once
+// Finds out, by the shards' surveys of what they need, which segments of the log nobody needs any
+// more although some session far behind keeps everything after it, and which are nearly dead: what
+// is needed of those is copied into a new file, with its positions, and they go.
+//
+// The background thread's. One step looks at one segment or writes one file, so that applying and
+// sealing get their turn in between.
+
+#include "base/clock.hpp"
+#include "base/result.hpp"
+#include "persistence/contract/need_survey.hpp"
+#include "persistence/sqlite/log_catalog.hpp"
+#include "persistence/sqlite/sqlite_options.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+namespace stentor::store {
+
+/// What one step found out or did.
+struct Collected {
+    std::vector<SegmentView> dead;  // to be removed; what deliveries refer to is to be pinned first
+    /// If a file was written: what it replaces, in order, and what is now in their place.
+    std::vector<SegmentView> replaced;
+    std::optional<SegmentReader::Seal> replacement;
+    std::string path;
+    bool newest_is_dead = false;  // nearly: a new one is worth it
+};
+
+class LogCollector {
+  public:
+    LogCollector(const SqliteEngineOptions& options, const LogCatalog& catalog)
+        : options_{options}, catalog_{catalog} {}
+
+    /// Whether there is nothing to do for step().
+    [[nodiscard]] bool is_idle() const noexcept { return !needs_.has_value(); }
+    /// Begins with what the log is now; only segments through `applied_through` are touched.
+    void begin(NeedSurvey needs, Seq applied_through, Instant now);
+    /// Fails when a segment cannot be read or written: nothing has changed, and the rest is given
+    /// up until the next survey.
+    [[nodiscard]] Result<Collected> step(Instant now);
+
+    /// Whether surveys are wanted: something may be held up, and the last try is long enough ago.
+    [[nodiscard]] bool wants_survey(Seq needed, Instant now) const;
+    /// From here on the shards take them.
+    void asked() { asked_at_ = catalog_.last(); }
+
+  private:
+    struct Candidate {
+        SegmentView view;
+        std::uint64_t messages = 0;
+        std::uint64_t needed = 0;
+
+        [[nodiscard]] bool is_nearly_dead() const noexcept;
+        [[nodiscard]] std::uint64_t needed_bytes() const noexcept;
+    };
+
+    [[nodiscard]] Result<void> examine(Candidate& candidate) const;
+    [[nodiscard]] bool examine_newest(const SegmentView& newest) const;
+    void plan();
+    [[nodiscard]] Result<Collected> rewrite(const std::vector<SegmentView>& sources) const;
+    void finish(Instant now);
+
+    const SqliteEngineOptions& options_;
+    const LogCatalog& catalog_;
+
+    std::optional<NeedSurvey> needs_;
+    std::vector<Candidate> candidates_;  // ascending
+    std::size_t examined_ = 0;
+    std::vector<std::vector<SegmentView>> rewrites_;  // once all are examined
+    bool freed_something_ = false;
+
+    Instant began_at_;
+    Seq asked_at_;  // nothing has happened since: another survey would say the same
+    Instant next_at_;
+    Duration pause_{};
+};
+
+}  // namespace stentor::store

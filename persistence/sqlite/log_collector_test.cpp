@@ -1,0 +1,209 @@
+#include "persistence/sqlite/log_collector.hpp"
+
+#include "base/random.hpp"
+#include "persistence/sqlite/faulty_vfs.hpp"
+#include "persistence/sqlite/store_under_test.hpp"
+#include "tests/kit/temp_dir.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+namespace stentor::store {
+namespace {
+
+constexpr std::size_t kPayloadBytes = 500;
+
+class LogCollectorTest : public testing::Test {
+  protected:
+    [[nodiscard]] SqliteEngineOptions options() const {
+        SqliteEngineOptions small;
+        small.directory = directory_.path().string();
+        small.segment_bytes_max = 10'000;
+        small.row_bytes_max = 2000;
+        small.tail_bytes_max = 0;
+        small.apply_chunk_bytes = 1;
+        small.survey_pause_min = Duration{1};
+        small.survey_pause_max = Duration{1};
+        return small;
+    }
+    [[nodiscard]] std::size_t segments() const {
+        std::size_t count = 0;
+        for (const auto& file : std::filesystem::directory_iterator{directory_.path() / "log"}) {
+            if (segment_id(file.path().filename().string())) ++count;
+        }
+        return count;
+    }
+    [[nodiscard]] std::uint64_t bytes_on_disk() const {
+        std::uint64_t bytes = 0;
+        for (const auto& file : std::filesystem::recursive_directory_iterator{directory_.path()}) {
+            std::error_code error;
+            const auto size = file.file_size(error);  // it may go meanwhile
+            if (!error && file.is_regular_file(error)) bytes += size;
+        }
+        return bytes;
+    }
+    /// One in `rare_every` on the topic "rare"; their positions. Each is a group of its own.
+    static std::vector<Seq> publish(Store& store, int messages, int rare_every) {
+        std::vector<Seq> rare;
+        for (int i = 1; i <= messages; ++i) {
+            const bool is_rare = rare_every != 0 && i % rare_every == 0;
+            const std::string payload(kPayloadBytes, static_cast<char>('a' + i % 26));
+            const std::string topic = is_rare ? "rare" : "t/" + std::to_string(i % 7);
+            EXPECT_TRUE(store.commit(samples::logged(topic, payload)).has_value());
+            if (is_rare) rare.push_back(store.sink().last());
+        }
+        return rare;
+    }
+    /// A shard whose only session needs "rare" from the beginning.
+    static void answer_surveys(Store& store) {
+        if (!store.engine().wants_survey(kShard)) return;
+        NeedSurvey survey{store.sink().last()};
+        survey.add("rare", Seq{1});
+        store.engine().survey(kShard, std::move(survey));
+    }
+    static std::vector<Seq> positions(const std::vector<PageEntry>& entries) {
+        std::vector<Seq> seqs;
+        for (const PageEntry& entry : entries) seqs.push_back(entry.seq);
+        return seqs;
+    }
+
+    kit::TempDir directory_;
+};
+
+TEST_F(LogCollectorTest, OneWhoIsAwayWithANarrowFilterHoldsNothingOfOthers) {
+    Store store{options()};
+    ASSERT_TRUE(store.open().has_value());
+    publish(store, 200, 0);
+    EXPECT_GT(segments(), 8U);
+    store.engine().needed_from(kShard, Seq{1});
+    EXPECT_TRUE(store.wait([&] {
+        answer_surveys(store);
+        return segments() <= 2;
+    }));
+    EXPECT_TRUE(store.read_all({"rare"}).empty());
+}
+
+TEST_F(LogCollectorTest, WhatIsNeededOfNearlyDeadSegmentsKeepsItsPosition) {
+    SqliteEngineOptions big = options();
+    big.segment_bytes_max = 40'000;
+    Store store{big};
+    ASSERT_TRUE(store.open().has_value());
+    const std::vector<Seq> rare = publish(store, 1500, 40);
+    const std::size_t before = segments();
+    EXPECT_GT(before, 15U);
+    store.engine().needed_from(kShard, Seq{1});
+    EXPECT_TRUE(store.wait([&] {
+        answer_surveys(store);
+        return segments() <= 3;
+    }));
+    EXPECT_EQ(positions(store.read_all({"rare"})), rare);
+    std::vector<Seq> all = positions(store.read_all({"#"}));
+    for (const Seq seq : rare) EXPECT_TRUE(std::find(all.begin(), all.end(), seq) != all.end());
+    EXPECT_EQ(store.sink().complaints(), "");
+
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_EQ(positions(store.read_all({"rare"})), rare);
+    EXPECT_EQ(store.read_all({"rare"}).front().message->payload().size(), kPayloadBytes);
+    // Written anew once more, with what has come since.
+    std::vector<Seq> more = publish(store, 500, 40);
+    more.insert(more.begin(), rare.begin(), rare.end());
+    store.engine().needed_from(kShard, Seq{1});
+    EXPECT_TRUE(store.wait([&] {
+        answer_surveys(store);
+        return segments() <= 4;
+    }));
+    EXPECT_EQ(positions(store.read_all({"rare"})), more);
+    store.engine().needed_from(kShard, next(store.sink().last()));
+    EXPECT_TRUE(store.wait([&] { return segments() <= 1; }));
+}
+
+TEST_F(LogCollectorTest, UnfinishedMessagesOutliveTheirSegment) {
+    Store store{options()};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::attached("c")).has_value());
+    ASSERT_TRUE(store.commit(samples::logged("t", "pinned")).has_value());
+    const Seq pinned = store.sink().last();
+    ASSERT_TRUE(store.commit(samples::delivered("c", pinned, {samples::unfinished(pinned, 1)}))
+                    .has_value());
+    publish(store, 200, 0);
+    store.engine().needed_from(kShard, Seq{1});
+    EXPECT_TRUE(store.wait([&] {
+        answer_surveys(store);
+        return segments() <= 2;
+    }));
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_TRUE(store.recovered().state.pinned().contains(pinned));
+}
+
+TEST_F(LogCollectorTest, TheFilesDoNotGrowOverTenRounds) {
+    SqliteEngineOptions usual = options();
+    usual.segment_bytes_max = SqliteEngineOptions{}.segment_bytes_max;
+    usual.apply_interval = std::chrono::milliseconds{10};
+    Store store{usual};
+    ASSERT_TRUE(store.open().has_value());
+    constexpr std::uint64_t kEmptyBytesMax = 300'000;
+    for (int round = 0; round < 10; ++round) {
+        publish(store, 300, 0);
+        EXPECT_GT(bytes_on_disk(), 150'000U);
+        store.engine().needed_from(kShard, next(store.sink().last()));
+        EXPECT_TRUE(store.wait([&] { return bytes_on_disk() < kEmptyBytesMax; }))
+            << "round " << round << ": " << bytes_on_disk();
+    }
+}
+
+// The reader begins a page anew when a file went away under it.
+TEST_F(LogCollectorTest, PagesAreWholeWhileSegmentsAreWrittenAnew) {
+    Store store{options()};
+    ASSERT_TRUE(store.open().has_value());
+    std::vector<Seq> rare;
+    for (int round = 0; round < 12; ++round) {
+        const std::vector<Seq> more = publish(store, 60, 20);
+        rare.insert(rare.end(), more.begin(), more.end());
+        store.engine().needed_from(kShard, Seq{1});
+        answer_surveys(store);
+        EXPECT_EQ(positions(store.read_all({"rare"})), rare);
+        EXPECT_EQ(positions(store.read_all({"+", "none"})), rare);
+    }
+    EXPECT_EQ(store.sink().complaints(), "");
+}
+
+TEST_F(LogCollectorTest, APowerCutWhileCollectingLosesNothingNeeded) {
+    std::uint64_t cut = 0;
+    for (std::uint64_t seed = 1; seed <= 40; ++seed, cut += 9) {
+        SCOPED_TRACE(testing::Message() << "seed " << seed << ", power for " << cut);
+        kit::TempDir directory;
+        FaultyVfs vfs{seed};
+        SqliteEngineOptions small = options();
+        small.directory = directory.path().string();
+        small.vfs = vfs.name();
+        small.segment_bytes_max = 4000;
+        Store store{small};
+        ASSERT_TRUE(store.open().has_value());
+        const std::vector<Seq> rare = publish(store, 60, 10);
+        store.engine().needed_from(kShard, Seq{1});
+        vfs.cut_power_after(cut);
+        // Until the power goes, or all is done and nothing happens any more.
+        std::uint64_t operations = 0;
+        (void)store.wait([&] {
+            answer_surveys(store);
+            const std::uint64_t now = vfs.operations();
+            return !vfs.has_power() || std::exchange(operations, now) == now;
+        });
+        store.close();
+        vfs.power_up();
+        ASSERT_TRUE(store.open().has_value());
+        EXPECT_EQ(positions(store.read_all({"rare"})), rare);
+        EXPECT_EQ(positions(store.read_all({"+"})), rare);
+        EXPECT_TRUE(store.commit(samples::logged("t")).has_value());
+    }
+}
+
+}  // namespace
+}  // namespace stentor::store

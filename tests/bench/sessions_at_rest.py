@@ -1,0 +1,125 @@
+#!/usr/bin/env python3
+"""Durable sessions that nobody is connected to: what one costs in memory, and how long a start
+takes.
+
+Writes N sessions, each with a client identifier of 24 bytes and two filters of 32 bytes (one of its
+own, one that all share, unless --own says that both are), into the state.db of an empty store,
+starts the broker on it and looks at its resident memory against a start on the empty store. With
+--publish it also publishes that many QoS 1 messages to the filter that all share, a hundred in
+flight, and says how fast they were acknowledged: by the design this does not depend on how many
+sessions wait.
+
+    sessions_at_rest.py STENTOR [--sessions N] [--shards N] [--own] [--publish N]
+"""
+import argparse
+import os
+import signal
+import socket
+import sqlite3
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+
+def start(binary, directory, shards):
+    began = time.monotonic()
+    broker = subprocess.Popen(
+        [binary, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", directory,
+         "--set", f"node.shards={shards}", "--set", "logging.format=text"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    port = 0
+    for line in broker.stdout:
+        if line.startswith("listening url=mqtt://"):
+            port = int(line.strip().rpartition(":")[2])
+        if line.strip() == "ready" or '"ready"' in line:
+            return broker, time.monotonic() - began, port
+    sys.exit("the broker did not become ready: " + broker.stderr.read())
+
+
+def stop(broker):
+    broker.send_signal(signal.SIGTERM)
+    broker.communicate(timeout=120)
+
+
+def memory(broker):
+    values = {}
+    with open(f"/proc/{broker.pid}/status") as status:
+        for line in status:
+            name, _, value = line.partition(":")
+            if name in ("VmRSS", "VmHWM"):
+                values[name] = int(value.split()[0]) * 1024
+    return values
+
+
+def fill(directory, sessions, own):
+    db = sqlite3.connect(os.path.join(directory, "state.db"))
+    db.execute("PRAGMA synchronous=OFF")
+    rows = ((f"client-{i:017d}".encode(), 5, 0xFFFFFFFF, 0, 0, b"", 0, 0, b"", b"", 0, None)
+            for i in range(sessions))
+    db.executemany("INSERT INTO session VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+    shared = b"broadcast/to/everybody/no/000001"
+
+    def subscriptions():
+        for i in range(sessions):
+            client = f"client-{i:017d}".encode()
+            yield client, 0, f"user/{i:014d}/notification".encode()[:32], 1, 0, 0, None, 0
+            second = f"user/{i:014d}/command/abcdef".encode()[:32] if own else shared
+            yield client, 1, second, 1, 0, 0, None, 0
+
+    db.executemany("INSERT INTO subscription VALUES(?,?,?,?,?,?,?,?)", subscriptions())
+    db.commit()
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    db.close()
+
+
+def publish(port, messages):
+    connection = socket.create_connection(("127.0.0.1", port))
+    connection.sendall(b"\x10\x13\x00\x04MQTT\x04\x02\x00\x00\x00\x07loading")
+    connection.recv(100)
+    topic = b"broadcast/to/everybody/no/000001"
+    payload = bytes(100)
+    window = 100
+    began = time.monotonic()
+    sent = acknowledged = 0
+    while acknowledged < messages * 4:
+        burst = b""
+        while sent < messages and sent - acknowledged // 4 < window:
+            sent += 1
+            identifier = struct.pack("!H", sent % 60000 + 1)
+            body = struct.pack("!H", len(topic)) + topic + identifier + payload
+            burst += b"\x32" + bytes([len(body) & 0x7F | 0x80, len(body) >> 7]) + body
+        connection.sendall(burst)
+        acknowledged += len(connection.recv(65536))  # PUBACK is four bytes
+    connection.close()
+    return messages / (time.monotonic() - began)
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("stentor")
+    parser.add_argument("--sessions", type=int, default=200_000)
+    parser.add_argument("--shards", type=int, default=2)
+    parser.add_argument("--own", action="store_true")
+    parser.add_argument("--publish", type=int, default=0)
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory(prefix="stentor-bench-") as directory:
+        broker, empty_seconds, _ = start(arguments.stentor, directory, arguments.shards)
+        empty = memory(broker)["VmRSS"]
+        stop(broker)
+        fill(directory, arguments.sessions, arguments.own)
+        broker, seconds, port = start(arguments.stentor, directory, arguments.shards)
+        time.sleep(2)
+        full = memory(broker)
+        rate = publish(port, arguments.publish) if arguments.publish else 0
+        stop(broker)
+        each = (full["VmRSS"] - empty) / arguments.sessions
+        peak = (full["VmHWM"] - empty) / arguments.sessions
+        print(f"{arguments.sessions} sessions, {arguments.shards} shards: {each:.0f} B each at"
+              f" rest, {peak:.0f} B each at the peak of the start; ready after {seconds:.2f} s"
+              f" (empty: {empty_seconds:.2f} s)"
+              + (f"; {rate:.0f} published to all a second" if rate else ""))
+
+
+main()
