@@ -22,7 +22,7 @@ class WireTransport::Moved final : public server::MovedSocket {
 };
 
 void WireTransport::accept(server::Shard& shard, WirePtr wire) {
-    const ConnectionId id = shard.opened({.address = "192.0.2.1"}, *now_);
+    const ConnectionId id = shard.opened({.address = "192.0.2.1", .certificate_name = {}}, *now_);
     if (id == kNoConnection) {
         wire->close_server(*now_);
         return;
