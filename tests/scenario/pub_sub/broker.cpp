@@ -38,7 +38,8 @@ class MosquittoBroker final : public Broker {
     explicit MosquittoBroker(BrokerNeeds needs) { needs_ = std::move(needs); }
 
     bool spawn() override {
-        auto config = fmt::format("listener {} 127.0.0.1\n", port_);
+        // By itself it drops what is more than 1000 messages behind: thousands of lines are sent.
+        auto config = fmt::format("max_queued_messages 0\nlistener {} 127.0.0.1\n", port_);
         if (needs_.unix_socket) config += fmt::format("listener 0 {}\n", unix_path());
         if (needs_.tls) {
             const auto& made = certificates();
