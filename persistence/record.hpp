@@ -83,7 +83,7 @@ enum class DeliveryPhase : std::uint8_t {
 
 /// A message sent to a session and not yet done with. Pinned: never expired, trimmed or dropped.
 struct Unfinished {
-    Seq seq;
+    Seq seq;  // kNoSeq: the message was not logged; listed for its identifier's sake (QoS 2)
     PacketId packet_id;
     mqtt::QoS qos = mqtt::QoS::at_least_once;
     DeliveryPhase phase = DeliveryPhase::sent;

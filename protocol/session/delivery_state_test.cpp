@@ -194,6 +194,20 @@ TEST(DeliveryState, WholeHasWhatIsOnItsWayAndNotWhatIsDone) {
     EXPECT_EQ(script.session().commit_need(), CommitNeed::none);
 }
 
+TEST(Resume, AnUnloggedQos2MessageThatIsLostEndsItsExchange) {
+    SessionParts parts = parts_of(9, {entry(0, 4, kQos2), entry(7, 5, kQos2)});
+    parts.inflight[0].message = nullptr;
+    Script script{test::durable(), {}, std::move(parts)};
+    std::vector<Seq> missing;
+    script.session().missing_messages(missing);
+    EXPECT_THAT(missing, IsEmpty());
+    EXPECT_THAT(script.inflight_again(), ElementsAre("PUBLISH q2 #5 t=m dup"));
+    EXPECT_EQ(script.take(), "through 9 received 4=q2@0");
+    EXPECT_THAT(script.commit(), ElementsAre("PUBREL 4"));
+    EXPECT_THAT(script.pubcomp(4), IsEmpty());
+    EXPECT_EQ(script.take(), "through 9 free 4");
+}
+
 TEST(Resume, SmallerReceiveMaximumIsHonoured) {
     ConnectRequest request = test::durable();
     request.receive_maximum = 2;

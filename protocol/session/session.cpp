@@ -47,7 +47,11 @@ Session::Session(ConnectRequest request, const SessionLimits& limits, SessionPar
         STENTOR_ASSERT(entry.packet_id != kNoPacketId && !out.find(entry.packet_id));
         ++out.open;
         ++(received ? out.slots_used : out.unsent);
+        const bool is_lost = entry.seq == kNoSeq && !entry.message && !received;
         out.inflight.push_back(std::move(entry));
+        // It was never in the log, and the process that had it is gone. The client may have it, so
+        // its exchange ends as it must.
+        if (is_lost && from.qos == QoS::exactly_once) mark_received(out.inflight.size() - 1);
     }
 }
 

@@ -307,7 +307,8 @@ void Shard::commit_delivery(SessionEntry& entry, Instant now) {
     state.done = change.done;
     state.changed.reserve(change.changed.size());
     for (const auto& item : change.changed) {
-        if (item.seq == kNoSeq) continue;
+        // Unlogged: see unfinished_of() in on_connect.cpp.
+        if (item.seq == kNoSeq && item.qos != QoS::exactly_once) continue;
         state.changed.push_back({.seq = item.seq,
                                  .packet_id = item.packet_id,
                                  .qos = item.qos,

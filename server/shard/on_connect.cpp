@@ -15,12 +15,16 @@ using mqtt::ReasonCode;
 
 namespace {
 
+/// What is not in the log cannot be read back from it: it is forgotten with the process, except for
+/// an identifier of QoS 2, which must not be used again before its exchange has ended.
+bool is_listed(Seq seq, mqtt::QoS qos) { return seq != kNoSeq || qos == mqtt::QoS::exactly_once; }
+
 /// The whole unfinished list as the log keeps it.
 std::vector<store::Unfinished> unfinished_of(const mqtt::SessionParts& parts) {
     std::vector<store::Unfinished> out;
     out.reserve(parts.inflight.size());
     for (const mqtt::InflightMessage& item : parts.inflight) {
-        if (item.seq == kNoSeq) continue;  // unlogged: nothing to read it back from
+        if (!is_listed(item.seq, item.qos)) continue;
         out.push_back({.seq = item.seq,
                        .packet_id = item.packet_id,
                        .qos = item.qos,
@@ -240,6 +244,7 @@ void Shard::finish_attach(SessionEntry& entry, Instant now) {
     connection.phase = Phase::open;
     attached.open = true;
     attached.before.reset();
+    retry_all(std::move(attached.retry_when_attached));
     fx_.clear();
     fx_.out = &connection.out;
     attached.session.send_connack(attached.session_present, {}, fx_);
@@ -323,7 +328,9 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
         progress.delivery.changed = unfinished_of(parts);
         commits_.add(std::move(progress), NothingToDo{});
     }
+    auto records = std::move(attached.retry_when_attached);
     entry.attached.reset();
+    retry_all(std::move(records));
     entry.detached_at = now;
     entry.sent_through = parts.sent_through;
     will_after_close(entry, will, session_ends, now);

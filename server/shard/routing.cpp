@@ -190,6 +190,9 @@ void Shard::ticket_done(store::CommitTicket ticket, const Result<void>& result, 
         for (Action& action : actions) acknowledge_action(action, now);
         return;
     }
+    // What the disk holds is unknown. Whoever waits is told neither yes nor no: all connections are
+    // about to be closed, and what counts is what a recovery finds (docs/adr/0006).
+    if (result.error() == store::make_error_code(store::StoreErrc::io_error)) return;
     // First what waits, then what is tried again: it looks at what has become of the others.
     for (Action& action : actions) fail_action(action, result.error(), now);
     for (Action& action : actions) {
@@ -316,7 +319,10 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
             close(connection_of(*entry), unavailable, now);
             return;
         }
-        (*unsubscribe)->codes.assign((*unsubscribe)->filters.size(), reason);
+        // UNSUBACK has no word for a full store [MQTT-3.11.3-2].
+        (*unsubscribe)
+            ->codes.assign((*unsubscribe)->filters.size(),
+                           ReasonCode::implementation_specific_error);
         acknowledge(**unsubscribe, now);
     } else if (const auto* delivery = std::get_if<ConfirmDelivery>(&action)) {
         if (SessionEntry* same = sessions_.same(delivery->who.slot, delivery->who.generation)) {
@@ -351,9 +357,12 @@ void Shard::fail_attach(SessionEntry& entry, Instant now) {
     return_shared(entry);
     keep_parts(entry, std::move(entry.attached->session).take_parts());
     const std::unique_ptr<BeforeAttach> before = std::move(entry.attached->before);
+    auto records = std::move(entry.attached->retry_when_attached);
     entry.attached.reset();
     if (before == nullptr) {
         entry.will.reset();
+        entry.will_stored = false;
+        retry_all(std::move(records));
         entry.durable = true;  // whatever the log has of that name, it is over
         remove_entry(entry, now);
         return;
@@ -365,6 +374,7 @@ void Shard::fail_attach(SessionEntry& entry, Instant now) {
     entry.will = std::move(before->will);
     entry.will_stored = before->will_stored;
     entry.state_unsure = true;
+    retry_all(std::move(records));
     if (entry.will) {
         timers_.set(entry.will->due, TimerKind::will_delay, entry.slot, entry.generation);
     }
@@ -383,9 +393,31 @@ void Shard::fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant n
     acknowledge(std::move(operation), now);
 }
 
+namespace {
+
+/// The client whose will the record publishes or forgets; empty: none.
+std::string_view will_owner(const store::Record& record) {
+    if (const auto* message = std::get_if<store::MessageRecord>(&record)) {
+        return message->fires_will_of;
+    }
+    const auto* forgotten = std::get_if<store::WillForgotten>(&record);
+    return forgotten != nullptr ? std::string_view{forgotten->client} : std::string_view{};
+}
+
+}  // namespace
+
+void Shard::retry_all(std::vector<std::unique_ptr<store::Record>> records) {
+    for (auto& record : records) retry(std::move(record));
+}
+
 /// A record of our own that must be in the log sooner or later, unless what it speaks of has begun
 /// anew meanwhile (then the new beginning discards the old).
 void Shard::retry(std::unique_ptr<store::Record> record) {
+    if (SessionEntry* entry = sessions_.find(will_owner(*record));
+        entry != nullptr && entry->attached != nullptr && !entry->attached->open) {
+        entry->attached->retry_when_attached.push_back(std::move(record));
+        return;
+    }
     const auto has_new_will = [&](const std::string& client) {
         const SessionEntry* entry = sessions_.find(client);
         // By an Attached record, which a transient session without a will does not have.

@@ -88,6 +88,9 @@ struct Attachment {
     bool restoring = false;  // unfinished messages are being read back
     bool session_present = false;
     std::unique_ptr<BeforeAttach> before;  // null once attached, and for a new session
+    // What failed to get into the log and is tried again as soon as it is known whether this attach
+    // got there: it speaks of a will, and an attach replaces wills.
+    std::vector<std::unique_ptr<store::Record>> retry_when_attached;
     bool queued_for_commit = false;
     bool queued_for_lazy_commit = false;
     std::uint32_t deliveries_on_their_way = 0;  // commits of its delivery state

@@ -257,6 +257,7 @@ class Shard {
     void fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant now);
     void session_ended(const std::string& client);
     void retry(std::unique_ptr<store::Record> record);
+    void retry_all(std::vector<std::unique_ptr<store::Record>> records);
     void ticket_done(store::CommitTicket ticket, const Result<void>& result, Instant now);
     void acknowledge_action(Action& action, Instant now);
     [[nodiscard]] static bool logged(SessionEntry& entry, const AcknowledgePublish& publish);
