@@ -27,6 +27,8 @@ class StoreCategory final : public boost::system::error_category {
                 return "the store was written by a newer version of Stentor";
             case StoreErrc::in_use:
                 return "another process uses the store";
+            case StoreErrc::older_version:
+                return "the store was written by an earlier version; serving it migrates it";
         }
         return "unknown store error " + std::to_string(code);
     }

@@ -16,6 +16,7 @@ enum class StoreErrc : std::uint8_t {
     io_error = 4,       // the disk or the network said no; its state is unknown
     newer_version = 5,  // written by a later Stentor
     in_use = 6,         // another process has the store open
+    older_version = 7,  // written by an earlier Stentor, and not to be changed
 };
 
 /// The category "stentor.store"; its messages are English sentences without a full stop.

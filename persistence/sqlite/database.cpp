@@ -4,6 +4,8 @@
 
 #include <chrono>
 #include <cstddef>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -23,6 +25,27 @@ constexpr int kBusyTimeoutMs = 10'000;
         default:
             return StoreErrc::io_error;
     }
+}
+
+[[nodiscard]] bool only_reads(Database::Open how) noexcept {
+    return how == Database::Open::read_only || how == Database::Open::at_rest;
+}
+
+/// As SQLite's file names with parameters want it.
+[[nodiscard]] std::string as_uri(const std::string& path) {
+    static constexpr char kDigits[] = "0123456789abcdef";
+    std::string uri = "file:";
+    for (const char c : path) {
+        if (c != '%' && c != '?' && c != '#') {
+            uri += c;
+            continue;
+        }
+        const auto octet = static_cast<unsigned char>(c);
+        uri += '%';
+        uri += kDigits[octet >> 4U];
+        uri += kDigits[octet & 15U];
+    }
+    return uri;
 }
 
 [[nodiscard]] boost::system::error_code failure(sqlite3* connection, int code) {
@@ -113,11 +136,18 @@ Result<Database> Database::open(const std::string& path,
                                 Open how,
                                 const FileFormat& format,
                                 const std::string& vfs) {
+    if (only_reads(how)) return open_read_only(path, how, format, vfs);
+    const int create = how == Open::or_create ? SQLITE_OPEN_CREATE : 0;
+    STENTOR_TRY(Database database, open_file(path, SQLITE_OPEN_READWRITE | create, vfs));
+    STENTOR_TRY_VOID(database.prepare_file(format, how));
+    return database;
+}
+
+Result<Database> Database::open_file(const std::string& path, int flags, const std::string& vfs) {
     sqlite3* connection = nullptr;
     const int code = sqlite3_open_v2(path.c_str(),
                                      &connection,
-                                     SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX |
-                                         (how == Open::or_create ? SQLITE_OPEN_CREATE : 0),
+                                     flags | SQLITE_OPEN_NOMUTEX,
                                      vfs.empty() ? nullptr : vfs.c_str());
     Database database{connection, path};
     if (code != SQLITE_OK) {
@@ -127,35 +157,97 @@ Result<Database> Database::open(const std::string& path,
     sqlite3_extended_result_codes(connection, 1);
     sqlite3_busy_timeout(connection, kBusyTimeoutMs);
     sqlite3_wal_autocheckpoint(connection, 0);
-    STENTOR_TRY_VOID(database.prepare_file(format));
     return database;
 }
 
-Result<void> Database::prepare_file(const FileFormat& format) {
+/// Said to be immutable, a file needs no others beside it, which SQLite would leave there, or could
+/// not make in a directory of somebody else. It must have no write-ahead log then.
+Result<Database> Database::open_read_only(const std::string& path,
+                                          Open how,
+                                          const FileFormat& format,
+                                          const std::string& vfs) {
+    std::error_code error;
+    const std::string log = path + "-wal";
+    const bool has_log =
+        std::filesystem::exists(log, error) && std::filesystem::file_size(log, error) != 0;
+    const bool is_immutable = how == Open::at_rest && !has_log && !error;
+    const std::string name = is_immutable ? as_uri(path) + "?immutable=1" : path;
+    const int uri = is_immutable ? SQLITE_OPEN_URI : 0;
+    STENTOR_TRY(Database database, open_file(name, SQLITE_OPEN_READONLY | uri, vfs));
+    database.path_ = path;
+    STENTOR_TRY_VOID(database.prepare_file(format, how));
+    return database;
+}
+
+Result<void> Database::prepare_file(const FileFormat& format, Open how) {
     STENTOR_TRY(const std::int64_t id, integer("PRAGMA application_id"));
     STENTOR_TRY(const std::int64_t version, integer("PRAGMA user_version"));
     if (id == format.application_id && version == format.version) return {};
     if (id == format.application_id && version > format.version) {
         STENTOR_LOG(error,
                     LogEvent("store_newer", {{"file", path_}, {"version", version}}),
-                    "written by a newer Stentor (format {}, this program knows {})",
+                    "written by a newer Stentor (format {}, this program knows {}): use that one, "
+                    "or restore a backup made before it",
                     version,
                     format.version);
         return StoreErrc::newer_version;
     }
+    if (id == format.application_id && !only_reads(how)) {
+        return migrate(format, static_cast<std::int32_t>(version));
+    }
+    if (id == format.application_id) return StoreErrc::older_version;
     STENTOR_TRY(const std::int64_t tables, integer("SELECT count(*) FROM sqlite_schema"));
     if (tables != 0 || id != 0) {
         STENTOR_LOG(error, LogEvent("store_damaged", {{"file", path_}}), "not a file of Stentor");
         return StoreErrc::damaged;
     }
+    has_tables_ = !only_reads(how);
+    if (!has_tables_) return {};
+    return create_tables(format);
+}
+
+Result<void> Database::create_tables(const FileFormat& format) {
     STENTOR_TRY_VOID(run("PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL"));
     // Tables and marks appear in one transaction: a file that a crash left half made is empty.
     STENTOR_TRY(Transaction transaction, Transaction::begin(*this, Transaction::Kind::write));
     STENTOR_TRY_VOID(run(format.schema));
-    const std::string marks = "PRAGMA application_id=" + std::to_string(format.application_id) +
-                              "; PRAGMA user_version=" + std::to_string(format.version);
-    STENTOR_TRY_VOID(run(marks.c_str()));
+    const std::string mark = "PRAGMA application_id=" + std::to_string(format.application_id);
+    STENTOR_TRY_VOID(run(mark.c_str()));
+    STENTOR_TRY_VOID(set_version(format.version));
     return transaction.commit();
+}
+
+/// All steps in one transaction: what is interrupted has not happened.
+Result<void> Database::migrate(const FileFormat& format, std::int32_t from) {
+    STENTOR_TRY_VOID(run("PRAGMA synchronous=FULL"));
+    STENTOR_TRY(Transaction transaction, Transaction::begin(*this, Transaction::Kind::write));
+    // Another connection of this process may have been first.
+    STENTOR_TRY(std::int64_t version, integer("PRAGMA user_version"));
+    for (const Migration& step : format.migrations) {
+        if (step.from != version) continue;
+        STENTOR_TRY_VOID(run(step.sql));
+        ++version;
+    }
+    if (version != format.version) {
+        STENTOR_LOG(error,
+                    LogEvent("store_damaged", {{"file", path_}, {"version", from}}),
+                    "no way from format {} to {}",
+                    from,
+                    format.version);
+        return StoreErrc::damaged;
+    }
+    STENTOR_TRY_VOID(set_version(format.version));
+    STENTOR_TRY_VOID(transaction.commit());
+    STENTOR_LOG(info,
+                LogEvent("store_migrated", {{"file", path_}, {"from", from}, {"to", version}}),
+                "brought from format {} to {}",
+                from,
+                version);
+    return {};
+}
+
+Result<void> Database::set_version(std::int32_t version) {
+    return run(("PRAGMA user_version=" + std::to_string(version)).c_str());
 }
 
 Result<Statement> Database::prepare(const char* sql) {
@@ -184,6 +276,19 @@ Result<void> Database::checkpoint() {
         connection_.get(), nullptr, SQLITE_CHECKPOINT_PASSIVE, nullptr, nullptr);
     // Busy: readers are still in it; the rest is copied another time.
     if (code != SQLITE_OK && (code & 0xFF) != SQLITE_BUSY) return failure(connection_.get(), code);
+    return {};
+}
+
+Result<void> Database::copy_to(const std::string& path) {
+    STENTOR_TRY(Database copy,
+                open_file(path, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, std::string{}));
+    sqlite3_backup* backup =
+        sqlite3_backup_init(copy.connection_.get(), "main", connection_.get(), "main");
+    if (backup == nullptr) return failure(copy.connection_.get(), SQLITE_ERROR);
+    constexpr int kAllPages = -1;  // in one read transaction
+    const int code = sqlite3_backup_step(backup, kAllPages);
+    sqlite3_backup_finish(backup);
+    if (code != SQLITE_DONE) return failure(copy.connection_.get(), code);
     return {};
 }
 
@@ -232,8 +337,8 @@ Result<Transaction> Transaction::begin(Database& database, Kind kind) {
 }
 
 Transaction::~Transaction() {
-    // After some failures SQLite has rolled back by itself, and says so; either way it is over.
-    if (database_ != nullptr) (void)database_->run("ROLLBACK");
+    // After some failures SQLite has rolled back by itself; either way it is over.
+    if (database_ != nullptr && database_->is_in_transaction()) (void)database_->run("ROLLBACK");
 }
 
 Result<void> Transaction::commit() {

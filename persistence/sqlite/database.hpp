@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -66,28 +67,49 @@ class ResetAtEnd {
     Statement& statement_;
 };
 
+/// One step from a form of a file to the next.
+struct Migration {
+    std::int32_t from = 0;  // to from + 1
+    const char* sql = "";
+};
+
 /// Which kind of file this is (PRAGMA application_id) and in which form (PRAGMA user_version).
 struct FileFormat {
     std::int32_t application_id = 0;
     std::int32_t version = 0;
-    const char* schema = "";  // creates the tables of an empty file
+    const char* schema = "";                     // creates the tables of an empty file
+    std::span<const Migration> migrations = {};  // ascending, ending at `version`
 };
 
 class Database {
   public:
-    enum class Open : std::uint8_t { existing, or_create };
+    enum class Open : std::uint8_t {
+        existing,
+        or_create,
+        read_only,  // beside a writer, if there is one
+        at_rest,    // read_only where nobody writes meanwhile: leaves no files behind
+    };
 
-    /// Opens the file in WAL mode, with no automatic checkpoint. `vfs`: empty for the system's.
-    /// Fails with newer_version for a file of a later Stentor, damaged for one that is not ours.
+    /// Opens the file in WAL mode, with no automatic checkpoint. `vfs`: empty for the system's. A
+    /// file of an earlier form is migrated, in one transaction, or not at all.
+    /// Fails with newer_version for a file of a later Stentor, damaged for one that is not ours, or
+    /// of a form that has no way here. The last two ways to open do not migrate: an earlier form is
+    /// refused (older_version), and a file that a crash left without tables is opened: ask
+    /// has_tables().
     [[nodiscard]] static Result<Database> open(const std::string& path,
                                                Open how,
                                                const FileFormat& format,
                                                const std::string& vfs);
 
+    [[nodiscard]] bool has_tables() const noexcept { return has_tables_; }
     [[nodiscard]] Result<Statement> prepare(const char* sql);
     /// One or more statements without parameters or results.
     [[nodiscard]] Result<void> run(const char* sql);
     [[nodiscard]] Result<std::int64_t> integer(const char* sql);
+
+    [[nodiscard]] bool is_in_transaction() const noexcept {
+        return sqlite3_get_autocommit(connection_.get()) == 0;
+    }
 
     /// Copies the write-ahead log into the file as far as no reader is in the way.
     [[nodiscard]] Result<void> checkpoint();
@@ -95,6 +117,9 @@ class Database {
     [[nodiscard]] Result<void> empty_log();
     /// From here on every commit that finds so many pages in the write-ahead log copies them.
     void checkpoint_from(int pages) noexcept;
+
+    /// Writes what a reader sees now into a new file, which is on disk when this returns.
+    [[nodiscard]] Result<void> copy_to(const std::string& path);
 
     /// Fails with io_error if the file has been removed or replaced since it was opened: what is
     /// written goes nowhere then. Costs one stat().
@@ -108,10 +133,21 @@ class Database {
     };
     Database(sqlite3* connection, std::string path)
         : connection_{connection}, path_{std::move(path)} {}
-    [[nodiscard]] Result<void> prepare_file(const FileFormat& format);
+    [[nodiscard]] static Result<Database> open_file(const std::string& path,
+                                                    int flags,
+                                                    const std::string& vfs);
+    [[nodiscard]] static Result<Database> open_read_only(const std::string& path,
+                                                         Open how,
+                                                         const FileFormat& format,
+                                                         const std::string& vfs);
+    [[nodiscard]] Result<void> prepare_file(const FileFormat& format, Open how);
+    [[nodiscard]] Result<void> create_tables(const FileFormat& format);
+    [[nodiscard]] Result<void> migrate(const FileFormat& format, std::int32_t from);
+    [[nodiscard]] Result<void> set_version(std::int32_t version);
 
     std::unique_ptr<sqlite3, Close> connection_;
     std::string path_;
+    bool has_tables_ = true;
 };
 
 /// What has been committed to this database without a sync: syncs its write-ahead log, if there is

@@ -332,11 +332,17 @@ void Housekeeper::remove(const SegmentView& segment) {
     remove_segment_files(segment.handle->path());
 }
 
-void Housekeeper::look_at_disk() {
+void Housekeeper::look_at_disk(std::uint64_t about_to_write) {
     std::error_code error;
     const auto space = std::filesystem::space(options_.directory, error);
     if (error) return;
-    is_disk_low_.store(space.available < std::max(options_.disk_free_bytes_min, kDiskFreeBytesMin));
+    // What is written goes into a write-ahead log first and later into the file beside it.
+    const std::uint64_t reserve = std::max(options_.disk_free_bytes_min, kDiskFreeBytesMin);
+    // Applying and collecting need room themselves: without it nothing would ever be freed.
+    constexpr std::uint64_t kHousekeepersShare = 4;
+    is_disk_full_.store(space.available < reserve / kHousekeepersShare);
+    const bool is_low = space.available < reserve + 2 * about_to_write;
+    if (is_low || about_to_write == 0) is_disk_low_.store(is_low);
 }
 
 }  // namespace stentor::store

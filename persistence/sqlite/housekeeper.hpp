@@ -52,6 +52,9 @@ class Housekeeper {
     [[nodiscard]] bool wait_for_lag();
     /// The writer of a full segment, to be closed where that stalls nobody.
     void retire(SegmentWriter writer);
+    /// Sets is_disk_low() if there is no room for so many bytes besides what is kept free, and
+    /// is_disk_full().
+    void look_at_disk(std::uint64_t about_to_write = 0);
     /// If shards have let go of something since the last pass: waits for one. Whether it did.
     bool collect_now();
 
@@ -67,6 +70,8 @@ class Housekeeper {
         return catalog_.bytes() + message_bytes_.load();
     }
     [[nodiscard]] bool is_disk_low() const noexcept { return is_disk_low_.load(); }
+    /// What is left is for the housekeeper alone.
+    [[nodiscard]] bool is_disk_full() const noexcept { return is_disk_full_.load(); }
     /// A commit found no room on the disk; forgotten by a later pass that finds some.
     void set_disk_low() noexcept { is_disk_low_.store(true); }
     [[nodiscard]] bool is_broken() const noexcept { return broken_.load(); }
@@ -99,7 +104,6 @@ class Housekeeper {
     void remove(const SegmentView& segment);
     void look_for_surveys(Seq needed);
     [[nodiscard]] Result<void> rest();
-    void look_at_disk();
 
     const SqliteEngineOptions& options_;
     LogCatalog& catalog_;
@@ -116,6 +120,7 @@ class Housekeeper {
     const std::function<void()> request_roll_;
     std::atomic<std::uint64_t> message_bytes_{0};
     std::atomic<bool> is_disk_low_{false};
+    std::atomic<bool> is_disk_full_{false};
     std::atomic<bool> broken_{false};
 
     mutable std::mutex mutex_;  // guards what follows

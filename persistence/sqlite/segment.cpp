@@ -31,6 +31,8 @@ constexpr std::size_t kNameDigits = 20;
 
 }  // namespace
 
+const FileFormat& segment_format() noexcept { return kFormat; }
+
 Result<SegmentWriter> SegmentWriter::open(const std::string& path,
                                           AcknowledgeAfter after,
                                           const std::string& vfs) {

@@ -18,6 +18,9 @@
 
 namespace stentor::store {
 
+/// Of the files of the log.
+[[nodiscard]] const FileFormat& segment_format() noexcept;
+
 /// What a segment amounts to. `newest_message` is the newest one durable sessions may want.
 struct SegmentSummary {
     Seq last;

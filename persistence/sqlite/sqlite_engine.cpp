@@ -8,6 +8,7 @@
 #include <pthread.h>
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
 
 namespace stentor::store {
@@ -182,8 +183,11 @@ void SqliteEngine::commit(std::vector<WriteBatch>& batches, CommitSink& sink) {
     std::vector<std::size_t> kept(batches.size());
     std::size_t kept_in_all = 0;
     std::size_t record_bytes = 0;
+    std::transform(batches.begin(), batches.end(), kept.begin(), kept_bytes);
+    // A busy broker fills what is left between two passes of the housekeeper.
+    const std::size_t all = std::accumulate(kept.begin(), kept.end(), std::size_t{0});
+    housekeeper_->look_at_disk(all);
     for (std::size_t i = 0; i < batches.size(); ++i) {
-        kept[i] = kept_bytes(batches[i]);
         const std::size_t wanted = kept[i] == 0 ? 0 : kept_in_all + kept[i];
         if (!has_room_for(wanted)) make_room();
         if (has_room_for(wanted) || broken_.load()) {
@@ -230,11 +234,16 @@ void SqliteEngine::make_room() {
 
 Result<void> SqliteEngine::append(const CommitGroupPtr& group, std::size_t record_bytes) {
     if (broken_.load()) return StoreErrc::io_error;
+    if (housekeeper_->is_disk_full()) {
+        pause();
+        return StoreErrc::store_full;
+    }
     const std::int64_t wall = options_.wall_clock_unix_ms();
     const std::vector<EncodedRow> rows = encode(*group, options_.row_bytes_max, wall);
     if (const auto written = newest_->append(rows); !written) {
         if (written.error() == StoreErrc::store_full) {
             housekeeper_->set_disk_low();
+            pause();
             return written;
         }
         broken_.store(true);
@@ -250,6 +259,13 @@ Result<void> SqliteEngine::append(const CommitGroupPtr& group, std::size_t recor
     catalog_.add_group(group, record_bytes, bytes);
     housekeeper_->add(group, record_bytes, wall);
     return {};
+}
+
+/// Some of what a full disk refuses comes back at once: not as fast as it can be refused.
+void SqliteEngine::pause() {
+    constexpr std::chrono::milliseconds kPause{10};
+    std::unique_lock lock{mutex_};
+    wake_.wait_for(lock, kPause, [this] { return closes_; });
 }
 
 /// Begins a new segment; without success the old one goes on.

@@ -68,6 +68,7 @@ class SqliteEngine final : public StorageEngine {
     [[nodiscard]] bool has_room_for(std::size_t bytes) const noexcept;
     void make_room();
     [[nodiscard]] Result<void> append(const CommitGroupPtr& group, std::size_t record_bytes);
+    void pause();
     void roll();
     void request_roll();
 

@@ -122,8 +122,12 @@ struct Concern {
 
 }  // namespace
 
-Result<StateStore> StateStore::open(const std::string& path, const std::string& vfs) {
-    STENTOR_TRY(Database database, Database::open(path, Database::Open::or_create, kFormat, vfs));
+const FileFormat& state_format() noexcept { return kFormat; }
+
+Result<StateStore> StateStore::open(const std::string& path,
+                                    const std::string& vfs,
+                                    Database::Open how) {
+    STENTOR_TRY(Database database, Database::open(path, how, kFormat, vfs));
     // Segments are removed on the strength of what is here.
     STENTOR_TRY_VOID(database.run("PRAGMA synchronous=FULL"));
     constexpr int kCheckpointPages = 4000;

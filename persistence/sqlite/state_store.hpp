@@ -21,6 +21,9 @@
 
 namespace stentor::store {
 
+/// Of state.db.
+[[nodiscard]] const FileFormat& state_format() noexcept;
+
 /// Whether and how the last run ended.
 enum class RunState : std::uint8_t {
     closed = 0,
@@ -38,7 +41,9 @@ struct StateMeta {
 
 class StateStore {
   public:
-    [[nodiscard]] static Result<StateStore> open(const std::string& path, const std::string& vfs);
+    [[nodiscard]] static Result<StateStore> open(const std::string& path,
+                                                 const std::string& vfs,
+                                                 Database::Open how = Database::Open::or_create);
 
     [[nodiscard]] const StateMeta& meta() const noexcept { return meta_; }
 

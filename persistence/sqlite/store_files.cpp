@@ -232,21 +232,44 @@ Result<StoreLock> StoreLock::take(const std::string& directory) {
     if (descriptor < 0) return cannot("write to the store's directory", path, errno);
     StoreLock lock{descriptor};
     if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-        std::array<char, 32> holder{};
-        const auto size = ::pread(descriptor, holder.data(), holder.size() - 1, 0);
-        const std::string_view pid{holder.data(), size > 0 ? static_cast<std::size_t>(size) : 0};
+        const std::string pid = lock.process();
         STENTOR_LOG(error,
                     LogEvent("store_in_use", {{"directory", directory}, {"pid", pid}}),
                     "another process uses this store: {}",
                     pid);
         return StoreErrc::in_use;
     }
-    const std::string pid = std::to_string(::getpid());
-    if (::ftruncate(descriptor, 0) != 0 ||
-        ::pwrite(descriptor, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size())) {
-        return cannot("write the store's lock", path, errno);
-    }
+    if (!lock.sign()) return cannot("write the store's lock", path, errno);
     return lock;
+}
+
+std::optional<StoreLock> StoreLock::take_if_free(const std::string& directory,
+                                                 std::string& holder) {
+    const std::string path = directory + "/lock";
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
+    int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
+    if (descriptor < 0) descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (descriptor < 0) return std::nullopt;
+    StoreLock lock{descriptor};
+    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+        holder = lock.process();
+        return std::nullopt;
+    }
+    (void)lock.sign();  // of a directory that is only read nobody is kept
+    return lock;
+}
+
+std::string StoreLock::process() const {
+    std::array<char, 32> text{};
+    const auto size = ::pread(descriptor_, text.data(), text.size() - 1, 0);
+    return size > 0 ? std::string{text.data(), static_cast<std::size_t>(size)} : "unknown";
+}
+
+bool StoreLock::sign() const {
+    const std::string pid = std::to_string(::getpid());
+    return ::ftruncate(descriptor_, 0) == 0 &&
+           ::pwrite(descriptor_, pid.data(), pid.size(), 0) == static_cast<ssize_t>(pid.size());
 }
 
 StoreLock::~StoreLock() {

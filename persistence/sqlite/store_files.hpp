@@ -12,6 +12,7 @@
 #include "persistence/sqlite/sqlite_options.hpp"
 #include "persistence/sqlite/state_store.hpp"
 
+#include <optional>
 #include <string>
 #include <utility>
 
@@ -23,12 +24,18 @@ class StoreLock {
   public:
     /// Fails with in_use, or io_error if the directory cannot be written; logs why.
     [[nodiscard]] static Result<StoreLock> take(const std::string& directory);
+    /// For tools: nothing if there is no lock file to take (a copy), or if another process has it,
+    /// which `holder` names then. Changes nothing in the directory but who that is.
+    [[nodiscard]] static std::optional<StoreLock> take_if_free(const std::string& directory,
+                                                               std::string& holder);
     StoreLock(StoreLock&& other) noexcept : descriptor_{std::exchange(other.descriptor_, -1)} {}
     StoreLock& operator=(StoreLock&&) = delete;
     ~StoreLock();
 
   private:
     explicit StoreLock(int descriptor) noexcept : descriptor_{descriptor} {}
+    [[nodiscard]] std::string process() const;
+    [[nodiscard]] bool sign() const;
     int descriptor_;
 };
 

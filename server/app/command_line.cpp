@@ -47,6 +47,7 @@ class Parser {
         add_check();
         add_init();
         add_user();
+        add_store();
         app_.add_subcommand("version", "version, commit, build and libraries")->callback([this] {
             command_ = VersionArguments{};
         });
@@ -162,6 +163,49 @@ class Parser {
         });
     }
 
+    void add_store() {
+        using Action = StoreArguments::Action;
+        CLI::App* app = app_.add_subcommand("store", "check, copy or look into a data directory");
+        app->require_subcommand(0, 1);
+        app->footer("backup, stats and dump work while a broker runs on the directory.");
+        store_ = app;
+        add_store_action(*app, "check", "verify all of a store that no broker uses", Action::check);
+        CLI::App* backup =
+            add_store_action(*app,
+                             "backup",
+                             "copy a store, also one in use; a broker can start there",
+                             Action::backup);
+        backup->add_option("DEST", store_arguments_.destination, "directory to make")->required();
+        add_store_action(
+            *app, "stats", "what it holds, and what keeps it from shrinking", Action::stats);
+        CLI::App* dump = add_store_action(*app, "dump", "print the log's records", Action::dump);
+        dump->add_option("--from", store_arguments_.from, "first position")->type_name("SEQ");
+        dump->add_option("--to", store_arguments_.to, "last position")->type_name("SEQ");
+        dump->add_option("--topic", store_arguments_.topic, "only messages that match")
+            ->type_name("FILTER");
+        dump->add_option("--client", store_arguments_.client, "only what is about this client")
+            ->type_name("ID");
+        dump->add_option("--payload",
+                         store_arguments_.payload_bytes_max,
+                         "show so many bytes of payloads; the default is their size only")
+            ->type_name("BYTES");
+    }
+
+    CLI::App* add_store_action(CLI::App& parent,
+                               const std::string& name,
+                               const std::string& description,
+                               StoreArguments::Action action) {
+        CLI::App* app = parent.add_subcommand(name, description);
+        app->allow_extras();
+        app->add_option("DIR", store_arguments_.directory, "data directory")->required();
+        app->add_flag("--json", store_arguments_.json, "print JSON");
+        app->callback([this, action] {
+            store_arguments_.action = action;
+            command_ = store_arguments_;
+        });
+        return app;
+    }
+
     /// The command that was being read.
     [[nodiscard]] const CLI::App& deepest() const {
         const CLI::App* app = &app_;
@@ -188,8 +232,14 @@ class Parser {
         const CLI::App& app = deepest();
         std::vector<std::string> extras = app_.remaining(true);
         if (extras.empty()) {
-            if (&app != user_) return std::nullopt;
-            return fail("what shall be done with the users?", app, "add, passwd, del or list");
+            if (&app == user_) {
+                return fail("what shall be done with the users?", app, "add, passwd, del or list");
+            }
+            if (&app == store_) {
+                return fail(
+                    "what shall be done with the store?", app, "check, backup, stats or dump");
+            }
+            return std::nullopt;
         }
         const std::string& word = extras.front();
         const bool flag = word.starts_with('-');
@@ -216,10 +266,12 @@ class Parser {
 
     CLI::App app_{"Stentor, an MQTT 3.1.1 and 5.0 broker"};
     const CLI::App* user_ = nullptr;
+    const CLI::App* store_ = nullptr;
     ServeArguments serve_;
     CheckArguments check_;
     InitArguments init_;
     UserArguments user_arguments_;
+    StoreArguments store_arguments_;
     Command command_ = Done{kExitUsage};
 };
 

@@ -4,6 +4,7 @@
 
 #include "server/app/check_command.hpp"
 #include "server/app/init_command.hpp"
+#include "server/app/store_command.hpp"
 #include "server/app/user_command.hpp"
 #include "server/config/load.hpp"
 
@@ -31,6 +32,7 @@ using Command = std::variant<ServeArguments,
                              CheckArguments,
                              InitArguments,
                              UserArguments,
+                             StoreArguments,
                              VersionArguments,
                              ToolArguments,
                              Done>;

@@ -26,6 +26,7 @@ struct Runner {
     }
     int operator()(const InitArguments& init) const { return run_init(init); }
     int operator()(const UserArguments& user) const { return run_user(user); }
+    int operator()(const StoreArguments& store) const { return run_store(store); }
     int operator()(const VersionArguments& /*version*/) const {
         std::cout << version_text();
         return kExitOk;

@@ -31,8 +31,15 @@ Finished stentor(std::vector<std::string> arguments,
 }
 
 TEST(Cli, HelpsEverywhere) {
-    for (const std::vector<std::string>& words : std::vector<std::vector<std::string>>{
-             {}, {"serve"}, {"check"}, {"user"}, {"user", "add"}, {"version"}}) {
+    for (const std::vector<std::string>& words :
+         std::vector<std::vector<std::string>>{{},
+                                               {"serve"},
+                                               {"check"},
+                                               {"user"},
+                                               {"user", "add"},
+                                               {"store"},
+                                               {"store", "dump"},
+                                               {"version"}}) {
         std::vector<std::string> arguments = words;
         arguments.emplace_back("--help");
         const Finished help = stentor(arguments);

@@ -1,0 +1,140 @@
+#include "persistence/sqlite/database.hpp"
+
+#include "tests/kit/temp_dir.hpp"
+
+#include <gtest/gtest.h>
+
+#include <array>
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+namespace stentor::store {
+namespace {
+
+constexpr std::int32_t kId = 0x54'65'73'74;
+
+constexpr FileFormat kFirst{
+    .application_id = kId, .version = 1, .schema = "CREATE TABLE t(a INTEGER PRIMARY KEY)"};
+
+constexpr std::array<Migration, 2> kSteps{
+    Migration{.from = 1, .sql = "ALTER TABLE t ADD COLUMN b INTEGER NOT NULL DEFAULT 0"},
+    Migration{.from = 2, .sql = "UPDATE t SET b = a * 10; CREATE INDEX t_b ON t(b)"}};
+constexpr FileFormat kThird{
+    .application_id = kId,
+    .version = 3,
+    .schema = "CREATE TABLE t(a INTEGER PRIMARY KEY, b INTEGER NOT NULL); CREATE INDEX t_b ON t(b)",
+    .migrations = kSteps};
+
+constexpr std::array<Migration, 2> kBrokenSteps{
+    kSteps[0], Migration{.from = 2, .sql = "UPDATE t SET b = 1; UPDATE nowhere SET x = 1"}};
+constexpr FileFormat kBroken{
+    .application_id = kId, .version = 3, .schema = "", .migrations = kBrokenSteps};
+
+class DatabaseTest : public testing::Test {
+  protected:
+    Result<Database> open(const FileFormat& format, Database::Open how = Database::Open::existing) {
+        return Database::open(path_, how, format, {});
+    }
+    void make(const FileFormat& format) {
+        auto made = open(format, Database::Open::or_create);
+        ASSERT_TRUE(made.has_value());
+        ASSERT_TRUE(made->run("INSERT INTO t(a) VALUES(4)").has_value());
+    }
+    kit::TempDir directory_;
+    const std::string path_ = directory_.file("file with %41?#.db");
+};
+
+TEST_F(DatabaseTest, AnEarlierFormIsMigratedStepByStep) {
+    make(kFirst);
+    {
+        auto opened = open(kThird);
+        ASSERT_TRUE(opened.has_value());
+        EXPECT_EQ(*opened->integer("SELECT b FROM t WHERE a = 4"), 40);
+        EXPECT_EQ(*opened->integer("PRAGMA user_version"), 3);
+    }
+    EXPECT_EQ(*open(kThird)->integer("SELECT b FROM t"), 40) << "once";
+    EXPECT_EQ(open(kFirst).error(), StoreErrc::newer_version);
+}
+
+TEST_F(DatabaseTest, AMigrationThatFailsHasNotHappened) {
+    make(kFirst);
+    EXPECT_FALSE(open(kBroken).has_value());
+    auto as_it_was = open(kFirst);
+    ASSERT_TRUE(as_it_was.has_value());
+    EXPECT_EQ(*as_it_was->integer("SELECT a FROM t"), 4);
+    EXPECT_FALSE(as_it_was->integer("SELECT b FROM t").has_value());
+}
+
+TEST_F(DatabaseTest, AFormWithoutAWayIsRefused) {
+    make(kFirst);
+    FileFormat without = kThird;
+    without.migrations = std::span{kSteps}.last(1);
+    EXPECT_EQ(open(without).error(), StoreErrc::damaged);
+    EXPECT_TRUE(open(kThird).has_value());
+}
+
+TEST_F(DatabaseTest, ReadingAFileAtRestLeavesNothingBehind) {
+    make(kFirst);
+    EXPECT_EQ(open(kThird, Database::Open::at_rest).error(), StoreErrc::older_version);
+    EXPECT_EQ(open(kThird, Database::Open::read_only).error(), StoreErrc::older_version);
+    std::filesystem::remove(path_ + "-wal");
+    std::filesystem::remove(path_ + "-shm");
+    {
+        auto opened = open(kFirst, Database::Open::at_rest);
+        ASSERT_TRUE(opened.has_value());
+        EXPECT_EQ(*opened->integer("SELECT a FROM t"), 4);
+        EXPECT_FALSE(opened->run("INSERT INTO t(a) VALUES(5)").has_value());
+    }
+    std::size_t files = 0;
+    for (const auto& file : std::filesystem::directory_iterator{directory_.path()}) {
+        EXPECT_EQ(file.path(), path_);
+        ++files;
+    }
+    EXPECT_EQ(files, 1U);
+}
+
+TEST_F(DatabaseTest, ReadingOnlySeesWhatAWriterCommits) {
+    make(kFirst);
+    auto writer = open(kFirst);
+    ASSERT_TRUE(writer.has_value());
+    ASSERT_TRUE(writer->run("INSERT INTO t(a) VALUES(5)").has_value());
+    auto reader = open(kFirst, Database::Open::read_only);
+    ASSERT_TRUE(reader.has_value());
+    EXPECT_EQ(*reader->integer("SELECT count(*) FROM t"), 2);
+    ASSERT_TRUE(writer->run("INSERT INTO t(a) VALUES(6)").has_value());
+    EXPECT_EQ(*reader->integer("SELECT count(*) FROM t"), 3);
+}
+
+TEST_F(DatabaseTest, ReadingOnlyOpensAFileThatACrashLeftEmpty) {
+    directory_.write("file with %41?#.db", "");
+    auto opened = open(kFirst, Database::Open::read_only);
+    ASSERT_TRUE(opened.has_value());
+    EXPECT_FALSE(opened->has_tables());
+    EXPECT_FALSE(open(kFirst, Database::Open::at_rest)->has_tables());
+    EXPECT_TRUE(open(kFirst)->has_tables());
+}
+
+TEST_F(DatabaseTest, ACopyHoldsWhatIsInTheWriteAheadLog) {
+    make(kFirst);
+    auto writer = open(kFirst);
+    ASSERT_TRUE(writer->run("INSERT INTO t(a) VALUES(5)").has_value());
+    const std::string copied = directory_.file("copy.db");
+    ASSERT_TRUE(open(kFirst, Database::Open::read_only)->copy_to(copied).has_value());
+    EXPECT_FALSE(std::filesystem::exists(copied + "-wal"));
+    auto copy = Database::open(copied, Database::Open::existing, kFirst, {});
+    ASSERT_TRUE(copy.has_value());
+    EXPECT_EQ(*copy->integer("SELECT count(*) FROM t"), 2);
+}
+
+TEST_F(DatabaseTest, AFileThatWasReplacedIsNoticed) {
+    make(kFirst);
+    auto opened = open(kFirst);
+    ASSERT_TRUE(opened.has_value());
+    EXPECT_TRUE(opened->check_in_place().has_value());
+    std::filesystem::rename(path_, directory_.file("elsewhere"));
+    EXPECT_EQ(opened->check_in_place().error(), StoreErrc::io_error);
+}
+
+}  // namespace
+}  // namespace stentor::store

@@ -1,0 +1,198 @@
+#include "persistence/sqlite/inspect/backup.hpp"
+
+#include "persistence/sqlite/segment.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+namespace stentor::store {
+namespace {
+
+namespace fs = std::filesystem;
+
+// Each try opens the whole log before it copies state.db; only a broker that rolls and removes a
+// segment in that time makes another one necessary.
+constexpr int kTries = 20;
+
+[[nodiscard]] Result<void, Trouble> sync_directory(const std::string& path) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
+    const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool is_synced = descriptor >= 0 && ::fsync(descriptor) == 0;
+    const int error = errno;
+    if (descriptor >= 0) ::close(descriptor);
+    if (is_synced) return {};
+    return Trouble{.what = "cannot sync " + path + ": " + std::strerror(error), .hint = {}};
+}
+
+/// The directory that is filled; removed unless it was finished.
+class Partial {
+  public:
+    explicit Partial(const std::string& destination)
+        : destination_{destination}, path_{destination + ".partial"} {}
+    Partial(const Partial&) = delete;
+    Partial& operator=(const Partial&) = delete;
+    ~Partial() {
+        std::error_code error;
+        if (is_ours_) fs::remove_all(path_, error);
+    }
+
+    [[nodiscard]] Result<void, Trouble> begin() {
+        std::error_code error;
+        if (fs::exists(destination_, error) &&
+            !(fs::is_directory(destination_, error) && fs::is_empty(destination_, error))) {
+            return Trouble{.what = destination_ + " is there already",
+                           .hint = "give a directory that does not exist or is empty"};
+        }
+        if (!fs::create_directory(path_, error)) {
+            return Trouble{.what = "cannot make " + path_ + ": " +
+                                   (error ? error.message() : "it is there already"),
+                           .hint = error ? ""
+                                         : "another backup is under way, or was killed; then "
+                                           "remove it"};
+        }
+        is_ours_ = true;
+        fs::permissions(path_, fs::perms::owner_all, error);
+        fs::create_directory(path_ + "/log", error);
+        if (error) return Trouble{.what = path_ + ": " + error.message(), .hint = {}};
+        return {};
+    }
+
+    [[nodiscard]] Result<void, Trouble> finish() {
+        STENTOR_TRY_VOID(sync_directory(path_ + "/log"));
+        STENTOR_TRY_VOID(sync_directory(path_));
+        std::error_code error;
+        fs::rename(path_, destination_, error);
+        if (error) {
+            return Trouble{.what = "cannot rename " + path_ + ": " + error.message(), .hint = {}};
+        }
+        is_ours_ = false;
+        const std::string parent = fs::absolute(destination_, error).parent_path().string();
+        return sync_directory(parent);
+    }
+
+    [[nodiscard]] const std::string& path() const noexcept { return path_; }
+
+  private:
+    const std::string destination_;
+    const std::string path_;
+    bool is_ours_ = false;
+};
+
+class Backup {
+  public:
+    Backup(const StoreView& view, std::string to) : view_{view}, to_{std::move(to)} {}
+
+    [[nodiscard]] Result<BackupReport, Trouble> run() {
+        for (int tries = 0; !is_complete_; ++tries) {
+            if (tries == kTries) {
+                return Trouble{.what = "the log changes faster than it can be opened",
+                               .hint = "try again when the broker has less to do"};
+            }
+            STENTOR_TRY_VOID(attempt());
+        }
+        for (auto& [file, database] : log_) {
+            const std::string name = fs::path{file.path}.filename().string();
+            STENTOR_TRY_VOID(copy(database, file.path, to_ + "/log/" + name));
+            ++report_.segments;
+        }
+        STENTOR_TRY_VOID(mark());
+        return report_;
+    }
+
+  private:
+    [[nodiscard]] Result<void, Trouble> copy(Database& from,
+                                             const std::string& name,
+                                             const std::string& to) {
+        if (const auto copied = from.copy_to(to); !copied) {
+            return Trouble{
+                .what = "cannot copy " + name + " to " + to + ": " + copied.error().message(),
+                .hint = copied.error() == StoreErrc::store_full
+                            ? "there is no room at the destination"
+                            : "`stentor store check` says whether the store is sound"};
+        }
+        std::error_code error;
+        report_.bytes += fs::file_size(to, error);
+        return {};
+    }
+
+    /// Opens the log, copies state.db, opens what has been added to the log meanwhile.
+    [[nodiscard]] Result<void, Trouble> attempt() {
+        log_.clear();
+        opened_through_ = kNoSeq;
+        STENTOR_TRY(const bool is_open, open_log());
+        if (!is_open) return {};
+        std::error_code error;
+        fs::remove(to_ + "/state.db", error);
+        auto state = Database::open(view_.state_path(), view_.mode(), state_format(), {});
+        if (!state) {
+            return Trouble{.what = view_.state_path() + ": " + state.error().message(), .hint = {}};
+        }
+        report_.bytes = 0;
+        STENTOR_TRY_VOID(copy(*state, view_.state_path(), to_ + "/state.db"));
+        STENTOR_TRY(is_complete_, open_log());
+        return {};
+    }
+
+    /// Opens what follows the files that are open already, whose rewritten forms are not for us.
+    /// False if one was removed before it could be opened, perhaps into a rewritten one.
+    [[nodiscard]] Result<bool, Trouble> open_log() {
+        STENTOR_TRY(const std::vector<LogFile> files, view_.log_files());
+        const Seq after = opened_through_;
+        for (const LogFile& file : files) {
+            if (file.first <= after) continue;
+            STENTOR_TRY(std::optional<Database> database, view_.segment(file));
+            if (!database) return false;
+            // A first look opens the write-ahead log as well, which then stays with us.
+            if (!database->integer("PRAGMA schema_version")) {
+                return Trouble{.what = "cannot read " + file.path, .hint = {}};
+            }
+            log_.emplace_back(file, *std::move(database));
+        }
+        if (!files.empty()) opened_through_ = std::max(opened_through_, files.back().first);
+        return true;
+    }
+
+    /// The next start finds that this is a copy.
+    [[nodiscard]] Result<void, Trouble> mark() {
+        const auto marked = [&]() -> Result<void> {
+            STENTOR_TRY(StateStore state,
+                        StateStore::open(to_ + "/state.db", {}, Database::Open::existing));
+            StateMeta meta = state.meta();
+            meta.run_state = RunState::restored;
+            STENTOR_TRY_VOID(state.commit(meta));
+            report_.applied_through = meta.applied_through;
+            return state.checkpoint();
+        }();
+        if (marked) return {};
+        return Trouble{.what = "cannot write " + to_ + "/state.db: " + marked.error().message(),
+                       .hint = {}};
+    }
+
+    const StoreView& view_;
+    const std::string to_;
+    std::vector<std::pair<LogFile, Database>> log_;
+    Seq opened_through_;
+    bool is_complete_ = false;
+    BackupReport report_;
+};
+
+}  // namespace
+
+Result<BackupReport, Trouble> back_up(const std::string& directory,
+                                      const std::string& destination) {
+    STENTOR_TRY(const StoreView view, StoreView::open(directory, WhileRunning::allowed));
+    Partial partial{destination};
+    STENTOR_TRY_VOID(partial.begin());
+    STENTOR_TRY(const BackupReport report, Backup(view, partial.path()).run());
+    STENTOR_TRY_VOID(partial.finish());
+    return report;
+}
+
+}  // namespace stentor::store

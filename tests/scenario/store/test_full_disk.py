@@ -1,0 +1,181 @@
+#!/usr/bin/env python3
+"""The store of the real binary on a small disk that fills up: a tmpfs of this test's own.
+
+Needs to be root or to have user namespaces; without either it is skipped and says so.
+"""
+
+import ctypes
+import os
+import subprocess
+import sys
+import time
+import unittest
+
+from store_kit import Closed, PATIENCE, Refused, StoreTest
+
+QUOTA_EXCEEDED = 0x97
+MIB = 1 << 20
+
+
+class FullDisk(StoreTest):
+    def setUp(self):
+        super().setUp()
+        self.disk = self.directory + "/disk"
+        os.mkdir(self.disk)
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=24m", "tmpfs", self.disk], check=True)
+        self.stack.callback(subprocess.run, ["umount", "-l", self.disk], check=True)
+        self.data = self.disk + "/data"
+
+    def free_bytes(self):
+        space = os.statvfs(self.disk)
+        return space.f_bavail * space.f_frsize
+
+    def fill_disk(self, left):
+        with open(self.disk + "/ballast", "ab", buffering=0) as file:
+            while (size := self.free_bytes() - left) > 0:
+                try:
+                    file.write(bytes(min(size, MIB)))
+                except OSError:
+                    return
+
+    def empty_disk(self):
+        os.remove(self.disk + "/ballast")
+
+    def away(self, broker, name="waiting", topic_filter="t"):
+        client = broker.client(name)
+        client.subscribe(topic_filter)
+        client.close()
+
+    def publish_until_refused(self, client):
+        taken = []
+        for number in range(100_000):
+            payload = b"%06d" % number + b"x" * 20_000
+            reason = client.publish("t", payload)
+            if reason != 0:
+                self.assertEqual(reason, QUOTA_EXCEEDED)
+                return taken
+            taken.append(payload[:6])
+        self.fail("never refused")
+
+    def publish_until_taken(self, broker, name, payload):
+        until = time.monotonic() + PATIENCE
+        while True:
+            client = broker.patient_client(name)
+            try:
+                if client.publish("t", payload) == 0:
+                    return
+            except Closed:
+                pass
+            finally:
+                client.close()
+            self.assertLess(time.monotonic(), until, "there is room again")
+
+    def test_publishes_are_refused_before_the_disk_is_full(self):
+        broker = self.broker("store.min_free_bytes=8MiB", "store.segment_bytes=1MiB")
+        self.away(broker)
+        publisher = broker.client("publisher")
+        taken = self.publish_until_refused(publisher)
+        self.assertGreater(len(taken), 10)
+        self.assertGreater(self.free_bytes(), 0)
+        # What frees room goes on: sessions come, subscribe and acknowledge.
+        other = broker.client("other")
+        self.assertEqual(other.subscribe("other"), 1)
+        other.close()
+        old = broker.client("old", version=4)
+        with self.assertRaises(Closed):
+            for _ in range(100):  # a little may still fit
+                old.publish("other", b"x" * 20_000)
+        waiting = broker.client("waiting")
+        self.assertEqual([payload[:6] for payload in waiting.messages(len(taken))], taken)
+        until = time.monotonic() + PATIENCE
+        while publisher.publish("t", b"x" * 20_000) != 0:
+            self.assertLess(time.monotonic(), until, "what was consumed is removed")
+        self.assertEqual(waiting.message()[1], b"x" * 20_000)
+        waiting.close()
+        publisher.close()
+        self.end(broker)
+
+    def test_a_disk_that_others_fill(self):
+        broker = self.broker()
+        self.away(broker)
+        publisher = broker.client("publisher")
+        self.assertEqual(publisher.publish("t", b"before"), 0)
+        self.fill_disk(0)
+        taken = [b"before"]
+        try:
+            for number in range(200):
+                payload = b"%06d" % number + b"x" * 20_000
+                if publisher.publish("t", payload) == 0:
+                    taken.append(payload[:6])
+        except Closed:
+            pass
+        self.assertLess(len(taken), 200)
+        publisher.close()
+        try:
+            broker.client("new").close()
+        except Refused as refused:
+            self.assertEqual(refused.reason, 0x88)
+        self.empty_disk()
+        self.publish_until_taken(broker, "publisher", b"after")
+        waiting = broker.patient_client("waiting")
+        got = [payload[:6] for payload in waiting.messages(len(taken) + 1)]
+        self.assertEqual(got, taken + [b"after"])
+        waiting.close()
+        self.end(broker)
+
+    def test_a_full_disk_at_kill_loses_nothing(self):
+        broker = self.broker()
+        self.away(broker)
+        publisher = broker.client("publisher")
+        self.fill_disk(200_000)
+        taken = []
+        try:
+            for number in range(200):
+                payload = b"%06d" % number + b"x" * 5_000
+                if publisher.publish("t", payload) == 0:
+                    taken.append(payload[:6])
+        except Closed:
+            pass
+        broker.kill()
+        self.empty_disk()
+        again = self.broker()
+        waiting = again.client("waiting")
+        self.assertEqual([payload[:6] for payload in waiting.messages(len(taken))], taken)
+        waiting.close()
+        self.end(again)
+
+    def test_no_room_to_begin(self):
+        self.fill_disk(0)
+        broker = self.broker(ready=False)
+        self.assertEqual(broker.wait(), 1)
+        self.assertIn("store", "".join(broker.log))
+        self.empty_disk()
+        self.end(self.broker())
+
+
+def may_mount():
+    """In a mount namespace of our own, as root there."""
+    clone_newns, clone_newuser = 0x20000, 0x10000000
+    libc = ctypes.CDLL(None, use_errno=True)
+    user, group = os.geteuid(), os.getegid()
+    if user == 0:
+        return libc.unshare(clone_newns) == 0 and make_private()
+    if libc.unshare(clone_newns | clone_newuser) != 0:
+        return False
+    for name, content in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"),
+                          ("gid_map", f"0 {group} 1")):
+        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
+            file.write(content)
+    return make_private()
+
+
+def make_private():
+    return subprocess.run(["mount", "--make-rprivate", "/"], check=False,
+                          capture_output=True).returncode == 0
+
+
+if __name__ == "__main__":
+    if not may_mount():
+        print("SKIPPED: no disk of our own may be mounted here", file=sys.stderr)
+        sys.exit(0)
+    unittest.main()
