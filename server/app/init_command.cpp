@@ -39,9 +39,14 @@ data_dir = "stentor-data"
 [[listener]]
 url = "mqtt://127.0.0.1:1883"
 
-# Everybody: MQTT over TLS, and secure WebSockets at /mqtt, on one port.
+# Everybody: MQTT over TLS. (auto:// takes WebSockets on the same port, and what is not encrypted.)
 [[listener]]
-url = "auto://0.0.0.0:8883"
+url = "mqtts://0.0.0.0:8883"
+tls = { certificate = "server.crt", key = "server.key" }
+
+# Browsers: secure WebSockets.
+[[listener]]
+url = "wss://0.0.0.0:8084/mqtt"
 tls = { certificate = "server.crt", key = "server.key" }
 # Clients with certificates of our authority (`stentor init --client NAME`) instead of passwords:
 # add client_ca = "ca.crt", client_certificate = "required" between these braces.

@@ -113,6 +113,7 @@ server::ShardOptions shard_options(const config::Options& options, std::uint16_t
     to.limits.transient_queue_bytes_max = from.transient_queue_bytes_max;
     to.limits.outbox_bytes_max = from.outbox_bytes_max;
     to.connect_timeout = from.connect_timeout;
+    to.messages_per_second_max = from.messages_per_second_max;
     to.retained.messages_max = (from.retained_messages_max + shards - 1) / shards;
     to.shared_waiting_messages_max = from.session_backlog_messages_max;
     return to;
@@ -195,6 +196,7 @@ class RunningServer final : public Server {
     StoreClock clock_;
     Gate gate_;
     server::Placement placement_;
+    server::SecondlyGate connects_;
     std::vector<std::unique_ptr<EpollDriver>> drivers_;  // one per shard, as mailboxes
     std::vector<std::unique_ptr<Mailbox>> mailboxes_;
     std::vector<Mailbox*> mailbox_pointers_;
@@ -220,6 +222,7 @@ RunningServer::RunningServer(const config::Options& options, const Access& acces
     : options_{options},
       gate_{access.chain, access.acl},
       placement_{shard_count(options), random_hash_key()},
+      connects_{options.limits.connects_per_second_max},
       fanout_{mailboxes_, [this] { store_failed(); }},
       stopped_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {}
 
@@ -263,7 +266,8 @@ Surroundings RunningServer::surroundings() {
             .drivers = drivers_,
             .mailboxes = mailbox_pointers_,
             .listeners = listeners_,
-            .doors = doors_};
+            .doors = doors_,
+            .connects = &connects_};
 }
 
 RunningServer::Group RunningServer::make_group(OpenStore store) {

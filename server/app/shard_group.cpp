@@ -20,7 +20,8 @@ ShardGroup::ShardGroup(const Surroundings& around,
                                      .placement = around_.placement,
                                      .engine = engine_.get(),
                                      .access = around_.gate,
-                                     .mailboxes = around_.mailboxes};
+                                     .mailboxes = around_.mailboxes,
+                                     .connects = around_.connects};
     for (std::size_t i = 0; i < around_.drivers.size(); ++i) {
         options.seed = random_seed();
         const ShardId id{static_cast<std::uint16_t>(i)};

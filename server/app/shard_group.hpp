@@ -30,6 +30,7 @@ struct Surroundings {
     std::span<server::Mailbox* const> mailboxes;
     std::span<const server::Listener> listeners;
     std::span<const server::Door> doors;  // of the listeners
+    server::SecondlyGate* connects = nullptr;
 };
 
 class ShardGroup {

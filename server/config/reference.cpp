@@ -39,10 +39,11 @@ first: `"90d"`, `"1h30m"`. A bare number is an error where a unit is needed, exc
 
 ## Listener URLs
 
-`mqtt://host:port` and `unix:///path`; IPv6 addresses stand in brackets, port 0 picks a free port.
-`0.0.0.0` means all IPv4 addresses, `[::]` all addresses. A listener is *loopback* if it is bound to
-127.0.0.0/8, ::1 or a Unix socket. `mqtts://`, `ws://`, `wss://`, `http://`, `https://` and
-`auto://` are reserved and refused by this version.
+`mqtt://host:port`, `mqtts://`, `ws://host:port/path`, `wss://`, `unix:///path`, and `auto://` for
+all of them on one port, told apart by the first bytes; IPv6 addresses stand in brackets, port 0
+picks a free port. `0.0.0.0` means all IPv4 addresses, `[::]` all addresses. A listener is
+*loopback* if it is bound to 127.0.0.0/8, ::1 or a Unix socket. `http://` and
+`https://` are reserved and refused by this version.
 
 ## Reload
 

@@ -77,6 +77,17 @@ ConnectionId Shard::opened(PeerInfo peer, Instant now) {
         ++counters_.connects_refused;
         return kNoConnection;
     }
+    if (shared_.connects != nullptr && !shared_.connects->admit(now)) {
+        static LogEvery every{5, std::chrono::seconds{10}};
+        if (const auto pass = every.admit(now)) {
+            STENTOR_LOG(warn,
+                        LogEvent("connection_shed",
+                                 {{"peer", peer.address}, {"suppressed", pass.suppressed}}),
+                        "limits.connects_per_second_max is reached: the client may come again");
+        }
+        ++counters_.connects_refused;
+        return kNoConnection;
+    }
     Connection& connection = create_connection(std::move(peer), now);
     ++counters_.connections_opened;
     timers_.set(saturating_add(now, options_.connect_timeout),
@@ -113,8 +124,27 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
         if (decoded == nullptr) return used;
         used += decoded->bytes_used;
         connection->last_packet = now;
+        const bool publishes = std::holds_alternative<mqtt::PublishView>(decoded->packet);
         dispatch(*connection, decoded->packet, now);
+        if (publishes && options_.messages_per_second_max != 0) {
+            if (Connection* still = find(id)) keep_to_rate(*still, now);
+        }
     }
+}
+
+/// A client that sends more than limits.messages_per_second_max is not read for a while.
+void Shard::keep_to_rate(Connection& connection, Instant now) {
+    const Duration pause = connection.rate.take(options_.messages_per_second_max, now);
+    if (pause == Duration::zero()) return;
+    set_pause(connection, kPauseRate, true);
+    timers_.set(
+        saturating_add(now, pause), TimerKind::rate, connection.id.slot, connection.id.generation);
+}
+
+void Shard::rate_timer(std::uint32_t slot, std::uint32_t tag) {
+    Connection* connection = slot < connections_.size() ? connections_[slot].get() : nullptr;
+    if (connection == nullptr || !Timers::same_tag(tag, connection->id.generation)) return;
+    set_pause(*connection, kPauseRate, false);
 }
 
 void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Instant now) {

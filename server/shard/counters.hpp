@@ -6,8 +6,34 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <string_view>
 
 namespace stentor::server {
+
+/// As the log and the metrics call it; static.
+[[nodiscard]] constexpr std::string_view name(mqtt::DropReason reason) noexcept {
+    switch (reason) {
+        case mqtt::DropReason::outbox_full:
+            return "outbox_full";
+        case mqtt::DropReason::queue_full:
+            return "queue_full";
+        case mqtt::DropReason::packet_too_large:
+            return "packet_too_large";
+        case mqtt::DropReason::expired:
+            return "expired";
+        case mqtt::DropReason::not_authorized:
+            return "not_authorized";
+        case mqtt::DropReason::no_longer_stored:
+            return "no_longer_stored";
+        case mqtt::DropReason::session_ended:
+            return "session_ended";
+        case mqtt::DropReason::retained_limit:
+            return "retained_limit";
+        case mqtt::DropReason::count_:
+            break;
+    }
+    return "unknown";
+}
 
 struct Counters {
     static constexpr std::size_t kDropReasons = static_cast<std::size_t>(mqtt::DropReason::count_);

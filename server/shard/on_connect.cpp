@@ -302,7 +302,7 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
     entry.expiry_seconds = attached.session.session_expiry_seconds();
     const bool session_ends = !entry.durable || entry.expiry_seconds == 0;
     if (const std::size_t queued = attached.session.queued_count(); queued != 0 && session_ends) {
-        counters_.dropped(mqtt::DropReason::session_ended, queued);
+        drop(mqtt::DropReason::session_ended, entry.client_id, queued);
     }
     for (const Subscription& subscription : entry.subscriptions) {
         unindex_subscription(entry, subscription, Leaving::away);

@@ -4,11 +4,43 @@
 #include "server/shard/shard.hpp"
 
 #include <algorithm>
+#include <array>
+#include <chrono>
 #include <utility>
 
 namespace stentor::server {
 
 using mqtt::ReasonCode;
+
+namespace {
+
+/// For people who ask why a message did not arrive.
+const char* explanation_of(mqtt::DropReason reason) noexcept {
+    switch (reason) {
+        case mqtt::DropReason::outbox_full:
+            return "QoS 0 for a client that reads too slowly (limits.outbox_bytes_max)";
+        case mqtt::DropReason::queue_full:
+            return "the queue of the session or share is full (limits.transient_queue_*, "
+                   "limits.session_backlog_messages_max)";
+        case mqtt::DropReason::packet_too_large:
+            return "larger than the client's Maximum Packet Size";
+        case mqtt::DropReason::expired:
+            return "its message expiry interval is over";
+        case mqtt::DropReason::not_authorized:
+            return "the rules do not allow it";
+        case mqtt::DropReason::no_longer_stored:
+            return "an unfinished message could not be read back from the store";
+        case mqtt::DropReason::session_ended:
+            return "it waited in memory for a session or share that has ended";
+        case mqtt::DropReason::retained_limit:
+            return "limits.retained_messages_max is reached";
+        case mqtt::DropReason::count_:
+            break;
+    }
+    return "for an unknown reason";
+}
+
+}  // namespace
 
 void Shard::on_publish(SessionEntry& entry, const mqtt::PublishView& packet, Instant now) {
     Connection& connection = connection_of(entry);
@@ -85,7 +117,7 @@ void Shard::on_disconnect(SessionEntry& entry, const mqtt::DisconnectView& packe
 /// Everything a call on the session asked for, in an order that is safe: what delivers to other
 /// sessions (and uses fx_ again) comes after fx_ has been read.
 void Shard::apply_effects(SessionEntry& entry, Instant now) {
-    if (!fx_.drops.empty()) count_drops(fx_);
+    for (const mqtt::Dropped& each : fx_.drops) drop(each.reason, entry.client_id, each.messages);
     for (const std::uint64_t share : fx_.shares_done) {
         share_done({id_, entry.slot, entry.generation}, share);
     }
@@ -118,10 +150,25 @@ void Shard::apply_effects(SessionEntry& entry, Instant now) {
     }
 }
 
-void Shard::count_drops(const mqtt::Effects& effects) {
-    for (const mqtt::Dropped& drop : effects.drops) {
-        counters_.dropped(drop.reason, drop.messages);
-    }
+/// Nothing is dropped silently: counted, and said so as often as can be read. `client` is who does
+/// not get the message, or who sent it; empty: nobody in particular.
+void Shard::drop(mqtt::DropReason reason, std::string_view client, std::uint64_t messages) {
+    if (messages == 0) return;
+    counters_.dropped(reason, messages);
+    if (reason == mqtt::DropReason::expired) return;  // as its publisher wished
+    using std::chrono_literals::operator""s;
+    static std::array<LogEvery, Counters::kDropReasons> every{
+        {{5, 10s}, {5, 10s}, {5, 10s}, {5, 10s}, {5, 10s}, {5, 10s}, {5, 10s}, {5, 10s}}};
+    const auto pass = every[static_cast<std::size_t>(reason)].admit(stepped_at_);
+    if (!pass) return;
+    STENTOR_LOG(warn,
+                LogEvent("message_dropped",
+                         {{"client", client},
+                          {"reason", name(reason)},
+                          {"messages", messages},
+                          {"suppressed", pass.suppressed}}),
+                "dropped: {}",
+                explanation_of(reason));
 }
 
 }  // namespace stentor::server

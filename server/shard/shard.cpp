@@ -168,6 +168,7 @@ void Shard::handle_inbox(Instant now) {
 }
 
 void Shard::step(Instant now) {
+    stepped_at_ = now;
     close_deferred(now);
     handle_inbox(now);
     Timer due;
@@ -204,6 +205,9 @@ void Shard::fire(const Timer& due, Instant now) {
             break;
         case TimerKind::housekeeping:
             housekeeping(due.id, now);
+            break;
+        case TimerKind::rate:
+            rate_timer(due.id, due.tag());
             break;
     }
 }

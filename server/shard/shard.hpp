@@ -23,6 +23,7 @@
 #include "server/shard/commit_queue.hpp"
 #include "server/shard/counters.hpp"
 #include "server/shard/mailbox.hpp"
+#include "server/shard/rates.hpp"
 #include "server/shard/session_table.hpp"
 #include "server/shard/shared_groups.hpp"
 #include "server/shard/timers.hpp"
@@ -48,6 +49,7 @@ struct ShardOptions {
     Duration lazy_commit_interval = std::chrono::seconds{1};  // QoS 1 progress (rule 5)
     RetainedLimits retained;
     std::uint32_t shared_waiting_messages_max = 100'000;  // of a group without attached member
+    std::uint32_t messages_per_second_max = 0;            // of a client; 0: no bound
     std::uint64_t seed = 0;                               // of assigned client identifiers
 };
 
@@ -58,6 +60,7 @@ struct ShardShared {
     store::StorageEngine* engine = nullptr;
     AccessControl* access = nullptr;
     std::span<Mailbox* const> mailboxes;  // by ShardId
+    SecondlyGate* connects = nullptr;     // null: no bound
 };
 
 class Shard {
@@ -115,7 +118,12 @@ class Shard {
         open,
     };
     // Why a connection does not read; it reads when no bit is set.
-    enum Pause : std::uint8_t { kPauseOpening = 1, kPauseIngress = 2, kPauseCongested = 4 };
+    enum Pause : std::uint8_t {
+        kPauseOpening = 1,
+        kPauseIngress = 2,
+        kPauseCongested = 4,
+        kPauseRate = 8,
+    };
 
     struct Connection {
         explicit Connection(mqtt::DecodeLimits limits) : decoder{limits} {}
@@ -128,6 +136,7 @@ class Shard {
         mqtt::Decoder decoder;
         mqtt::WireBuffer out;
         Instant last_packet;
+        TokenBucket rate;        // of messages_per_second_max
         std::uint32_t slot = 0;  // session, in phases attaching and open
         std::unique_ptr<PeerInfo> peer;
         std::unique_ptr<mqtt::ConnectRequest> request;  // until attached
@@ -148,6 +157,8 @@ class Shard {
     void close(Connection& connection, const mqtt::Close& close, Instant now);
     void drop_connection(Connection& connection, bool send_rest);
     void connection_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
+    void keep_to_rate(Connection& connection, Instant now);
+    void rate_timer(std::uint32_t slot, std::uint32_t tag);
     [[nodiscard]] Instant keep_alive_deadline(const Connection& connection,
                                               const SessionEntry& entry) const noexcept;
 
@@ -264,7 +275,7 @@ class Shard {
     void keep_inbound(const AcknowledgePublish& publish);
     void forget_inbound(const AnswerPubrel& pubrel);
     void fail_action(Action& action, const boost::system::error_code& error, Instant now);
-    void count_drops(const mqtt::Effects& effects);
+    void drop(mqtt::DropReason reason, std::string_view client, std::uint64_t messages = 1);
 
     // catch_up.cpp
     void request_feed(SessionEntry& entry);
@@ -369,6 +380,7 @@ class Shard {
     std::vector<std::unique_ptr<Connection>> connections_;
     std::vector<std::uint32_t> connection_generations_;
     std::vector<std::uint32_t> free_connections_;
+    Instant stepped_at_;  // what log lines are rationed by
     std::size_t connections_open_ = 0;
     std::vector<ConnectionId> dirty_;
     std::vector<ConnectionId> leaving_;

@@ -72,7 +72,7 @@ void Shard::shared_leave(const SharedLeave& leave, Instant now) {
         return;
     }
     if (!emptied->waiting.empty()) {
-        counters_.dropped(mqtt::DropReason::session_ended, emptied->waiting.size());
+        drop(mqtt::DropReason::session_ended, {}, emptied->waiting.size());
     }
     (void)index_.remove(emptied->filter, SubscriberId::shared_group(emptied->slot));
     groups_.erase(*emptied);
@@ -90,7 +90,7 @@ void Shard::assign_shared(std::uint32_t slot, const MessagePtr& message, Seq seq
         return;
     }
     if (group->waiting.size() >= options_.shared_waiting_messages_max) {
-        counters_.dropped(mqtt::DropReason::queue_full);
+        drop(mqtt::DropReason::queue_full, {});
         return;
     }
     group->waiting.push_back({message, seq});
@@ -101,7 +101,7 @@ void Shard::assign_shared(std::uint32_t slot, const MessagePtr& message, Seq seq
 void Shard::assign_waiting(SharedGroups::Group& group, Instant now) {
     while (!group.waiting.empty()) {
         if (group.waiting.front().message->expired(now)) {
-            counters_.dropped(mqtt::DropReason::expired);
+            drop(mqtt::DropReason::expired, {});
             group.waiting.pop_front();
             continue;
         }
@@ -120,7 +120,7 @@ void Shard::give(const SharedGroups::Group& group,
                  Seq seq) {
     std::vector<SharedDeliver>& unsent = outgoing_shares_[member.who.shard.value()];
     if (message->qos() == QoS::at_most_once && unsent.size() >= kUnsentSharesMax) {
-        counters_.dropped(mqtt::DropReason::queue_full);
+        drop(mqtt::DropReason::queue_full, {});
         return;
     }
     unsent.push_back({.key = group.key, .member = member.who, .message = message, .seq = seq});
@@ -195,7 +195,7 @@ void Shard::feed_shared(SessionEntry& entry, Instant now) {
 void Shard::shared_return(SharedReturn returned, Instant now) {
     SharedGroups::Group* group = groups_.find(returned.key);
     if (group == nullptr) {  // its last member has gone
-        counters_.dropped(mqtt::DropReason::session_ended);
+        drop(mqtt::DropReason::session_ended, {});
         return;
     }
     SharedGroups::put_back(*group, {std::move(returned.message), returned.seq});

@@ -17,6 +17,7 @@ enum class TimerKind : std::uint8_t {
     session_expiry,  // id = session slot
     will_delay,      // id = session slot
     housekeeping,    // the shard's own rounds; id = which
+    rate,            // reading goes on; id = connection slot
 };
 
 struct Timer {

@@ -33,7 +33,7 @@ void Shard::publish_will(SessionEntry& entry, Instant now) {
     const bool stored = std::exchange(entry.will_stored, false);
     if (!shared_.access->allows(
             TopicAction::publish, entry.identity, entry.client_id, will->topic())) {
-        counters_.dropped(mqtt::DropReason::not_authorized);
+        drop(mqtt::DropReason::not_authorized, entry.client_id);
         if (stored) {
             const store::WillForgotten record{entry.client_id};
             commits_.add(record, TryAgain{std::make_unique<store::Record>(record)});
@@ -49,7 +49,7 @@ void Shard::publish_will(SessionEntry& entry, Instant now) {
     if (routed.outcome == mqtt::Ingress::released) {
         release(routed.message, routed.destinations, now);
     } else if (routed.outcome == mqtt::Ingress::refused) {
-        counters_.dropped(mqtt::DropReason::retained_limit);
+        drop(mqtt::DropReason::retained_limit, entry.client_id);
     }
 }
 

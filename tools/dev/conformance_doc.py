@@ -186,7 +186,7 @@ def document(statements, rows):
     yield ("A row runs against the simulated broker, and against the real binary over TCP, except "
            "`(sim)`: it moves the clock, which only the simulation can; `(acl)`: only the real "
            "binary has authorisation; `(test-auth)`: it needs an authentication method made for "
-           "tests, which no driver has yet.")
+           "tests, which the simulated broker has.")
     yield ""
     yield from summary(statements, rows)
     yield ""

@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Rates, and that what is dropped is said: against the real binary, with raw sockets.
+
+    test_limits.py STENTOR SHARDS
+"""
+
+import ctypes
+import json
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import unittest
+
+STENTOR = os.path.abspath(os.environ.get("STENTOR_BINARY", sys.argv[1]))
+SHARDS = sys.argv[2]
+PATIENCE = 20
+
+
+def die_with_parent():
+    pr_set_pdeathsig = 1
+    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
+
+
+def string(text):
+    return len(text).to_bytes(2, "big") + text.encode()
+
+
+def connect(name, properties=b""):
+    body = string("MQTT") + b"\x05\x02\x00\x00" + bytes([len(properties)]) + properties
+    body += string(name)
+    return bytes([0x10, len(body)]) + body
+
+
+def publish(topic, payload, qos=0, identifier=0):
+    body = string(topic) + (identifier.to_bytes(2, "big") if qos else b"") + b"\x00" + payload
+    size = len(body)
+    head = bytearray([0x30 | qos << 1])
+    while True:
+        head.append(size % 128 | (128 if size >= 128 else 0))
+        size //= 128
+        if not size:
+            return bytes(head) + body
+
+
+class Limits(unittest.TestCase):
+    def serve(self, *settings):
+        command = [STENTOR, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", ":memory:",
+                   "--set", f"node.shards={SHARDS}"]
+        for setting in settings:
+            command += ["--set", setting]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                   text=True, preexec_fn=die_with_parent)
+        self.lines = []
+        self.changed = threading.Condition()
+
+        def read():
+            for line in process.stderr:
+                with self.changed:
+                    self.lines.append(json.loads(line))
+                    self.changed.notify_all()
+
+        reader = threading.Thread(target=read)
+        reader.start()
+
+        def stop():
+            process.send_signal(signal.SIGTERM)
+            code = process.wait(PATIENCE)
+            reader.join()
+            process.stdout.close()
+            process.stderr.close()
+            self.assertEqual(code, 0)
+
+        self.addCleanup(stop)
+        for line in process.stdout:
+            if match := re.match(r"listening url=mqtt://127\.0\.0\.1:(\d+)", line):
+                self.port = int(match.group(1))
+                return
+        self.fail("no listener")
+
+    def said(self, **wanted):
+        def look():
+            return [line for line in self.lines if wanted.items() <= line.items()]
+        with self.changed:
+            self.assertTrue(self.changed.wait_for(look, PATIENCE), f"{wanted}: {self.lines}")
+            return look()[0]
+
+    def open(self, name=None, properties=b""):
+        stream = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        self.addCleanup(stream.close)
+        if name:
+            stream.sendall(connect(name, properties))
+            head = self.take(stream, 2)
+            self.assertEqual(head[0], 0x20)
+            self.take(stream, head[1])
+        return stream
+
+    @staticmethod
+    def take(stream, size):
+        """MSG_WAITALL does not wait on sockets with a time-out."""
+        data = b""
+        while len(data) < size:
+            piece = stream.recv(size - len(data))
+            if not piece:
+                raise ConnectionError(f"closed after {data!r}")
+            data += piece
+        return data
+
+    def test_connections_beyond_the_rate_are_shed_before_connack(self):
+        self.serve("limits.connects_per_second_max=5")
+        answers = []
+        for i in range(40):
+            stream = self.open()
+            try:
+                stream.sendall(connect(f"c{i}"))
+                answers.append(stream.recv(1))
+            except ConnectionError:
+                answers.append(b"")
+        # However long it takes: every second lets five in, and this took at least a part of one.
+        self.assertIn(b"", answers)
+        self.assertGreaterEqual(answers.count(b"\x20"), 5)
+        self.said(event="connection_shed")
+
+    def test_messages_beyond_the_rate_wait_and_none_is_lost(self):
+        self.serve("limits.messages_per_second_max=20")
+        stream = self.open("fast")
+        begin = time.monotonic()
+        stream.sendall(b"".join(publish("t", b"x", 1, i + 1) for i in range(60)))
+        size = 5  # PUBACK with 0x10, no matching subscribers
+        acks = self.take(stream, 60 * size)
+        # One second's worth at once, the other forty in two seconds; less would be no bound.
+        self.assertGreaterEqual(time.monotonic() - begin, 1.8)
+        self.assertEqual([acks[i + 2:i + 4] for i in range(0, 60 * size, size)],
+                         [(i + 1).to_bytes(2, "big") for i in range(60)])
+
+    def test_a_full_queue_says_so(self):
+        self.serve("limits.transient_queue_messages_max=3")
+        slow = self.open("slow", b"\x21\x00\x01")  # Receive Maximum 1
+        slow.sendall(bytes([0x82, 7]) + b"\x00\x01\x00" + string("q")[:3] + b"\x01")
+        self.assertEqual(self.take(slow, 6)[0], 0x90)
+        fast = self.open("fast")
+        for i in range(8):
+            fast.sendall(publish("q", b"x", 1, i + 1))
+            self.assertEqual(self.take(fast, 4)[0], 0x40)
+        line = self.said(event="message_dropped", client="slow", reason="queue_full")
+        self.assertEqual(line["level"], "warn")
+
+    def test_a_slow_reader_says_so(self):
+        self.serve("limits.outbox_bytes_max=64KiB")
+        slow = self.open("slow")
+        slow.sendall(bytes([0x82, 7]) + b"\x00\x01\x00" + string("q")[:3] + b"\x00")
+        self.assertEqual(self.take(slow, 6)[0], 0x90)
+        fast = self.open("fast")
+        for _ in range(400):
+            fast.sendall(publish("q", b"x" * 50_000))
+        fast.sendall(publish("q", b"x", 1, 1))
+        self.assertEqual(self.take(fast, 4)[0], 0x40)
+        self.said(event="message_dropped", client="slow", reason="outbox_full")
+
+
+if __name__ == "__main__":
+    unittest.main(argv=sys.argv[:1])
