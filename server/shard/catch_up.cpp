@@ -333,6 +333,7 @@ void Shard::commit_delivery(SessionEntry& entry, Instant now) {
 /// Every second: what QoS 1 has done, expired retained values, and how much of the log is needed.
 void Shard::housekeeping(std::uint32_t which, Instant now) {
     (void)retained_.sweep(now, 1000);
+    sweep_timers();
     scan_needs(now);
     const Duration pause = need_scan_.running ? kNeedScanPause : kHousekeepingInterval;
     timers_.set(saturating_add(now, pause), TimerKind::housekeeping, which, 0);

@@ -192,6 +192,44 @@ void Shard::step(Instant now) {
     flush_dirty();
 }
 
+/// A client that comes and goes leaves a deadline each time, of the age of its session: without
+/// this they would add up until the first of them is due, after months.
+void Shard::sweep_timers() {
+    constexpr std::size_t kPerConnection = 3;  // connect or keep alive, one passed, rate
+    constexpr std::size_t kPerSession = 2;     // expiry, will
+    constexpr std::size_t kAlways = 1024;
+    const std::size_t wanted =
+        kPerConnection * connections_open_ + kPerSession * sessions_.size() + kAlways;
+    if (timers_.size() <= 2 * wanted) return;
+    timers_.sweep([this](const Timer& timer) { return is_stale(timer); });
+}
+
+/// Nothing would happen if it fired.
+bool Shard::is_stale(const Timer& timer) {
+    switch (timer.kind()) {
+        case TimerKind::connection:
+        case TimerKind::rate: {
+            const auto* connection =
+                timer.id < connections_.size() ? connections_[timer.id].get() : nullptr;
+            return connection == nullptr ||
+                   !Timers::same_tag(timer.tag(), connection->id.generation);
+        }
+        case TimerKind::session_expiry: {
+            const SessionEntry* entry = sessions_.at(timer.id);
+            return entry == nullptr || !Timers::same_tag(timer.tag(), entry->generation) ||
+                   entry->attached != nullptr || entry->expires_at() > timer.at;
+        }
+        case TimerKind::will_delay: {
+            const SessionEntry* entry = sessions_.at(timer.id);
+            return entry == nullptr || !Timers::same_tag(timer.tag(), entry->generation) ||
+                   entry->attached != nullptr || !entry->will || entry->will->due > timer.at;
+        }
+        case TimerKind::housekeeping:
+            break;
+    }
+    return false;
+}
+
 void Shard::fire(const Timer& due, Instant now) {
     switch (due.kind()) {
         case TimerKind::connection:

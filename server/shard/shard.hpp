@@ -292,6 +292,8 @@ class Shard {
     void commit_deliveries(Instant now);
     void commit_delivery(SessionEntry& entry, Instant now);
     void housekeeping(std::uint32_t which, Instant now);
+    void sweep_timers();
+    [[nodiscard]] bool is_stale(const Timer& timer);
     void scan_needs(Instant now);
     void finish_need_scan();
     void survey_needs(const SessionEntry& entry);

@@ -1,7 +1,8 @@
 #pragma once
-// A shard's deadlines: 16 bytes each, in one heap. Nothing is ever taken out early: whoever owns a
-// deadline that fires looks whether it still means something, and sets the next one if it was too
-// early. A keep-alive therefore costs one entry per period, and a read none.
+// A shard's deadlines: 16 bytes each, in one heap. Nothing is taken out as soon as it is stale:
+// whoever owns a deadline that fires looks whether it still means something, and sets the next one
+// if it was too early. A keep-alive therefore costs one entry per period, and a read none. When
+// most entries must be stale, the shard sweeps them out.
 // One thread: the shard's.
 
 #include "base/clock.hpp"
@@ -58,6 +59,14 @@ class Timers {
         due = heap_.back();
         heap_.pop_back();
         return true;
+    }
+
+    /// Removes the deadlines of which `is_stale` says that nobody waits for them.
+    template <class IsStale>
+    void sweep(IsStale&& is_stale) {
+        std::erase_if(heap_, is_stale);
+        std::make_heap(heap_.begin(), heap_.end(), kLater);
+        heap_.shrink_to_fit();
     }
 
     [[nodiscard]] std::size_t size() const noexcept { return heap_.size(); }
