@@ -219,7 +219,7 @@ void Shard::close(Connection& connection, const mqtt::Close& close, Instant now)
     SessionEntry& entry = *sessions_.at(connection.slot);
     if (close.send_disconnect && entry.attached->open) {
         fx_.out = &connection.out;
-        entry.attached->session.send_disconnect(close.reason, {}, {}, fx_);
+        entry.attached->session.send_disconnect(close.reason, close.detail, {}, fx_);
     }
     end_attachment(entry, close.will, now);
     drop_connection(connection, true);

@@ -34,6 +34,18 @@ std::vector<store::Unfinished> unfinished_of(const mqtt::SessionParts& parts) {
     return out;
 }
 
+/// Says no more than the reason code does: not whether the user exists.
+const char* why_not_admitted(ReasonCode reason) {
+    switch (reason) {
+        case ReasonCode::bad_user_name_or_password:
+            return "user name or password is wrong";
+        case ReasonCode::not_authorized:
+            return "not admitted: this listener wants other credentials";
+        default:
+            return "not admitted";
+    }
+}
+
 }  // namespace
 
 void Shard::on_connect(Connection& connection, const mqtt::ConnectView& packet, Instant now) {
@@ -73,8 +85,17 @@ void Shard::refuse_connect(Connection& connection, ReasonCode reason, const char
         if (sayable) {
             const std::size_t bytes_max =
                 connection.request ? connection.request->packet_bytes_max : mqtt::kPacketBytesMax;
+            // A Reason String that does not fit is left out [MQTT-3.2.2-19]; what fits is not known
+            // of a CONNECT that was not understood.
+            mqtt::PropertyWriter properties;
+            if (*version == ProtocolVersion::v5 && connection.request) {
+                properties.text(mqtt::Property::reason_string, detail);
+            }
             (void)mqtt::encode_connack(
-                connection.out, *version, {.session_present = false, .reason = reason}, bytes_max);
+                connection.out,
+                *version,
+                {.session_present = false, .reason = reason, .properties = properties.bytes()},
+                bytes_max);
         }
     }
     drop_connection(connection, true);
@@ -89,7 +110,7 @@ void Shard::admitted(Connection& connection, Admission admission, Instant now) {
     }
     connection.exchange.reset();
     if (!admission.accepted) {
-        refuse_connect(connection, admission.reason, "not admitted");
+        refuse_connect(connection, admission.reason, why_not_admitted(admission.reason));
         return;
     }
     connection.identity = std::move(admission.identity);

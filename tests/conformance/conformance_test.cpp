@@ -19,8 +19,12 @@ std::ostream& operator<<(std::ostream& out, const Row& row) {
 
 namespace {
 
-const std::vector<Row>& all_rows() {
-    static const std::vector<Row> rows = load_tables(STENTOR_SOURCE_DIR "/tests/conformance");
+// Those that this program's driver can run. Which ones it cannot is the same in every run, so they
+// are no tests here rather than skipped ones; table_test.cpp sees to it that each runs somewhere.
+std::vector<Row> rows_to_run() {
+    std::vector<Row> rows = load_tables(STENTOR_SOURCE_DIR "/tests/conformance");
+    const auto driver = make_driver();
+    std::erase_if(rows, [&](const Row& row) { return !driver->cannot_run(row).empty(); });
     return rows;
 }
 
@@ -29,7 +33,6 @@ class Rows : public testing::TestWithParam<Row> {};
 TEST_P(Rows, Conform) {
     const Row& row = GetParam();
     const auto driver = make_driver();
-    if (const std::string why = driver->cannot_run(row); !why.empty()) GTEST_SKIP() << why;
     for (unsigned run = 0; run < driver->runs(); ++run) {
         const auto broker = driver->start(row, run);
         try {
@@ -41,9 +44,10 @@ TEST_P(Rows, Conform) {
     }
 }
 
-INSTANTIATE_TEST_SUITE_P(Conformance, Rows, testing::ValuesIn(all_rows()), [](const auto& tested) {
-    return tested.param.test_name();
-});
+INSTANTIATE_TEST_SUITE_P(Conformance,
+                         Rows,
+                         testing::ValuesIn(rows_to_run()),
+                         [](const auto& tested) { return tested.param.test_name(); });
 
 }  // namespace
 }  // namespace stentor::conformance

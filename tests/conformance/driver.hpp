@@ -2,6 +2,7 @@
 // Where rows run: a broker process reached over TCP, or a simulated broker. A Script sees only
 // this. One thread.
 
+#include "tests/conformance/packet_text.hpp"
 #include "tests/conformance/table.hpp"
 #include "tests/conformance/wire.hpp"
 
@@ -52,11 +53,17 @@ class Broker {
     /// Where that can be known: returns when nothing in the broker waits for anything but time.
     virtual void settle() {}
 
-    /// Moves the clock; only where rows that need "sim" can run.
+    /// Moves the clock. What was sent before has been read by then; what is due by then happens.
     virtual void advance(std::chrono::milliseconds by) = 0;
 
     /// The operator asks it to stop; does not wait for the end.
     virtual void stop() = 0;
+
+    /// Called with every packet a row sends, and with every one that has come, so that a row can
+    /// name what only the broker and its client know (an answer to a challenge, see
+    /// scram_dialect.hpp).
+    virtual void before_send(std::string_view /*client*/, PacketText& /*packet*/) {}
+    virtual void after_receive(std::string_view /*client*/, Packet& /*packet*/) {}
 
     /// What the broker has logged, for failure messages.
     [[nodiscard]] virtual std::string log() const = 0;

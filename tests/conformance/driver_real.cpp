@@ -1,7 +1,11 @@
 // The broker as people run it: `stentor serve` as a process of the row's own, reached over TCP.
 // CMake passes the path of the binary in.
+//
+// Rows that move the clock run under libfaketime (Debian's package faketime): the broker's clocks
+// are the machine's plus what a file says at each reading.
 
 #include "tests/conformance/driver.hpp"
+#include "tests/conformance/scram_dialect.hpp"
 #include "tests/kit/process.hpp"
 #include "tests/kit/temp_dir.hpp"
 
@@ -11,8 +15,14 @@
 #include <arpa/inet.h>
 #include <array>
 #include <cerrno>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iomanip>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <optional>
+#include <stdexcept>
 #include <sys/socket.h>
 #include <system_error>
 #include <utility>
@@ -85,10 +95,22 @@ std::uint16_t port_in(std::string_view line, std::string_view before) {
     return static_cast<std::uint16_t>(std::stoi(std::string{line.substr(at + before.size())}));
 }
 
+std::string faketime_library() {
+    for (const auto& folder : std::filesystem::directory_iterator{"/usr/lib"}) {
+        const auto library = folder.path() / "faketime/libfaketimeMT.so.1";
+        if (std::filesystem::exists(library)) return library;
+    }
+    throw std::runtime_error{"libfaketimeMT.so.1 is missing: install the package faketime"};
+}
+
+constexpr std::string_view kUser = "somebody";
+constexpr std::string_view kPassword = "pencil";
+
 class RealBroker final : public Broker {
   public:
     RealBroker(const std::string& program, const Row& row)
-        : process_{command(program, row, files_)} {
+        : clock_{files_.file("clock")},
+          process_{command(program, row, files_), {environment(row, clock_)}} {
         static constexpr std::string_view kDoor = "mqtt://127.0.0.1:";
         const std::string line =
             process_.wait_for_line_if(kit::Stream::out, [](std::string_view text) {
@@ -96,6 +118,9 @@ class RealBroker final : public Broker {
                        text.find(kDoor) != std::string_view::npos;
             });
         port_ = port_in(line, kDoor);
+        if (row.needs.contains("test-auth")) {
+            scram_.emplace(std::string{kUser}, std::string{kPassword});
+        }
     }
 
     std::unique_ptr<Wire> connect() override { return std::make_unique<TcpWire>(port_); }
@@ -112,40 +137,105 @@ class RealBroker final : public Broker {
         }
     }
 
-    void advance(std::chrono::milliseconds /*by*/) override {
-        throw std::logic_error{"real time does not jump"};
+    void advance(std::chrono::milliseconds by) override {
+        // In steps, because what happens at one deadline may set the next.
+        round_trip();
+        const std::chrono::milliseconds from = offset_;
+        for (int step = 1; step <= kSteps; ++step) {
+            offset_ = from + by * step / kSteps;
+            set_clock(clock_, offset_);
+            round_trip();
+        }
+    }
+    void before_send(std::string_view client, PacketText& packet) override {
+        if (scram_) scram_->before_send(client, packet);
+    }
+    void after_receive(std::string_view client, Packet& packet) override {
+        if (scram_) scram_->after_receive(client, packet);
     }
     void stop() override { process_.terminate(); }
     std::string log() const override { return process_.output(kit::Stream::err); }
 
   private:
+    static constexpr int kSteps = 50;
+
+    // The file is replaced, never seen half written.
+    static void set_clock(const std::string& file, std::chrono::milliseconds offset) {
+        const std::string next = file + ".next";
+        std::ofstream{next} << '+' << offset.count() / 1000 << '.' << std::setfill('0')
+                            << std::setw(3) << offset.count() % 1000 << '\n';
+        std::filesystem::rename(next, file);
+    }
+
+    static std::vector<std::string> environment(const Row& row, const std::string& clock) {
+        if (!row.needs.contains("clock")) return {};
+        set_clock(clock, std::chrono::milliseconds{0});
+        const char* sanitizer = std::getenv("ASAN_OPTIONS");
+        return {"LD_PRELOAD=" + faketime_library(),
+                "FAKETIME_TIMESTAMP_FILE=" + clock,
+                "FAKETIME_NO_CACHE=1",
+                // A sanitizer wants to be the first library, and need not be.
+                "ASAN_OPTIONS=verify_asan_link_order=0:" +
+                    std::string{sanitizer == nullptr ? "" : sanitizer}};
+    }
+
+    // Once it returns, the only shard has read all that was sent before, and has acted on what was
+    // due before: it handles its connections in turns, and each turn begins with the clock.
+    void round_trip() {
+        static constexpr std::string_view kConnect{"\x10\x11\0\4MQTT\4\2\0\0\0\5probe", 19};
+        static constexpr std::string_view kPingreq{"\xc0\0", 2};
+        static constexpr std::string_view kDisconnect{"\xe0\0", 2};
+        TcpWire probe{port_};
+        Wire* const wire = &probe;
+        for (const std::string_view request : {kConnect, kPingreq}) {
+            probe.send(request);
+            if (!wait({&wire, 1})) throw std::runtime_error{"the broker does not answer"};
+            (void)probe.receive();
+        }
+        probe.send(kDisconnect);
+    }
+
     static std::vector<std::string> command(const std::string& program,
                                             const Row& row,
                                             const kit::TempDir& files) {
         std::vector<std::string> words{
             program, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", ":memory:"};
-        for (const auto& [name, content] : row.files) files.write(name, content);
-        for (const auto& [key, value] : row.settings) {
+        const auto set = [&](const std::string& setting) {
             words.emplace_back("--set");
-            words.push_back(key + "=" +
-                            (value.starts_with('@') ? files.file(value.substr(1)) : value));
+            words.push_back(setting);
+        };
+        for (const auto& [name, content] : row.files) files.write(name, content);
+        if (row.needs.contains("clock")) set("node.shards=1");
+        if (row.needs.contains("test-auth")) set("auth.password_file=" + users(program, files));
+        for (const auto& [key, value] : row.settings) {
+            set(key + "=" + (value.starts_with('@') ? files.file(value.substr(1)) : value));
         }
         return words;
     }
 
+    // The password file, made as an operator would.
+    static std::string users(const std::string& program, const kit::TempDir& files) {
+        std::string file = files.file("users");
+        const kit::Finished made = kit::run(
+            {program, "user", "add", "--scram", "--password-file", "-", file, std::string{kUser}},
+            kPassword);
+        if (made.status.code != 0) throw std::runtime_error{"stentor user add: " + made.err};
+        return file;
+    }
+
     kit::TempDir files_;
+    std::string clock_;
     kit::Process process_;
     std::uint16_t port_ = 0;
+    std::chrono::milliseconds offset_{0};
+    std::optional<ScramDialect> scram_;
 };
 
 class RealDriver final : public Driver {
   public:
     explicit RealDriver(std::string program) : program_{std::move(program)} {}
     std::string cannot_run(const Row& row) const override {
-        for (const std::string& need : row.needs) {
-            if (need != "acl") return "needs " + need;
-        }
-        return {};
+        return row.needs.contains("sim") ? "needs sim" : "";
     }
     unsigned runs() const override { return 1; }
     std::unique_ptr<Broker> start(const Row& row, unsigned /*run*/) override {

@@ -182,7 +182,7 @@ class SimDriver final : public Driver {
   public:
     std::string cannot_run(const Row& row) const override {
         for (const std::string& need : row.needs) {
-            if (need != "sim" && need != "test-auth") return "needs " + need;
+            if (need != "sim" && need != "clock" && need != "test-auth") return "needs " + need;
         }
         for (const auto& [key, value] : row.settings) {
             if (std::ranges::find(kKeys, key) == kKeys.end()) return "has no " + key;

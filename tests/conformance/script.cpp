@@ -22,8 +22,8 @@ std::string joined(const std::vector<std::string>& parts, std::string_view separ
 // One client: its wire, the packets that have come, and what both sides have agreed on.
 class Script::Connection {
   public:
-    Connection(std::string name, std::unique_ptr<Wire> wire, int level)
-        : name_{std::move(name)}, wire_{std::move(wire)}, level_{level} {}
+    Connection(std::string name, Broker& broker, int level)
+        : name_{std::move(name)}, broker_{broker}, wire_{broker.connect()}, level_{level} {}
 
     [[nodiscard]] const std::string& name() const { return name_; }
     [[nodiscard]] int level() const { return level_; }
@@ -111,6 +111,7 @@ class Script::Connection {
         }
         if (packet.type == Type::disconnect) live_ = false;
         if (packet.type == Type::publish) note_publish(packet);
+        broker_.after_receive(name_, packet);
         packets_.push_back(std::move(packet));
     }
 
@@ -141,6 +142,7 @@ class Script::Connection {
     }
 
     std::string name_;
+    Broker& broker_;
     std::unique_ptr<Wire> wire_;
     int level_;
     bool closed_ = false;
@@ -218,7 +220,7 @@ void Script::run_step(const Step& step) {
 Script::Connection& Script::connection(const std::string& client) {
     auto& slot = connections_[client];
     if (!slot || slot->closed()) {
-        slot = std::make_unique<Connection>(client, broker_.connect(), row_.level);
+        slot = std::make_unique<Connection>(client, broker_, row_.level);
     }
     return *slot;
 }
@@ -229,11 +231,16 @@ Script::Connection& Script::existing(const std::string& client) {
     return *found->second;
 }
 
+Octets Script::bytes_of(PacketText packet, const Connection& to) {
+    broker_.before_send(to.name(), packet);
+    return assemble(packet, to.level(), to.name(), variables_);
+}
+
 void Script::send(const std::string& client, const Step& step) {
     Connection& to = connection(client);
     Octets octets;
     for (const std::string& packet : step.packets) {
-        octets += assemble(parse_packet(packet), to.level(), client, variables_);
+        octets += bytes_of(parse_packet(packet), to);
     }
     to.send(octets, step.kind == Step::Kind::send_bytewise);
 }
@@ -241,7 +248,7 @@ void Script::send(const std::string& client, const Step& step) {
 void Script::complete(const std::string& client, std::string_view text) {
     Connection& to = connection(client);
     const PacketText packet = parse_packet(text);
-    to.send(assemble(packet, to.level(), client, variables_), false);
+    to.send(bytes_of(packet, to), false);
     const Field* id = packet.find("pid");
     const std::string pid = id == nullptr ? "1" : id->value;
     std::vector<std::string> reasons;
@@ -280,7 +287,7 @@ void Script::complete_publish(Connection& to, const PacketText& packet) {
         take_expected(to, "PUBACK rc=0|0x10" + pid);
     } else {
         take_expected(to, "PUBREC rc=0|0x10" + pid);
-        to.send(assemble(parse_packet("PUBREL" + pid), to.level(), to.name(), variables_), false);
+        to.send(bytes_of(parse_packet("PUBREL" + pid), to), false);
         take_expected(to, "PUBCOMP" + pid);
     }
 }
@@ -365,7 +372,7 @@ void Script::acknowledge(Connection& to, const Packet& publish) {
     if (publish.type != Type::publish || publish.qos == 0) return;
     const std::string pid = " pid=" + std::to_string(publish.packet_id);
     const auto say = [&](const std::string& text) {
-        to.send(assemble(parse_packet(text + pid), to.level(), to.name(), variables_), false);
+        to.send(bytes_of(parse_packet(text + pid), to), false);
     };
     if (publish.qos == 1) return say("PUBACK");
     say("PUBREC");

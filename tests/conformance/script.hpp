@@ -41,6 +41,7 @@ class Script {
     class Connection;
 
     void run_step(const Step& step);
+    [[nodiscard]] Octets bytes_of(PacketText packet, const Connection& to);
     void send(const std::string& client, const Step& step);
     void complete(const std::string& client, std::string_view text);
     void complete_publish(Connection& to, const PacketText& packet);

@@ -146,7 +146,14 @@ bool parse_directive(Row& row, std::string_view line) {
         if (equals == std::string_view::npos) throw std::invalid_argument{"set key=value"};
         row.settings.emplace_back(rest.substr(0, equals), rest.substr(equals + 1));
     } else if (word == "needs") {
-        for (auto& need : words(rest)) row.needs.insert(std::move(need));
+        for (auto& need : words(rest)) {
+            static const std::set<std::string> kNeeds{"acl", "clock", "sim", "test-auth"};
+            if (!kNeeds.contains(need)) throw std::invalid_argument{"nothing is called " + need};
+            row.needs.insert(std::move(need));
+        }
+        if (row.needs.contains("sim") && row.needs.contains("acl")) {
+            throw std::invalid_argument{"what needs sim and acl runs nowhere"};
+        }
     } else if (word == "file") {
         const auto colon = rest.find(": ");
         if (colon == std::string_view::npos) throw std::invalid_argument{"file NAME: text"};
@@ -173,7 +180,7 @@ void parse_line(std::vector<Row>& rows, std::string_view table, std::string_view
     if (row.steps.empty() && parse_directive(row, line)) return;
     Step step = parse_step(line);
     step.line = number;
-    if (step.kind == Step::Kind::advance) row.needs.insert("sim");
+    if (step.kind == Step::Kind::advance) row.needs.insert("clock");
     row.steps.push_back(std::move(step));
 }
 

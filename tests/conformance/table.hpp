@@ -45,7 +45,7 @@ struct Row {
     int level = 5;  // protocol level of the folder: 4 or 5
     std::vector<std::pair<std::string, std::string>> settings;
     std::map<std::string, std::string> files;
-    std::set<std::string> needs;  // "sim", "acl", ...
+    std::set<std::string> needs;  // "sim", "clock", "acl", ...
     std::vector<Step> steps;
 
     /// For GoogleTest: letters, digits and underscores, unique in a table.

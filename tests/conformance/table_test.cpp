@@ -46,7 +46,7 @@ TEST(ConformanceTable, ReadsHeadDirectivesAndSteps) {
     EXPECT_THAT(row.clauses, ElementsAre("3.1.0-1", "house"));
     EXPECT_EQ(row.settings[0].second, "1KiB");
     EXPECT_EQ(row.files.at("acl"), "user u\ntopic t\n");
-    EXPECT_THAT(row.needs, ElementsAre("acl", "sim"));
+    EXPECT_THAT(row.needs, ElementsAre("acl", "clock"));
     ASSERT_EQ(row.steps.size(), 4U);
     EXPECT_THAT(row.steps[0].packets, ElementsAre("CONNECT id=\";;\"", "PINGREQ"));
     EXPECT_EQ(row.steps[1].kind, Step::Kind::expect_acked);
@@ -64,6 +64,8 @@ TEST(ConformanceTable, SaysWhereItIsWrong) {
     EXPECT_THAT(refused("== t | house\nA> PINGREQ\n"), HasSubstr("client's name"));
     EXPECT_THAT(refused("== t | house\na. clos\n"), HasSubstr("expected close"));
     EXPECT_THAT(refused("== t | house\n+5\n"), HasSubstr("duration"));
+    EXPECT_THAT(refused("== t | house\nneeds luck\n"), HasSubstr("luck"));
+    EXPECT_THAT(refused("== t | house\nneeds acl sim\n"), HasSubstr("nowhere"));
     EXPECT_THAT(refused("== t | house\na|b> PINGREQ\n"), HasSubstr("several clients"));
 }
 

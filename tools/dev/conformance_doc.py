@@ -98,8 +98,6 @@ def read_rows(folder, problems):
                     titles.add(title.strip())
                 elif line.startswith("needs "):
                     rows[-1].needs += line.split()[1:]
-                elif re.match(r"\+\d", line) and "sim" not in rows[-1].needs:
-                    rows[-1].needs.append("sim")
     return rows
 
 
@@ -184,9 +182,9 @@ def document(statements, rows):
            "where the specification leaves a choice: `tests/conformance/README.md`.")
     yield ""
     yield ("A row runs against the simulated broker, and against the real binary over TCP, except "
-           "`(sim)`: it moves the clock, which only the simulation can; `(acl)`: only the real "
-           "binary has authorisation; `(test-auth)`: it needs an authentication method made for "
-           "tests, which the simulated broker has.")
+           "`(acl)`: only the real binary has authorisation; `(sim)`: only the simulation can "
+           "run it. `(test-auth)`: in the simulation by an authentication method made for tests, "
+           "against the real binary by SCRAM-SHA-256.")
     yield ""
     yield from summary(statements, rows)
     yield ""
