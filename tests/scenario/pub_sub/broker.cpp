@@ -18,14 +18,7 @@ std::string mosquitto_program() {
          {"/usr/sbin/mosquitto", "/usr/bin/mosquitto", "/usr/local/sbin/mosquitto"}) {
         if (std::filesystem::exists(path)) return path;
     }
-    return "";
-}
-
-/// The binary to test: STENTOR_BINARY, or the one of this build.
-std::string stentor_program() {
-    const char* given = std::getenv("STENTOR_BINARY");
-    const std::string path = given != nullptr ? given : STENTOR_BUILT_BINARY;
-    return std::filesystem::exists(path) ? path : "";
+    throw std::runtime_error("mosquitto is not installed");
 }
 
 void must_run(std::vector<std::string> command) {
@@ -78,10 +71,26 @@ class StentorBroker final : public Broker {
     explicit StentorBroker(BrokerNeeds needs) { needs_ = std::move(needs); }
 
     bool spawn() override {
-        std::vector<std::string> command{stentor_program(), "serve"};
-        command.insert(command.end(), {"--listen", fmt::format("mqtt://127.0.0.1:{}", port_)});
+        const std::string_view plain = needs_.web_socket ? "ws" : "mqtt";
+        const std::string_view path = needs_.web_socket ? "/mqtt" : "";
+        auto config =
+            fmt::format("[[listener]]\nurl = \"{}://127.0.0.1:{}{}\"\n", plain, port_, path);
         if (needs_.unix_socket) {
-            command.insert(command.end(), {"--listen", "unix://" + unix_path()});
+            config += fmt::format("[[listener]]\nurl = \"unix://{}\"\n", unix_path());
+        }
+        if (needs_.tls) {
+            const auto& made = certificates();
+            config += fmt::format(
+                "[[listener]]\nurl = \"{}://127.0.0.1:{}{}\"\n[listener.tls]\n"
+                "certificate = \"{}\"\nkey = \"{}\"\nclient_ca = \"{}\"\n"
+                "client_certificate = \"{}\"\n",
+                needs_.web_socket ? "wss" : "mqtts",
+                tls_port_,
+                path,
+                needs_.tls_wrong_name ? made.wrong_name : made.server,
+                needs_.tls_wrong_name ? made.wrong_name_key : made.server_key,
+                made.ca,
+                needs_.tls_client_certificate ? "required" : "none");
         }
         if (needs_.password) {
             const auto file = dir_.file("passwords");
@@ -89,10 +98,10 @@ class StentorBroker final : public Broker {
                 kit::run({stentor_program(), "user", "add", file, "ann", "--password-file", "-"},
                          *needs_.password + "\n");
             if (made.status.code != 0) throw std::runtime_error("user add failed: " + made.err);
-            command.insert(
-                command.end(),
-                {"--set", "auth.password_file=" + file, "--set", "auth.anonymous=never"});
+            config += fmt::format("[auth]\npassword_file = \"{}\"\nanonymous = \"never\"\n", file);
         }
+        std::vector<std::string> command{
+            stentor_program(), "serve", "-c", dir_.write("stentor.toml", config)};
         command.insert(command.end(), {"--data", dir_.file("data")});
         process_.emplace(std::move(command));
         try {
@@ -108,6 +117,11 @@ class StentorBroker final : public Broker {
 };
 
 }  // namespace
+
+std::string stentor_program() {
+    const char* given = std::getenv("STENTOR_BINARY");
+    return given != nullptr ? given : STENTOR_BUILT_BINARY;
+}
 
 std::string to_string(BrokerKind kind) {
     return kind == BrokerKind::mosquitto ? "Mosquitto" : "Stentor";
@@ -185,18 +199,11 @@ const Certificates& certificates() {
     return made;
 }
 
-std::unique_ptr<Broker> Broker::start(BrokerKind kind, BrokerNeeds needs, std::string& why_not) {
+std::unique_ptr<Broker> Broker::start(BrokerKind kind, BrokerNeeds needs) {
     std::unique_ptr<Broker> broker;
     if (kind == BrokerKind::mosquitto) {
-        if (mosquitto_program().empty()) {
-            why_not = "mosquitto is not installed";
-            return nullptr;
-        }
         broker = std::make_unique<MosquittoBroker>(std::move(needs));
     } else {
-        if (stentor_program().empty()) why_not = "the stentor binary has not been built";
-        if (needs.tls) why_not = "our broker has no TLS listener yet";
-        if (!why_not.empty()) return nullptr;
         broker = std::make_unique<StentorBroker>(std::move(needs));
     }
     for (int attempt = 0; attempt < kPortAttempts; ++attempt) {

@@ -16,6 +16,9 @@ namespace stentor::scenario {
 
 enum class BrokerKind { mosquitto, stentor };
 
+/// Our binary, broker and tools: STENTOR_BINARY, or the one of this build.
+[[nodiscard]] std::string stentor_program();
+
 /// Names for GoogleTest.
 [[nodiscard]] std::string to_string(BrokerKind kind);
 
@@ -32,7 +35,8 @@ struct Certificates {
 /// What a scenario asks for besides a plain anonymous listener.
 struct BrokerNeeds {
     bool unix_socket = false;
-    bool tls = false;
+    bool tls = false;                       // a second listener, at tls_port()
+    bool web_socket = false;                // both listeners; ours only
     bool tls_wrong_name = false;            // the certificate names another host
     bool tls_client_certificate = false;    // demands one
     std::optional<std::string> password{};  // of user "ann"; nobody else may connect
@@ -40,10 +44,8 @@ struct BrokerNeeds {
 
 class Broker {
   public:
-    /// Null, with the reason in `why_not`, when this kind is not installed or cannot do it.
-    [[nodiscard]] static std::unique_ptr<Broker> start(BrokerKind kind,
-                                                       BrokerNeeds needs,
-                                                       std::string& why_not);
+    /// Throws when it is not installed or does not start.
+    [[nodiscard]] static std::unique_ptr<Broker> start(BrokerKind kind, BrokerNeeds needs);
     Broker(const Broker&) = delete;
     Broker& operator=(const Broker&) = delete;
     virtual ~Broker() = default;

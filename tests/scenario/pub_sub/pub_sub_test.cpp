@@ -3,7 +3,6 @@
 #include "tests/kit/process.hpp"
 #include "tests/kit/temp_dir.hpp"
 #include "tests/scenario/pub_sub/broker.hpp"
-#include "tests/scenario/pub_sub/websocket_door.hpp"
 
 #include <fmt/format.h>
 #include <gmock/gmock.h>
@@ -32,7 +31,7 @@ Words operator+(Words a, const Words& b) {
     return a;
 }
 
-Words tool(const std::string& name) { return {STENTOR_TOOL_DRIVER, name}; }
+Words tool(const std::string& name) { return {stentor_program(), name}; }
 
 Finished run_tool(const std::string& name, const Words& options, std::string_view input = "") {
     return kit::run(tool(name) + options, input);
@@ -47,13 +46,8 @@ Process subscribed(const Words& options) {
 
 class PubSub : public ::testing::TestWithParam<BrokerKind> {
   protected:
-    /// Call first; skips the test where the broker is not to be had.
-    bool start(BrokerNeeds needs = {}) {
-        std::string why_not;
-        broker = Broker::start(GetParam(), std::move(needs), why_not);
-        if (!broker) [this, &why_not] { GTEST_SKIP() << why_not; }();
-        return broker != nullptr;
-    }
+    /// Call first.
+    void start(BrokerNeeds needs = {}) { broker = Broker::start(GetParam(), std::move(needs)); }
     [[nodiscard]] Words here() const { return {"-h", "127.0.0.1", "-p", broker->port()}; }
 
     Finished pub(const Words& options, std::string_view input = "") const {
@@ -74,7 +68,7 @@ INSTANTIATE_TEST_SUITE_P(Broker,
                          [](const auto& kind) { return to_string(kind.param); });
 
 TEST_P(PubSub, EveryVersionAndQos) {
-    if (!start()) return;
+    start();
     for (const std::string version : {"5", "311"}) {
         for (const std::string qos : {"0", "1", "2"}) {
             SCOPED_TRACE("version " + version + " QoS " + qos);
@@ -88,7 +82,7 @@ TEST_P(PubSub, EveryVersionAndQos) {
 }
 
 TEST_P(PubSub, PayloadsFromEverywhere) {
-    if (!start()) return;
+    start();
     const kit::TempDir dir;
     const std::string binary{"b\0\xff\n", 4};
     const auto file = dir.write("payload", binary);
@@ -102,7 +96,7 @@ TEST_P(PubSub, PayloadsFromEverywhere) {
 }
 
 TEST_P(PubSub, LinesArriveInOrderAndAllAreAcknowledged) {
-    if (!start()) return;
+    start();
     std::string lines;
     for (int i = 0; i < 5'000; ++i) lines += fmt::format("line {}\n", i);
     lines += "the last one has no line end";
@@ -117,7 +111,7 @@ TEST_P(PubSub, LinesArriveInOrderAndAllAreAcknowledged) {
 }
 
 TEST_P(PubSub, LinesGoOutAsTheyCome) {
-    if (!start()) return;
+    start();
     auto sub = subscribed(here() + Words{"-t", "a"});
     Process pub{tool("pub") + here() + Words{"-t", "a", "-l"}};
     pub.write("one\n");
@@ -130,7 +124,7 @@ TEST_P(PubSub, LinesGoOutAsTheyCome) {
 }
 
 TEST_P(PubSub, RepeatAndJson) {
-    if (!start()) return;
+    start();
     auto sub = subscribed(here() + Words{"-t", "a", "-C", "3"});
     const auto done =
         pub({"-t", "a", "-m", "x", "-q", "1", "--repeat", "3", "--repeat-delay", "0.01", "--json"});
@@ -142,7 +136,7 @@ TEST_P(PubSub, RepeatAndJson) {
 }
 
 TEST_P(PubSub, RetainedMessages) {
-    if (!start()) return;
+    start();
     published({"-t", "r/1", "-m", "one", "-r", "-q", "1"});
     published({"-t", "r/2", "-m", "two", "-r", "-q", "1"});
     auto fresh = subscribed(here() + Words{"-t", "r/#", "-R", "-v", "-C", "1"});
@@ -163,14 +157,14 @@ TEST_P(PubSub, RetainedMessages) {
 }
 
 TEST_P(PubSub, TimeoutEndsWith27) {
-    if (!start()) return;
+    start();
     const auto done = run_tool("sub", here() + Words{"-t", "silent", "-W", "0.1"});
     EXPECT_EQ(done.status.code, 27);
     EXPECT_THAT(done.err, HasSubstr("timed out"));
 }
 
 TEST_P(PubSub, ASessionWaitsForItsClient) {
-    if (!start()) return;
+    start();
     for (const std::string version : {"5", "311"}) {
         SCOPED_TRACE("version " + version);
         const Words session = here() + Words{"-V", version, "-i", "keeper" + version, "-c"};
@@ -189,7 +183,7 @@ TEST_P(PubSub, ASessionWaitsForItsClient) {
 }
 
 TEST_P(PubSub, PropertiesTravel) {
-    if (!start()) return;
+    start();
     auto sub = subscribed(here() + Words{"-t",
                                          "p",
                                          "-q",
@@ -246,7 +240,7 @@ TEST_P(PubSub, PropertiesTravel) {
 }
 
 TEST_P(PubSub, FiltersAndUnsubscribes) {
-    if (!start()) return;
+    start();
     auto sub = subscribed(here() + Words{"-t", "f/#", "-T", "f/no/#", "-v", "-C", "2"});
     for (const std::string topic : {"f/1", "f/no", "f/no/x", "f/2"}) {
         published({"-t", topic, "-q", "1", "-m", "x"});
@@ -262,7 +256,7 @@ TEST_P(PubSub, FiltersAndUnsubscribes) {
 }
 
 TEST_P(PubSub, AWillSpeaksOnlyWhenItShould) {
-    if (!start()) return;
+    start();
     auto watcher = subscribed(here() + Words{"-t", "will/+", "-q", "1", "-v"});
     const auto with_will = [&](const std::string& name) {
         return subscribed(here() + Words{"-t",
@@ -284,7 +278,7 @@ TEST_P(PubSub, AWillSpeaksOnlyWhenItShould) {
 }
 
 TEST_P(PubSub, MosquittosToolsUnderstandOurs) {
-    if (!start()) return;
+    start();
     // Sequences on which the two agree: Mosquitto cuts %p and %x by their width, and does not pad
     // an absent %R.
     const std::string format =
@@ -359,7 +353,7 @@ TEST_P(PubSub, MosquittosToolsUnderstandOurs) {
 }
 
 TEST_P(PubSub, UnixSocket) {
-    if (!start({.unix_socket = true})) return;
+    start({.unix_socket = true});
     auto sub = subscribed({"-L", "unix://" + broker->unix_path(), "-t", "a", "-C", "1"});
     const auto done = run_tool("pub", {"--unix", broker->unix_path(), "-t", "a", "-m", "local"});
     EXPECT_EQ(done.status.code, 0) << done.err;
@@ -368,7 +362,7 @@ TEST_P(PubSub, UnixSocket) {
 }
 
 TEST_P(PubSub, Passwords) {
-    if (!start({.password = "secret"})) return;
+    start({.password = "secret"});
     const auto refused = pub({"-t", "a", "-m", "x", "-u", "ann", "-P", "wrong"});
     EXPECT_EQ(refused.status.code, 1);
     EXPECT_THAT(refused.err, HasSubstr("refused: "));
@@ -384,7 +378,7 @@ TEST_P(PubSub, Passwords) {
 }
 
 TEST_P(PubSub, SubscriberComesBackAfterARestart) {
-    if (!start()) return;
+    start();
     auto sub = subscribed(here() + Words{"-t", "a", "-v"});
     broker->kill();
     sub.wait_for_line(Stream::err, "next attempt");
@@ -397,7 +391,7 @@ TEST_P(PubSub, SubscriberComesBackAfterARestart) {
 }
 
 TEST_P(PubSub, PublisherKeepsWhatTheRestartedBrokerHasNotAcknowledged) {
-    if (!start()) return;
+    start();
     Process pub{tool("pub") + here() + Words{"-t", "a", "-q", "1", "-l", "--json", "-d"}};
     pub.write("before\n");
     pub.wait_for_line(Stream::out, "\"mid\"");
@@ -411,7 +405,7 @@ TEST_P(PubSub, PublisherKeepsWhatTheRestartedBrokerHasNotAcknowledged) {
 }
 
 TEST_P(PubSub, OverTls) {
-    if (!start({.tls = true})) return;
+    start({.tls = true});
     const auto& made = certificates();
     const Words good{"-h", "localhost", "-p", broker->tls_port(), "--cafile", made.ca};
     auto sub = subscribed(good + Words{"-t", "a", "-C", "2"});
@@ -438,7 +432,7 @@ TEST_P(PubSub, OverTls) {
 }
 
 TEST_P(PubSub, TheCertificateMustNameTheHost) {
-    if (!start({.tls = true, .tls_wrong_name = true})) return;
+    start({.tls = true, .tls_wrong_name = true});
     const Words options{"-h",
                         "localhost",
                         "-p",
@@ -456,7 +450,7 @@ TEST_P(PubSub, TheCertificateMustNameTheHost) {
 }
 
 TEST_P(PubSub, ClientCertificates) {
-    if (!start({.tls = true, .tls_client_certificate = true})) return;
+    start({.tls = true, .tls_client_certificate = true});
     const auto& made = certificates();
     const Words options{
         "-h", "localhost", "-p", broker->tls_port(), "--cafile", made.ca, "-t", "a", "-m", "x"};
@@ -466,24 +460,30 @@ TEST_P(PubSub, ClientCertificates) {
     EXPECT_EQ(done.status.code, 0) << done.err;
 }
 
-TEST_P(PubSub, OverWebSocket) {
-    if (!start()) return;
-    const WebSocketDoor door{static_cast<std::uint16_t>(std::stoi(broker->port()))};
-    const auto url = fmt::format("ws://127.0.0.1:{}", door.port());
-    auto sub = subscribed({"-L", url, "-t", "a", "-C", "2", "-q", "2"});
-    EXPECT_EQ(run_tool("pub", {"-L", url, "-t", "a", "-q", "2", "-m", "framed"}).status.code, 0);
-    const std::string large(300'000, 'x');
-    EXPECT_EQ(run_tool("pub", {"-L", url, "-t", "a", "-q", "1", "-s"}, large).status.code, 0);
-    EXPECT_EQ(sub.wait().code, 0);
-    EXPECT_EQ(sub.output(Stream::out), "framed\n" + large + "\n");
-    const auto lost = run_tool("pub", {"-L", url + "/elsewhere", "-t", "a", "-m", "x"});
+// Debian's Mosquitto is built without WebSocket.
+TEST(PubSubAtStentor, OverWebSocketAndSecureWebSocket) {
+    const auto broker = Broker::start(BrokerKind::stentor, {.tls = true, .web_socket = true});
+    const auto plain = fmt::format("ws://127.0.0.1:{}/mqtt", broker->port());
+    const auto secure = fmt::format("wss://localhost:{}/mqtt", broker->tls_port());
+    const Words trust{"--cafile", certificates().ca};
+    for (const auto& [url, options] : {std::pair{plain, Words{}}, std::pair{secure, trust}}) {
+        SCOPED_TRACE(url);
+        const Words there = Words{"-L", url, "-t", "a"} + options;
+        auto sub = subscribed(there + Words{"-C", "2", "-q", "2"});
+        EXPECT_EQ(run_tool("pub", there + Words{"-q", "2", "-m", "framed"}).status.code, 0);
+        const std::string large(300'000, 'x');
+        EXPECT_EQ(run_tool("pub", there + Words{"-q", "1", "-s"}, large).status.code, 0);
+        EXPECT_EQ(sub.wait().code, 0);
+        EXPECT_EQ(sub.output(Stream::out), "framed\n" + large + "\n");
+    }
+    const auto lost = run_tool("pub", {"-L", plain + "/elsewhere", "-t", "a", "-m", "x"});
     EXPECT_EQ(lost.status.code, 1);
     EXPECT_THAT(lost.err, HasSubstr("answered HTTP 404"));
 }
 
 TEST_P(PubSub, AReaderThatGoesEndsTheSubscriber) {
-    if (!start()) return;
-    const auto program = std::string{STENTOR_TOOL_DRIVER};
+    start();
+    const auto program = stentor_program();
     Process shell{
         {"sh",
          "-c",
