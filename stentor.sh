@@ -9,7 +9,7 @@ build_packages="ca-certificates git g++ cmake ninja-build ccache lld pkg-config
     libssl-dev libargon2-dev libcjose-dev libmimalloc-dev liburing-dev libsystemd-dev"
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev libpaho-mqttpp-dev libpaho-mqtt-dev
     clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
-    mosquitto mosquitto-clients python3 python3-paho-mqtt strace faketime"
+    mosquitto mosquitto-clients python3 python3-paho-mqtt curl openssl strace faketime"
 
 say() { printf '== %s\n' "$*" >&2; }
 fail() { printf 'stentor.sh: %s\n' "$*" >&2; exit 1; }

@@ -197,8 +197,9 @@ def die_with_parent():
 class Broker:
     """`stentor serve` on a data directory."""
 
-    def __init__(self, data, *settings, environment=None, ready=True, user=None):
-        command = [STENTOR, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", data]
+    def __init__(self, data, *settings, environment=None, ready=True, user=None,
+                 program=STENTOR):
+        command = [program, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", data]
         # Tests run on disks of any size.
         for setting in ("node.shards=2", "store.min_free_bytes=1MiB", *settings):
             command += ["--set", setting]

@@ -5,7 +5,7 @@ import os
 import shutil
 import unittest
 
-from store_kit import Closed, FailingDisk, Refused, StoreTest
+from store_kit import STENTOR, Closed, FailingDisk, Refused, StoreTest
 
 SERVER_UNAVAILABLE, SERVER_BUSY = 0x88, 0x89
 TAKEN = (0, 0x10)  # 0x10: nobody has subscribed
@@ -227,7 +227,9 @@ class Opening(StoreTest):
     def test_a_directory_of_somebody_else(self):
         os.chmod(self.directory, 0o755)
         os.mkdir(self.data, 0o700)
-        broker = self.broker(ready=False, environment={}, user=65534)
+        # Of a checkout in /root others cannot start anything.
+        program = shutil.copy(STENTOR, self.directory)
+        broker = self.broker(ready=False, environment={}, user=65534, program=program)
         self.assertEqual(broker.wait(), 1)
         self.assertIn("Permission denied", "".join(broker.log))
 
