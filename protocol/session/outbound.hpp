@@ -6,6 +6,7 @@
 #include "protocol/session/ring.hpp"
 #include "protocol/session/session.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -99,8 +100,16 @@ struct Session::Outbound {
     bool starved = false;              // window_full was answered: wants_more is owed
 
     [[nodiscard]] std::optional<std::size_t> find(PacketId id) const noexcept {
-        // Clients answer in order: what is looked for is at the front.
-        for (std::size_t i = 0; i < inflight.size(); ++i) {
+        if (inflight.empty()) return std::nullopt;
+        // Identifiers rise by one with each entry, so this is where it stands unless some before it
+        // have gone; then it is nearer to the front.
+        const auto ahead = static_cast<std::uint16_t>(id.value() - inflight[0].packet_id.value());
+        const std::size_t likely = std::min<std::size_t>(ahead, inflight.size() - 1);
+        for (std::size_t i = likely + 1; i-- > 0;) {
+            if (inflight[i].packet_id == id) return i;
+        }
+        // Identifiers have wrapped around, or those of an earlier connection come first.
+        for (std::size_t i = likely + 1; i < inflight.size(); ++i) {
             if (inflight[i].packet_id == id) return i;
         }
         return std::nullopt;

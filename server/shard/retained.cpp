@@ -48,10 +48,10 @@ void Shard::start_replay(SessionEntry& entry,
     } else {
         add_source(shared_.placement->of_topic(filter));
     }
-    std::deque<RetainedReplay>& replays = entry.attached->replays;
     // A second SUBSCRIBE to the same filter starts its replay over [MQTT-3.8.4-4].
-    std::erase_if(replays, [&](const RetainedReplay& other) { return other.text == replay.text; });
-    replays.push_back(std::move(replay));
+    (void)entry.attached->drop_replays(
+        [&](const RetainedReplay& other) { return other.text == replay.text; });
+    entry.attached->replays.push_back(std::move(replay));
     request_feed(entry);
 }
 

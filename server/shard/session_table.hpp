@@ -11,8 +11,10 @@
 #include "server/core/retained_store.hpp"
 #include "server/shard/shard_message.hpp"
 
+#include <boost/container/deque.hpp>
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -57,7 +59,7 @@ struct CatchUp {
     store::FilterSetPtr filters;  // null: to be collected anew
     bool reading = false;
     std::uint64_t cookie = 0;  // of the read on its way; an answer to an earlier one is ignored
-    std::deque<store::PageEntry> page;
+    boost::container::deque<store::PageEntry> page;
     Seq page_through;
     bool page_valid = false;
 };
@@ -101,8 +103,18 @@ struct Attachment {
     std::uint32_t logging_others = 0;
     CatchUp catch_up;
     std::vector<Seq> restoring_seqs;
-    std::deque<RetainedReplay> replays;        // the first one is under way
-    std::deque<SharedDeliver> shared_waiting;  // its share of groups, waiting for the window
+    // Boost's deques: an empty one owns no memory, the standard library's 600 bytes.
+    boost::container::deque<RetainedReplay> replays;        // the first one is under way
+    boost::container::deque<SharedDeliver> shared_waiting;  // its share of groups, for the window
+
+    /// Ends the replays for which `ended` holds; false if there was none.
+    template <class Predicate>
+    bool drop_replays(Predicate ended) {
+        const auto gone = std::remove_if(replays.begin(), replays.end(), ended);
+        const bool any = gone != replays.end();
+        replays.erase(gone, replays.end());
+        return any;
+    }
 };
 
 struct SessionEntry {

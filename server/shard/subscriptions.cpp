@@ -224,7 +224,7 @@ void Shard::on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& pac
                record.filters.end();
     };
     // What waited behind it, another replay or the log, has its turn.
-    if (std::erase_if(entry.attached->replays, ended) != 0) request_feed(entry);
+    if (entry.attached->drop_replays(ended)) request_feed(entry);
     commits_.add(std::move(record), std::move(operation));
 }
 
@@ -244,7 +244,7 @@ void Shard::activate(FinishUnsubscribe& operation, Instant now) {
         unindex_subscription(*entry, *subscription, Leaving::for_good);
         if (entry->attached != nullptr) {
             const auto ended = [&](const RetainedReplay& replay) { return replay.text == filter; };
-            if (std::erase_if(entry->attached->replays, ended) != 0) request_feed(*entry);
+            if (entry->attached->drop_replays(ended)) request_feed(*entry);
             CatchUp& catch_up = entry->attached->catch_up;
             catch_up.filters.reset();  // a page with too much in it does no harm
         }
