@@ -124,6 +124,12 @@ void FaultyVfs::fail_next_sync() {
     fails_next_sync_ = true;
 }
 
+void FaultyVfs::be_healthy() {
+    const std::lock_guard lock{mutex_};
+    space_ = Space::enough;
+    fails_next_sync_ = false;
+}
+
 bool FaultyVfs::happens() {
     if (++operations_ > power_until_) has_power_ = false;
     return has_power_;

@@ -49,6 +49,8 @@ class FaultyVfs {
     void set_space(Space space);
     /// The next sync fails.
     void fail_next_sync();
+    /// From here on there is space, and no sync fails that has not failed yet.
+    void be_healthy();
 
     // --- for the C functions behind it ---
 

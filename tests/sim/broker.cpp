@@ -8,67 +8,71 @@ namespace stentor::sim {
 
 using server::GroupCommitted;
 
-/// The production fan-out, and the ways to get it wrong.
+/// Hands on what the engine reports, in its order, one mailbox after the other: a shard may look
+/// into its mailbox before the next one has the same group. And the ways to get it wrong.
 class Broker::Sink final : public store::CommitSink {
   public:
-    Sink(std::span<server::Mailbox* const> mailboxes,
-         Mutation mutation,
-         const store::SimulatedEngine& engine)
-        : mailboxes_{mailboxes},
-          fanout_{mailboxes},
-          mutation_{mutation},
-          engine_{&engine},
-          held_(mailboxes.size()) {}
+    Sink(std::span<server::Mailbox* const> mailboxes, Mutation mutation, const Store& store)
+        : mailboxes_{mailboxes}, mutation_{mutation}, store_{&store}, held_(mailboxes.size()) {}
 
     void group_committed(store::CommitGroupPtr group) override {
-        if (mutation_ != Mutation::ticket_before_group && mutation_ != Mutation::two_mailboxes) {
-            fanout_.group_committed(std::move(group));
-            return;
-        }
+        const bool splits =
+            mutation_ == Mutation::ticket_before_group || mutation_ == Mutation::two_mailboxes;
         for (std::size_t i = 0; i < mailboxes_.size(); ++i) {
             const bool own = std::any_of(
                 group->slices.begin(), group->slices.end(), [&](const store::CommitSlice& slice) {
                     return slice.shard.value() == i;
                 });
-            if (own) release(i);
-            if (own) {
-                mailboxes_[i]->push_reserved(GroupCommitted{group});
-            } else {
+            if (splits && !own) {
                 held_[i].push_back(group);
+                continue;
             }
+            if (splits) release(i);
+            push(i, GroupCommitted{group});
         }
     }
     void ticket_done(ShardId shard, store::CommitTicket ticket, Result<void> result) override {
-        fanout_.ticket_done(shard, ticket, result);
+        push(shard.value(), server::TicketDone{ticket, result});
     }
     void page_read(ShardId shard, store::Page page) override {
         if (mutation_ == Mutation::page_claims_too_much) {
-            page.complete_through = std::max(page.complete_through, engine_->log().last());
+            page.complete_through = std::max(page.complete_through, store_->last());
         }
-        fanout_.page_read(shard, std::move(page));
+        push(shard.value(), server::PageRead{std::move(page)});
     }
+
+    /// Puts so many of the messages that wait into their mailboxes.
+    void hand_over(std::size_t messages_max) {
+        for (; messages_max != 0 && !waiting_.empty(); --messages_max) {
+            auto& [shard, message] = waiting_.front();
+            mailboxes_[shard]->push_reserved(std::move(message));
+            waiting_.pop_front();
+        }
+    }
+    [[nodiscard]] std::size_t waiting() const noexcept { return waiting_.size(); }
 
     /// What a mutation has held back for this shard.
     void release(std::size_t shard) {
-        for (auto& group : held_[shard]) {
-            mailboxes_[shard]->push_reserved(GroupCommitted{std::move(group)});
-        }
+        for (auto& group : held_[shard]) push(shard, GroupCommitted{std::move(group)});
         held_[shard].clear();
     }
 
   private:
+    void push(std::size_t shard, server::ShardMessage message) {
+        waiting_.emplace_back(shard, std::move(message));
+    }
+
     std::span<server::Mailbox* const> mailboxes_;
-    server::CommitFanout fanout_;
     Mutation mutation_;
-    const store::SimulatedEngine* engine_;
+    const Store* store_;
+    std::deque<std::pair<std::size_t, server::ShardMessage>> waiting_;
     std::vector<std::vector<store::CommitGroupPtr>> held_;
 };
 
 /// The engine as the shards see it.
 class Broker::Engine final : public store::StorageEngine {
   public:
-    Engine(store::SimulatedEngine& engine, Mutation mutation)
-        : engine_{&engine}, mutation_{mutation} {}
+    Engine(Store& engine, Mutation mutation) : engine_{&engine}, mutation_{mutation} {}
 
     Result<store::Recovered> recover() override { return engine_->recover(); }
     void start(store::CommitSink& sink) override { engine_->start(sink); }
@@ -92,7 +96,7 @@ class Broker::Engine final : public store::StorageEngine {
     void drain_and_close() override { engine_->drain_and_close(); }
 
   private:
-    store::SimulatedEngine* engine_;
+    Store* engine_;
     Mutation mutation_;
 };
 
@@ -192,16 +196,14 @@ std::unique_ptr<server::AuthExchange> Broker::Access::begin_exchange(std::string
 
 namespace {
 
-store::SimulatedEngineOptions engine_options(const BrokerOptions& options) {
-    store::SimulatedEngineOptions engine;
-    engine.seed = options.seed;
-    engine.log.shards = options.shards;
-    engine.log.survey_messages_min = 2;
-    engine.acknowledge_after = options.mutation == Mutation::forgets_commits
-                                   ? store::AcknowledgeAfter::os
-                                   : options.acknowledge_after;
-    engine.faults = options.faults;
-    return engine;
+StoreOptions store_options(const BrokerOptions& options) {
+    return {.seed = options.seed,
+            .shards = options.shards,
+            .acknowledge_after = options.mutation == Mutation::forgets_commits
+                                     ? store::AcknowledgeAfter::os
+                                     : options.acknowledge_after,
+            .faults = options.faults,
+            .slow_pages = options.slow_pages};
 }
 
 }  // namespace
@@ -210,8 +212,8 @@ Broker::Broker(const BrokerOptions& options, const Instant& now)
     : options_{options},
       now_{&now},
       random_{options.seed},
-      engine_{engine_options(options)},
-      faulty_engine_{std::make_unique<Engine>(engine_, options.mutation)},
+      store_{options.store(store_options(options))},
+      faulty_engine_{std::make_unique<Engine>(*store_, options.mutation)},
       access_{std::make_unique<Access>(random_.split(), options)},
       placement_{options.shards, HashKey{.k0 = options.seed, .k1 = 7}} {
     start();
@@ -220,7 +222,7 @@ Broker::Broker(const BrokerOptions& options, const Instant& now)
 Broker::~Broker() {
     if (!shards_.empty()) {
         shards_.clear();
-        engine_.crash();
+        store_->crash();
     }
 }
 
@@ -236,8 +238,8 @@ void Broker::start() {
         transports_.push_back(std::make_unique<WireTransport>(random_.split(), *now_));
         transports_.back()->set_gentle(gentle_);
     }
-    sink_ = std::make_unique<Sink>(mailbox_pointers_, options_.mutation, engine_);
-    const auto recovered = engine_.recover();
+    sink_ = std::make_unique<Sink>(mailbox_pointers_, options_.mutation, *store_);
+    const auto recovered = store_->recover();
     STENTOR_ASSERT(recovered);
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
         server::ShardOptions shard = options_.shard;
@@ -253,7 +255,7 @@ void Broker::start() {
                                             *transports_[i]));
         shards_.back()->recover(*recovered, *now_);
     }
-    engine_.start(*sink_);
+    store_->start(*sink_);
 }
 
 void Broker::accept(std::size_t shard, const WirePtr& wire) {
@@ -270,17 +272,26 @@ void Broker::run_shard(std::size_t shard) {
     shards_[shard]->step(*now_);
 }
 
-void Broker::run_engine() { engine_.step(*now_); }
+void Broker::run_engine() {
+    store_->step(*now_);
+    hand_over();
+}
+
+void Broker::hand_over() {
+    const bool all = gentle_ || random_.chance(1, 2);
+    sink_->hand_over(all ? sink_->waiting() : random_.below(sink_->waiting() + 1));
+}
 
 void Broker::run_others() {
     access_->answer(mailbox_pointers_);
+    hand_over();
     if (options_.mutation != Mutation::ticket_before_group) return;
     for (std::size_t i = 0; i < shards_.size(); ++i) sink_->release(i);
 }
 
 void Broker::crash() {
     for (auto& transport : transports_) transport->crash();
-    engine_.crash();
+    store_->crash();
     shards_.clear();
     mailboxes_.clear();
     access_->forget();
@@ -289,13 +300,13 @@ void Broker::crash() {
 
 void Broker::be_gentle() {
     gentle_ = true;
-    engine_.set_faults({});
+    store_->be_gentle();
     access_->be_quick();
     for (auto& transport : transports_) transport->set_gentle(true);
 }
 
 bool Broker::idle() const {
-    if (engine_.next_due() || !access_->idle()) return false;
+    if (!store_->idle() || sink_->waiting() != 0 || !access_->idle()) return false;
     return std::none_of(
         shards_.begin(), shards_.end(), [](const auto& shard) { return shard->has_work(); });
 }
@@ -309,12 +320,12 @@ bool Broker::drain() {
         const bool done = std::all_of(
             shards_.begin(), shards_.end(), [](const auto& shard) { return shard->drained(); });
         if (done) break;
-        engine_.step(saturating_add(*now_, std::chrono::seconds{round}));
+        store_->step(saturating_add(*now_, std::chrono::seconds{round}));
     }
     const bool drained = std::all_of(
         shards_.begin(), shards_.end(), [](const auto& shard) { return shard->drained(); });
     if (!drained) return false;
-    engine_.drain_and_close();
+    store_->drain_and_close();
     shards_.clear();
     return true;
 }

@@ -5,13 +5,12 @@
 
 #include "base/clock.hpp"
 #include "base/random.hpp"
-#include "persistence/memory/simulated_engine.hpp"
 #include "server/core/access.hpp"
 #include "server/core/interest_table.hpp"
 #include "server/core/placement.hpp"
-#include "server/shard/commit_fanout.hpp"
 #include "server/shard/mailbox.hpp"
 #include "server/shard/shard.hpp"
+#include "tests/sim/store.hpp"
 #include "tests/sim/wire.hpp"
 
 #include <cstdint>
@@ -43,11 +42,13 @@ struct BrokerOptions {
     std::uint16_t shards = 2;
     store::AcknowledgeAfter acknowledge_after = store::AcknowledgeAfter::disk;
     store::SimulatedFaults faults;
+    bool slow_pages = false;
     std::size_t mailbox_messages_max = 1000;
     server::ShardOptions shard;
     unsigned slow_admission_per_mille = 0;
     Mutation mutation = Mutation::none;
     TestMethod test_method = TestMethod::none;
+    StoreMaker store = make_simulated_store;
 };
 
 class Broker {
@@ -74,7 +75,11 @@ class Broker {
 
     [[nodiscard]] std::size_t shards() const noexcept { return shards_.size(); }
     [[nodiscard]] const server::Shard& shard(std::size_t i) const { return *shards_[i]; }
-    [[nodiscard]] const store::MemoryLog& log() const noexcept { return engine_.log(); }
+    [[nodiscard]] const Store& store() const noexcept { return *store_; }
+    /// After drain(): what the store has lost by being closed.
+    [[nodiscard]] std::optional<std::string> lost_when_closed() {
+        return store_->lost_when_closed();
+    }
     [[nodiscard]] const server::InterestTable& interest() const noexcept { return *interest_; }
     /// Nothing waits for anything but time.
     [[nodiscard]] bool idle() const;
@@ -86,12 +91,13 @@ class Broker {
     class Access;
 
     void start();
+    void hand_over();
 
     BrokerOptions options_;
     const Instant* now_;
     Random random_;
     bool gentle_ = false;
-    store::SimulatedEngine engine_;
+    std::unique_ptr<Store> store_;
     std::unique_ptr<Engine> faulty_engine_;
     std::unique_ptr<Access> access_;
     server::Placement placement_;

@@ -36,7 +36,9 @@ struct Persona {
     unsigned withhold_per_mille = 0;  // ... answers nothing for a while
     unsigned publish_per_mille = 0;
     unsigned subscribe_per_mille = 0;
-    bool shares = false;  // subscribes to shared subscriptions only
+    unsigned retain_per_mille = 200;  // of what it publishes
+    bool retains_for_good = false;    // with QoS 1 or 2, and never clears
+    bool shares = false;              // subscribes to shared subscriptions only
     bool answers_out_of_order = false;
     std::uint32_t away_ms_max = 3000;  // between two connections
     Duration clock_slack{};            // how far the broker's clock and ours may be apart
@@ -131,6 +133,9 @@ class Client {
     void on_connected(const mqtt::Connected& event);
     void on_received(const mqtt::Received& event);
     void on_done(MessageId id, mqtt::ReasonCode reason);
+    void on_suback(const mqtt::SubscribeDone& suback);
+    void on_unsuback(const mqtt::UnsubscribeDone& unsuback);
+    void on_closed(const mqtt::Closed& closed);
     void check_session_present(bool present);
     void answer();
     void flush();
@@ -139,6 +144,8 @@ class Client {
     void act();
     void publish_something();
     void subscribe_something();
+    /// Asked to end its session, and told that there is none.
+    [[nodiscard]] bool has_ended() const noexcept { return ended_ && known_ == Known::none; }
     [[nodiscard]] WillFate fate_of(const WillInstance& will, const Faults& faults) const;
 
     Persona persona_;
@@ -164,7 +171,7 @@ class Client {
     std::map<std::string, std::string> retained_;
 
     bool polite_ = false;
-    bool ended_ = false;  // no more connections
+    bool ended_ = false;  // connects only to end its session
     bool keeps_transcript_ = false;
     bool must_clean_ = false;
     bool transient_before_ = false;  // the last connection had a session of its own

@@ -1,24 +1,18 @@
 // Thousands of seeds at each number of shards, and whichever you choose:
 //   STENTOR_SIM_FIRST=1 STENTOR_SIM_SEEDS=10000 STENTOR_SIM_SHARDS=5 STENTOR_SIM_TRACE=100000
-//   STENTOR_SIM_FAILURES=3 sim_nightly --gtest_filter=Sim.Chosen
+//   STENTOR_SIM_FAILURES=3 STENTOR_SIM_ROUNDS=2500 sim_nightly --gtest_filter=Sim.Chosen
 
 #include "tests/sim/run_seeds.hpp"
 
 #include <gtest/gtest.h>
 
 #include <cstdio>
-#include <cstdlib>
 #include <tuple>
 
 namespace stentor::sim {
 namespace {
 
 constexpr std::uint64_t kSeedsPerTest = 1000;
-
-std::uint64_t setting(const char* name, std::uint64_t otherwise) {
-    const char* value = std::getenv(name);
-    return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
-}
 
 void expect_content(const Seeds& seeds) {
     const Outcome outcome = run_seeds(seeds);
@@ -41,13 +35,7 @@ INSTANTIATE_TEST_SUITE_P(Thousands,
                          testing::Combine(testing::Values<std::uint16_t>(1, 2, 5),
                                           testing::Range<std::uint64_t>(0, 5)));
 
-TEST(Sim, Chosen) {
-    expect_content({.first = setting("STENTOR_SIM_FIRST", 1),
-                    .count = setting("STENTOR_SIM_SEEDS", 100),
-                    .shards = static_cast<std::uint16_t>(setting("STENTOR_SIM_SHARDS", 0)),
-                    .failures_max = setting("STENTOR_SIM_FAILURES", 3),
-                    .trace_lines = setting("STENTOR_SIM_TRACE", 150)});
-}
+TEST(Sim, Chosen) { expect_content(chosen_seeds()); }
 
 }  // namespace
 }  // namespace stentor::sim

@@ -2,12 +2,11 @@
 // The judge of a simulation: a ledger of what every client asked for and was told, and a naive idea
 // of MQTT that says which deliveries follow from it. Knows nothing of shards, logs or commits.
 // One thread. The first complaint is kept; the rest of a run may follow from it.
-//
-// Moments are numbers that rise with every entry ("ticks"), so that before and after are exact.
 
 #include "base/clock.hpp"
 #include "protocol/codec/packet.hpp"
 #include "protocol/codec/types.hpp"
+#include "tests/sim/ledger.hpp"
 #include "tests/sim/trace.hpp"
 
 #include <cstdint>
@@ -20,33 +19,6 @@
 #include <vector>
 
 namespace stentor::sim {
-
-using MessageId = std::uint64_t;
-using Tick = std::uint64_t;
-inline constexpr Tick kNoTick = UINT64_MAX;  // never, or not yet
-
-/// Something a client published, or left as its will.
-struct Published {
-    MessageId id = 0;
-    std::string publisher;
-    std::string topic;
-    std::string payload;  // empty: clears a retained value
-    mqtt::QoS qos = mqtt::QoS::at_most_once;
-    bool retain = false;
-    bool is_will = false;
-    std::optional<std::uint32_t> expiry_seconds;
-    Tick sent = 0;
-    Tick connection = 0;  // the publisher's
-    Instant sent_at;
-    unsigned sends = 1;
-    Tick acked = kNoTick;  // the broker has taken it: PUBACK or PUBREC without a failure
-    Instant acked_at = kNever;
-    Tick settled = kNoTick;  // by then everything that it led to had happened
-    bool refused = false;    // an acknowledgement with a failure, for all that was sent
-    bool excused = false;    // a crash was allowed to take it
-};
-
-enum class WillFate : std::uint8_t { unknown, must_come, must_not_come };
 
 struct OracleRules {
     /// Mailboxes are full at times: what has been acknowledged may still be on its way to a shard.
@@ -126,31 +98,6 @@ class Oracle {
     [[nodiscard]] std::size_t obligations() const noexcept { return obligations_; }
 
   private:
-    struct Version {
-        mqtt::SubscriptionOptions options;
-        std::uint32_t identifier = 0;
-        Tick requested = 0;
-        Tick acked = kNoTick;
-    };
-    struct Subscription {
-        std::string text;
-        std::string share;  // empty: not shared
-        std::string filter;
-        std::vector<Version> versions;
-        std::set<Tick> unsubscribing;  // requests whose answer has not come, and may never
-        Tick unsubscribed = kNoTick;
-        Tick ended = kNoTick;
-        bool may_continue = false;  // the UNSUBSCRIBE before it may never have arrived
-
-        /// While it may still deliver what is published now.
-        [[nodiscard]] bool alive() const noexcept {
-            return unsubscribed == kNoTick && ended == kNoTick && !versions.empty();
-        }
-        [[nodiscard]] bool certain() const noexcept { return alive() && unsubscribing.empty(); }
-        [[nodiscard]] Tick first_unsubscribing() const noexcept {
-            return unsubscribing.empty() ? kNoTick : *unsubscribing.begin();
-        }
-    };
     struct Copies {
         unsigned all = 0;
         unsigned live_twice = 0;  // QoS 2, RETAIN 0
@@ -216,10 +163,9 @@ class Oracle {
                                const std::string& client,
                                const Published& message) const;
     void judge_shared_end();
-    /// The value that a topic certainly has had since before `asked`, if it must reach everybody
-    /// who asks; otherwise null.
-    [[nodiscard]] const Published* certain_value(const std::vector<MessageId>& ids,
-                                                 Tick asked) const;
+    /// The value that a topic certainly has, if it must have reached everybody who asked for it;
+    /// otherwise null.
+    [[nodiscard]] const Published* certain_value(const std::vector<MessageId>& ids) const;
     [[nodiscard]] std::optional<std::string> unmet_replay(const std::string& name,
                                                           const Client& client) const;
     [[nodiscard]] bool is_replaced(MessageId id, const std::vector<MessageId>& all) const;

@@ -4,22 +4,41 @@
 
 #include <fmt/format.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <sstream>
 
 namespace stentor::sim {
 
+namespace {
+
+std::uint64_t setting(const char* name, std::uint64_t otherwise) {
+    const char* value = std::getenv(name);
+    return value == nullptr ? otherwise : std::strtoull(value, nullptr, 10);
+}
+
+}  // namespace
+
 Outcome run_seeds(const Seeds& seeds) {
-    log_start({.level = LogLevel::error, .descriptor = -1});
+    const int log = std::getenv("STENTOR_SIM_LOG") == nullptr ? -1 : 2;
+    log_start({.level = LogLevel::error, .descriptor = log});
     Outcome outcome;
     for (std::uint64_t seed = seeds.first; seed < seeds.first + seeds.count; ++seed) {
-        RunOptions options{.seed = seed, .shards = seeds.shards, .mutation = seeds.mutation};
+        RunOptions options{.seed = seed,
+                           .shards = seeds.shards,
+                           .mutation = seeds.mutation,
+                           .rounds = seeds.rounds,
+                           .store = seeds.store};
+        const bool traces_at_once = seeds.count == 1 || !seeds.repeatable;
+        if (traces_at_once) options.trace_lines = seeds.trace_lines;
         const Verdict verdict = simulate(options);
         outcome.deliveries += verdict.deliveries;
         outcome.obligations += verdict.obligations;
         if (!verdict.complaint) continue;
         Failure failure{.seed = seed, .complaint = *verdict.complaint, .report = {}};
-        if (seeds.trace_lines != 0) {
+        if (traces_at_once) {
+            failure.report = verdict.trace;
+        } else if (seeds.trace_lines != 0) {
             options.trace_lines = seeds.trace_lines;
             const Verdict again = simulate(options);
             failure.report = again.trace;
@@ -27,15 +46,25 @@ Outcome run_seeds(const Seeds& seeds) {
         }
         failure.report += fmt::format(
             "seed {}: {}\n(STENTOR_SIM_FIRST={} STENTOR_SIM_SEEDS=1 STENTOR_SIM_SHARDS={} "
-            "STENTOR_SIM_TRACE=100000 sim_nightly --gtest_filter=Sim.Chosen)\n",
+            "STENTOR_SIM_TRACE=100000 {})\n",
             seed,
             failure.complaint,
             seed,
-            seeds.shards);
+            seeds.shards,
+            seeds.chosen_by);
         outcome.failures.push_back(std::move(failure));
         if (outcome.failures.size() >= seeds.failures_max) break;
     }
     return outcome;
+}
+
+Seeds chosen_seeds() {
+    return {.first = setting("STENTOR_SIM_FIRST", 1),
+            .count = setting("STENTOR_SIM_SEEDS", 100),
+            .shards = static_cast<std::uint16_t>(setting("STENTOR_SIM_SHARDS", 0)),
+            .failures_max = setting("STENTOR_SIM_FAILURES", 3),
+            .trace_lines = setting("STENTOR_SIM_TRACE", 150),
+            .rounds = setting("STENTOR_SIM_ROUNDS", 0)};
 }
 
 std::vector<OldSeed> read_old_seeds(const std::string& path) {

@@ -18,6 +18,10 @@ struct Seeds {
     Mutation mutation = Mutation::none;
     std::size_t failures_max = 3;  // then it stops
     std::size_t trace_lines = 0;   // of each failure
+    std::size_t rounds = 0;        // 0: the default length
+    StoreMaker store = make_simulated_store;
+    bool repeatable = true;  // false: a run has its trace at once, as it may not come again
+    const char* chosen_by = "sim_nightly --gtest_filter=Sim.Chosen";  // runs a single one again
 };
 
 struct Failure {
@@ -32,8 +36,11 @@ struct Outcome {
     std::size_t obligations = 0;
 };
 
-/// Failures are run a second time with a trace.
+/// Failures are run a second time with a trace where that gives the same run.
 [[nodiscard]] Outcome run_seeds(const Seeds& seeds);
+
+/// What the environment asks for: STENTOR_SIM_FIRST, _SEEDS, _SHARDS, _ROUNDS, _FAILURES, _TRACE.
+[[nodiscard]] Seeds chosen_seeds();
 
 /// A line of the file of seeds that once failed: "seed shards why".
 struct OldSeed {

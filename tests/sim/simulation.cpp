@@ -49,6 +49,7 @@ class Simulation {
     Trace trace_;
     bool commits_fail_ = false;
     bool small_mailboxes_ = false;
+    bool retained_lasts_ = false;  // so that it can be said what a SUBSCRIBE must bring
     bool lossy_ = false;
     unsigned crash_per_mille_ = 0;
     BrokerOptions broker_options_;
@@ -67,6 +68,7 @@ Simulation::Simulation(const RunOptions& options)
       trace_{options.trace_lines},
       commits_fail_{random_.chance(1, 4)},
       small_mailboxes_{random_.chance(1, 4)},
+      retained_lasts_{random_.chance(1, 3)},
       oracle_{trace_, {.late_messages = small_mailboxes_}} {
     oracle_.set_now(now_);
     trace_.set_now(now_);
@@ -81,6 +83,7 @@ void Simulation::choose_broker(const RunOptions& options) {
     broker_options_.seed = random_.next();
     broker_options_.shards = options.shards != 0 ? options.shards : kShards[random_.below(3)];
     broker_options_.mutation = options.mutation;
+    broker_options_.store = options.store;
     lossy_ = random_.chance(1, 6) && options.mutation == Mutation::none;
     if (lossy_) broker_options_.acknowledge_after = store::AcknowledgeAfter::os;
     if (random_.chance(1, 3)) crash_per_mille_ = 2;
@@ -89,6 +92,7 @@ void Simulation::choose_broker(const RunOptions& options) {
         broker_options_.faults.fail_read_per_mille = 20;
     }
     if (random_.chance(1, 2)) broker_options_.faults.full_per_mille = 200;
+    broker_options_.slow_pages = random_.chance(1, 4);
     broker_options_.slow_admission_per_mille = random_.chance(1, 2) ? 300 : 0;
     broker_options_.mailbox_messages_max = small_mailboxes_ ? 2 : 1000;
     mqtt::SessionLimits& limits = broker_options_.shard.limits;
@@ -116,6 +120,10 @@ Persona Simulation::random_persona(std::size_t number) {
     persona.withhold_per_mille = random_.chance(1, 2) ? 20 : 0;
     persona.answers_out_of_order = random_.chance(1, 5);
     persona.shares = random_.chance(1, 5);
+    if (retained_lasts_) {
+        persona.retain_per_mille = 10;
+        persona.retains_for_good = true;
+    }
     if (random_.chance(2, 3)) persona.publish_per_mille = 120;
     if (random_.chance(2, 3)) persona.subscribe_per_mille = 60;
     persona.topics = kTopics;
@@ -152,6 +160,7 @@ void Simulation::pass_time(Duration step) {
 /// A few things happen, in any order.
 void Simulation::round() {
     if (gentle_) {
+        if (broker_->store().has_failed()) crash();
         pass_time(std::chrono::milliseconds{1});
         for (std::size_t i = 0; i < broker_->shards(); ++i) broker_->run_shard(i);
         broker_->run_engine();
@@ -187,7 +196,7 @@ void Simulation::round() {
                 clients_[random_.below(clients_.size())]->turn();
         }
     }
-    if (random_.chance(crash_per_mille_, 1000)) crash();
+    if (random_.chance(crash_per_mille_, 1000) || broker_->store().has_failed()) crash();
 }
 
 void Simulation::crash() {
@@ -195,7 +204,7 @@ void Simulation::crash() {
     broker_->crash();
     crashes_.push_back(now_);
     if (options_.trace_lines != 0) {
-        for (const auto& [name, session] : broker_->log().state().sessions()) {
+        for (const auto& [name, session] : broker_->store().state().sessions()) {
             std::string unfinished;
             for (const store::Unfinished& item : session.unfinished) {
                 unfinished += fmt::format(" {}@{}", item.packet_id.value(), item.seq.value());
@@ -242,7 +251,7 @@ void Simulation::judge_retained() {
     clients_.back()->be_polite();
     settle("the checker");
     const std::map<std::string, std::string>& seen = clients_.back()->retained();
-    for (const auto& [topic, value] : broker_->log().state().retained()) {
+    for (const auto& [topic, value] : broker_->store().state().retained()) {
         if (value.message->expired(now_)) continue;
         const auto at = seen.find(topic);
         if (at == seen.end() || at->second != as_text(value.message->payload())) {
@@ -250,7 +259,7 @@ void Simulation::judge_retained() {
         }
     }
     for (const auto& [topic, payload] : seen) {
-        if (!broker_->log().state().retained().contains(topic)) {
+        if (!broker_->store().state().retained().contains(topic)) {
             oracle_.complain("a new client gets a retained value of " + topic);
         }
     }
@@ -276,15 +285,16 @@ void Simulation::end_everything() {
         if (broker_->wires(i) != 0) oracle_.complain("wires are left");
     }
     if (broker_->interest().counters().keys != 0) oracle_.complain("interest is left");
-    for (const auto& [name, session] : broker_->log().state().sessions()) {
+    for (const auto& [name, session] : broker_->store().state().sessions()) {
         oracle_.complain(fmt::format("the store still has the session of {} (attached {}, will {})",
                                      name,
                                      session.attached,
                                      session.will.has_value()));
     }
-    if (broker_->log().messages() != 0) oracle_.complain("messages are left in the log");
-    if (!broker_->log().state().pinned().empty()) oracle_.complain("messages are left pinned");
+    if (const auto leftover = broker_->store().leftover()) oracle_.complain(*leftover);
     if (!failed() && !broker_->drain()) oracle_.complain("the broker does not drain");
+    if (failed()) return;
+    if (const auto lost = broker_->lost_when_closed()) oracle_.complain(*lost);
 }
 
 Verdict Simulation::run() {

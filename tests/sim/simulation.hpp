@@ -17,6 +17,7 @@ struct RunOptions {
     Mutation mutation = Mutation::none;
     std::size_t rounds = 0;       // 0: the default length
     std::size_t trace_lines = 0;  // 0: no trace
+    StoreMaker store = make_simulated_store;
 };
 
 struct Verdict {
