@@ -19,7 +19,8 @@ constexpr std::size_t kKernelBytes = std::size_t{1} << 20U;
 constexpr int kQuietRoundsMax = 100;
 
 // What a simulated broker has of the configuration; rows that set other keys do not run.
-constexpr std::array<std::string_view, 7> kKeys{"limits.connect_timeout",
+constexpr std::array<std::string_view, 8> kKeys{"node.shards",
+                                                "limits.connect_timeout",
                                                 "limits.inflight_maximum",
                                                 "limits.keepalive_max",
                                                 "limits.packet_bytes_max",
@@ -43,6 +44,9 @@ sim::BrokerOptions broker_options(const Row& row, unsigned run) {
     sim::BrokerOptions to;
     to.seed = run + 1;
     to.shards = run == 0 ? 2 : 3;
+    if (const auto shards = loaded->options.node.shards; shards != 0) {
+        to.shards = static_cast<std::uint16_t>(shards);
+    }
     to.test_method = run % 2 == 0 ? sim::TestMethod::prompt : sim::TestMethod::slow;
     mqtt::SessionLimits& limits = to.shard.limits;
     limits.packet_bytes_max = from.packet_bytes_max;
