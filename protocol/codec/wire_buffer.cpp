@@ -3,6 +3,7 @@
 #include "base/assert.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <utility>
 
@@ -45,6 +46,12 @@ void WireBuffer::append(ByteView bytes) {
     if (bytes.empty()) return;
     std::memcpy(reserve(bytes.size()), bytes.data(), bytes.size());
     commit(bytes.size());
+}
+
+void WireBuffer::append_from(WireBuffer& from, std::size_t bytes) {
+    STENTOR_ASSERT(&from != this && bytes <= from.size());
+    if (bytes == 0) return;
+    commit(from.read({reserve(bytes), bytes}));
 }
 
 std::byte* WireBuffer::reserve(std::size_t bytes_max) {
@@ -101,6 +108,11 @@ std::size_t WireBuffer::gather(std::span<ByteView> out) const noexcept {
     return count;
 }
 
+ByteView WireBuffer::front() const noexcept {
+    std::array<ByteView, 1> part;
+    return gather(part) == 0 ? ByteView{} : part[0];
+}
+
 void WireBuffer::consume(std::size_t bytes) noexcept {
     STENTOR_ASSERT(bytes <= size_);
     size_ -= bytes;
@@ -124,6 +136,24 @@ void WireBuffer::consume(std::size_t bytes) noexcept {
         ++shared_begin_;
     }
     drop_consumed_parts();
+}
+
+std::size_t WireBuffer::read(MutableByteView out) noexcept {
+    std::size_t filled = 0;
+    while (filled < out.size() && !empty()) {
+        const ByteView waiting = front();
+        const ByteView part = waiting.first(std::min(waiting.size(), out.size() - filled));
+        std::memcpy(out.data() + filled, part.data(), part.size());
+        filled += part.size();
+        consume(part.size());
+    }
+    return filled;
+}
+
+Bytes WireBuffer::take() {
+    Bytes bytes(size_);
+    (void)read(bytes);
+    return bytes;
 }
 
 void WireBuffer::drop_consumed_parts() noexcept {

@@ -34,6 +34,9 @@ class WireBuffer {
     [[nodiscard]] std::size_t memory_bytes() const noexcept;
 
     void append(ByteView bytes);
+    /// Appends the first `bytes` of `from`, which has as many, and forgets them there. A copy: what
+    /// `from` shares is let go.
+    void append_from(WireBuffer& from, std::size_t bytes);
 
     /// Room for at least `bytes_max` more bytes, uninitialised, valid until the next call of a
     /// non-const member. Commit what was written with commit().
@@ -47,8 +50,17 @@ class WireBuffer {
     /// valid until the next call of a non-const member. May cover less than size().
     [[nodiscard]] std::size_t gather(std::span<ByteView> out) const noexcept;
 
+    /// The front of the queue as far as it lies together; valid as gather()'s. Empty: nothing
+    /// waits.
+    [[nodiscard]] ByteView front() const noexcept;
+
     /// Forgets `bytes` from the front, at most size(). Memory goes with the last byte.
     void consume(std::size_t bytes) noexcept;
+
+    /// Copies from the front what fits into `out` and forgets it; returns how much that was.
+    std::size_t read(MutableByteView out) noexcept;
+    /// A copy of everything; the buffer is empty afterwards.
+    [[nodiscard]] Bytes take();
 
     /// Forgets everything and its memory.
     void clear() noexcept;

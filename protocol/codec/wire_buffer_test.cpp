@@ -81,6 +81,42 @@ TEST(WireBuffer, GathersInOrderAsFarAsThereIsRoom) {
     EXPECT_EQ(WireBuffer{}.gather(parts), 0U);
 }
 
+TEST(WireBuffer, GivesWhatLiesTogether) {
+    const auto large = message_of(kSharedPartBytesMin);
+    WireBuffer buffer;
+    EXPECT_TRUE(buffer.front().empty());
+    buffer.append(as_bytes("ab"));
+    buffer.append_shared(large, large->payload());
+    buffer.append(as_bytes("c"));
+    EXPECT_EQ(as_text(buffer.front()), "ab");
+    buffer.consume(2);
+    EXPECT_EQ(buffer.front().data(), large->payload().data());
+    buffer.consume(kSharedPartBytesMin);
+    EXPECT_EQ(as_text(buffer.front()), "c");
+}
+
+TEST(WireBuffer, IsReadAcrossItsParts) {
+    const auto large = message_of(kSharedPartBytesMin);
+    WireBuffer buffer;
+    buffer.append(as_bytes("ab"));
+    buffer.append_shared(large, large->payload());
+    buffer.append(as_bytes("cd"));
+    std::array<std::byte, 5> five{};
+    EXPECT_EQ(buffer.read(five), 5U);
+    EXPECT_EQ(as_text(five), "abppp");
+    WireBuffer other;
+    other.append(as_bytes("x"));
+    other.append_from(buffer, kSharedPartBytesMin - 2);
+    EXPECT_EQ(large->use_count(), 1U);  // copied, and let go
+    EXPECT_EQ(other.size(), kSharedPartBytesMin - 1);
+    EXPECT_EQ(as_text(other.take()), 'x' + std::string(kSharedPartBytesMin - 3, 'p') + 'c');
+    EXPECT_EQ(other.memory_bytes(), 0U);
+    EXPECT_EQ(buffer.read(five), 1U);
+    EXPECT_EQ(as_text(five).front(), 'd');
+    EXPECT_EQ(buffer.read(five), 0U);
+    EXPECT_TRUE(buffer.take().empty());
+}
+
 TEST(WireBuffer, IsAQueueOfBytesWhateverTheOrderOfCalls) {
     for (std::uint64_t seed = 1; seed <= 60; ++seed) {
         Random random{seed};

@@ -232,11 +232,11 @@ class World {
         }
         session_.emplace(test::durable(version_), limits_, std::move(parts));
         session_->send_connack(true, {}, fx_);
-        (void)test::drain(wire_);
+        wire_.clear();
     }
 
     void observe() {
-        const Bytes bytes = test::drain(wire_);
+        const Bytes bytes = wire_.take();
         Decoder decoder{version_, {}};
         for (ByteView rest{bytes}; !rest.empty();) {
             const auto step = decoder.next(rest);

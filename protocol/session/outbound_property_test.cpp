@@ -225,7 +225,7 @@ class World {
         window_ = std::min(request.receive_maximum, limits_.inflight_maximum);
         session_.emplace(std::move(request), limits_, std::move(parts));
         session_->send_connack(true, {}, fx_);
-        (void)test::drain(wire_);
+        wire_.clear();
         std::vector<Seq> missing;
         session_->missing_messages(missing);
         for (const Seq seq : missing) session_->restore_message(seq, stored(seq), {}, fx_);
@@ -235,7 +235,7 @@ class World {
 
     /// Everything the session sends is looked at the moment it is sent.
     void observe() {
-        const Bytes bytes = test::drain(wire_);
+        const Bytes bytes = wire_.take();
         Decoder decoder{config_.version, {}};
         for (ByteView rest{bytes}; !rest.empty();) {
             const auto step = decoder.next(rest);

@@ -180,21 +180,6 @@ MessagePtr message(const TestMessage& fields, Instant arrival) {
                             .message_expiry_seconds = fields.expiry_seconds});
 }
 
-Bytes drain(WireBuffer& buffer) {
-    Bytes all;
-    while (!buffer.empty()) {
-        std::array<ByteView, 8> parts;
-        const std::size_t count = buffer.gather(parts);
-        std::size_t bytes = 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            all.insert(all.end(), parts.at(i).begin(), parts.at(i).end());
-            bytes += parts.at(i).size();
-        }
-        buffer.consume(bytes);
-    }
-    return all;
-}
-
 Lines describe(ProtocolVersion version, ByteView bytes) {
     Lines lines;
     Decoder decoder{version, DecodeLimits{.packet_bytes_max = 16U << 20U}};
@@ -224,7 +209,7 @@ Script::Script(ConnectRequest request, SessionLimits limits, SessionParts parts)
 
 Lines Script::observe() {
     Lines lines;
-    if (reading_) lines = describe(version_, drain(wire_));
+    if (reading_) lines = describe(version_, wire_.take());
     describe(fx_, lines);
     fx_.clear();
     return lines;
@@ -232,7 +217,7 @@ Lines Script::observe() {
 
 Lines Script::read() {
     reading_ = true;
-    Lines lines = describe(version_, drain(wire_));
+    Lines lines = describe(version_, wire_.take());
     session_.pump(now_, fx_);
     const Lines more = observe();
     lines.insert(lines.end(), more.begin(), more.end());

@@ -56,8 +56,6 @@ struct ToClient {
 
 /// All packets in `bytes` as lines; what the client's decoder refuses is a line too.
 [[nodiscard]] Lines describe(ProtocolVersion version, ByteView bytes);
-/// Takes everything out of the buffer.
-[[nodiscard]] Bytes drain(WireBuffer& buffer);
 
 class Script {
   public:

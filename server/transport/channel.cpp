@@ -181,31 +181,13 @@ void Channel::learn_from_web_socket() {
 /// Takes all of `clear`, which is what the innermost layer but TLS has made.
 void Channel::to_network(mqtt::WireBuffer& clear) {
     if (!tls_) {
-        while (!clear.empty()) {
-            std::array<ByteView, 16> parts;
-            const std::size_t count = clear.gather(parts);
-            std::size_t bytes = 0;
-            for (std::size_t i = 0; i < count; ++i) {
-                network_.append(parts[i]);
-                bytes += parts[i].size();
-            }
-            clear.consume(bytes);
-        }
+        network_.append_from(clear, clear.size());
         return;
     }
     // Whole records: each costs its own head and tag, and the peer a decryption.
     thread_local std::array<std::byte, kTlsChunk> chunk;
     while (!clear.empty()) {
-        std::array<ByteView, 16> parts;
-        const std::size_t count = clear.gather(parts);
-        std::size_t filled = 0;
-        for (std::size_t i = 0; i < count && filled < chunk.size(); ++i) {
-            const ByteView part = parts[i].first(std::min(parts[i].size(), chunk.size() - filled));
-            std::copy(
-                part.begin(), part.end(), chunk.begin() + static_cast<std::ptrdiff_t>(filled));
-            filled += part.size();
-        }
-        clear.consume(filled);
+        const std::size_t filled = clear.read(chunk);
         if (!tls_->send(ByteView{chunk}.first(filled), network_)) {
             fail("TLS: " + tls_->why());
             clear.clear();
@@ -220,26 +202,15 @@ void Channel::send(mqtt::WireBuffer& out, std::size_t bytes_max) {
         out.clear();  // nobody could have asked for it
         return;
     }
+    if (!web_ && bytes == out.size()) {
+        to_network(out);
+        return;
+    }
     mqtt::WireBuffer clear;
     if (web_) {
         WebSocket::frame(out, bytes, clear);
-    } else if (bytes == out.size()) {
-        clear = std::move(out);
-        out.clear();
     } else {
-        std::size_t left = bytes;
-        while (left != 0) {
-            std::array<ByteView, 16> parts;
-            const std::size_t count = out.gather(parts);
-            std::size_t taken = 0;
-            for (std::size_t i = 0; i < count && taken < left; ++i) {
-                const ByteView part = parts[i].first(std::min(parts[i].size(), left - taken));
-                clear.append(part);
-                taken += part.size();
-            }
-            out.consume(taken);
-            left -= taken;
-        }
+        clear.append_from(out, bytes);
     }
     to_network(clear);
 }

@@ -22,20 +22,7 @@ const std::string kUpgrade =
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Protocol: mqtt\r\n";
 
-std::string drain(mqtt::WireBuffer& buffer) {
-    std::string text;
-    std::array<ByteView, 8> parts;
-    while (!buffer.empty()) {
-        const std::size_t count = buffer.gather(parts);
-        std::size_t bytes = 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            text += as_text(parts[i]);
-            bytes += parts[i].size();
-        }
-        buffer.consume(bytes);
-    }
-    return text;
-}
+std::string drain(mqtt::WireBuffer& buffer) { return std::string{as_text(buffer.take())}; }
 
 /// OpenSSL's client on memory.
 class TlsClient {

@@ -292,18 +292,7 @@ void WebSocket::fail(std::uint16_t code, const char* why, mqtt::WireBuffer& out)
 
 void WebSocket::frame(mqtt::WireBuffer& from, std::size_t bytes, mqtt::WireBuffer& out) {
     append_head(out, binary, bytes);
-    while (bytes != 0) {
-        std::array<ByteView, 16> parts;
-        const std::size_t count = from.gather(parts);
-        std::size_t taken = 0;
-        for (std::size_t i = 0; i < count && taken < bytes; ++i) {
-            const ByteView part = parts[i].first(std::min(parts[i].size(), bytes - taken));
-            out.append(part);
-            taken += part.size();
-        }
-        from.consume(taken);
-        bytes -= taken;
-    }
+    out.append_from(from, bytes);
 }
 
 void WebSocket::finish(mqtt::WireBuffer& out) {

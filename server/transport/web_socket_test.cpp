@@ -2,7 +2,6 @@
 
 #include <gtest/gtest.h>
 
-#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -17,20 +16,7 @@ const std::string kRequest =
     "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n"
     "Sec-WebSocket-Protocol: mqttv3.1, mqtt\r\n";
 
-std::string text_of(mqtt::WireBuffer& buffer) {
-    std::string text;
-    std::array<ByteView, 8> parts;
-    while (!buffer.empty()) {
-        const std::size_t count = buffer.gather(parts);
-        std::size_t bytes = 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            text += as_text(parts[i]);
-            bytes += parts[i].size();
-        }
-        buffer.consume(bytes);
-    }
-    return text;
-}
+std::string text_of(mqtt::WireBuffer& buffer) { return std::string{as_text(buffer.take())}; }
 
 /// A frame as a client sends it.
 std::string masked(unsigned first, std::string_view payload, int length_form = 0) {

@@ -8,22 +8,12 @@
 
 #include <benchmark/benchmark.h>
 
-#include <array>
 #include <string>
 
 namespace stentor::mqtt {
 namespace {
 
 constexpr std::string_view kTopic = "fleet/de/berlin/vehicle-00417/telemetry";
-
-Bytes bytes_of(const WireBuffer& buffer) {
-    std::array<ByteView, 4> parts;
-    Bytes bytes;
-    for (const ByteView part : std::span{parts}.first(buffer.gather(parts))) {
-        bytes.insert(bytes.end(), part.begin(), part.end());
-    }
-    return bytes;
-}
 
 PropertyWriter some_properties() {
     PropertyWriter writer;
@@ -46,14 +36,14 @@ Bytes publish_packet(bool with_properties, std::size_t payload_bytes) {
                         .packet_id = PacketId{1},
                         .properties = with_properties ? properties.bytes() : ByteView{}}) ==
         Encoded::written);
-    return bytes_of(out);
+    return out.take();
 }
 
 Decoder connected_decoder() {
     WireBuffer connect;
     STENTOR_ASSERT(encode_connect(connect, {.client_id = "c"}) == Encoded::written);
     Decoder decoder{{}};
-    STENTOR_ASSERT(decoder.next(bytes_of(connect)).has_value());
+    STENTOR_ASSERT(decoder.next(connect.take()).has_value());
     return decoder;
 }
 

@@ -17,16 +17,6 @@ namespace {
 using namespace stentor;        // NOLINT(google-build-using-namespace): a test program
 using namespace stentor::mqtt;  // NOLINT(google-build-using-namespace)
 
-Bytes bytes_of(const WireBuffer& buffer) {
-    std::array<ByteView, 8> parts;
-    Bytes bytes;
-    for (const ByteView part : std::span{parts}.first(buffer.gather(parts))) {
-        bytes.insert(bytes.end(), part.begin(), part.end());
-    }
-    STENTOR_ASSERT(bytes.size() == buffer.size());
-    return bytes;
-}
-
 /// A decoder as the byte says, and for a server one that has had its CONNECT or not.
 Decoder make_decoder(std::uint8_t choice) {
     const DecodeLimits limits{.packet_bytes_max = 1U << 20U, .connect_bytes_max = 1U << 16U};
@@ -36,7 +26,7 @@ Decoder make_decoder(std::uint8_t choice) {
     if ((choice & 4U) != 0) {
         WireBuffer connect;
         STENTOR_ASSERT(encode_connect(connect, {.version = version}) == Encoded::written);
-        STENTOR_ASSERT(decoder.next(bytes_of(connect)).has_value());
+        STENTOR_ASSERT(decoder.next(connect.take()).has_value());
     }
     return decoder;
 }
@@ -81,7 +71,7 @@ void check_delivery(const Message& message, ProtocolVersion version) {
     WireBuffer wire;
     encode_publish(wire, version, message, delivery);
     STENTOR_ASSERT(wire.size() == publish_wire_size(version, message, delivery));
-    const Bytes sent = bytes_of(wire);
+    const Bytes sent = wire.take();
     Decoder client{version, {.packet_bytes_max = 1U << 21U}};
     const auto step = client.next(sent);
     STENTOR_ASSERT(step.has_value());

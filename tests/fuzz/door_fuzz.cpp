@@ -21,20 +21,7 @@ struct Outcome {
     friend bool operator==(const Outcome&, const Outcome&) = default;
 };
 
-std::string drain(mqtt::WireBuffer& buffer) {
-    std::string text;
-    std::array<ByteView, 8> parts;
-    while (!buffer.empty()) {
-        const std::size_t count = buffer.gather(parts);
-        std::size_t bytes = 0;
-        for (std::size_t i = 0; i < count; ++i) {
-            text += as_text(parts[i]);
-            bytes += parts[i].size();
-        }
-        buffer.consume(bytes);
-    }
-    return text;
-}
+std::string drain(mqtt::WireBuffer& buffer) { return std::string{as_text(buffer.take())}; }
 
 Outcome run(const Door& door, ByteView input, std::size_t piece) {
     Channel channel{door,

@@ -11,7 +11,6 @@
 #include "protocol/session/session.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
 
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -286,16 +285,7 @@ class Target {
 
     /// Reads everything the session has sent and judges it.
     void look() {
-        Bytes bytes;
-        std::array<ByteView, 4> parts;
-        while (const std::size_t count = wire_.gather(parts)) {
-            std::size_t taken = 0;
-            for (const ByteView part : std::span{parts}.first(count)) {
-                bytes.insert(bytes.end(), part.begin(), part.end());
-                taken += part.size();
-            }
-            wire_.consume(taken);
-        }
+        const Bytes bytes = wire_.take();
         Decoder decoder{version_, DecodeLimits{}};
         for (ByteView rest{bytes}; !rest.empty();) {
             const auto step = decoder.next(rest);

@@ -8,17 +8,6 @@
 namespace stentor::mqtt::test {
 namespace {
 
-Bytes bytes_of(const WireBuffer& buffer) {
-    std::array<ByteView, 64> parts{};
-    const auto count = buffer.gather(parts);
-    Bytes all;
-    for (std::size_t i = 0; i < count; ++i) {
-        all.insert(all.end(), parts[i].begin(), parts[i].end());
-    }
-    EXPECT_EQ(all.size(), buffer.size());
-    return all;
-}
-
 std::string text(const PropertiesView& properties) {
     std::string all;
     for (const auto& entry : properties.entries()) {
@@ -154,7 +143,7 @@ struct EventText {
 Bytes encoded(const std::function<void(WireBuffer&)>& encode) {
     WireBuffer out;
     encode(out);
-    return bytes_of(out);
+    return out.take();
 }
 
 }  // namespace
@@ -319,8 +308,7 @@ Script& Script::subscribes(std::string_view filter, std::string_view expected) {
 }
 
 Script& Script::sends(const std::vector<std::string>& packets) {
-    const auto all = bytes_of(out_);
-    out_.clear();
+    const Bytes all = out_.take();
     std::vector<std::string> sent;
     ByteView rest{all};
     // A decoder knows the version from CONNECT; scripts that look at a later part provide one.
@@ -330,7 +318,7 @@ Script& Script::sends(const std::vector<std::string>& packets) {
     if (!greets) {
         EXPECT_EQ(encode_connect(greeting, {.version = session.options().version}),
                   Encoded::written);
-        const auto connect = bytes_of(greeting);
+        const Bytes connect = greeting.take();
         EXPECT_TRUE(server->next(connect));
     }
     while (!rest.empty()) {

@@ -27,9 +27,7 @@ std::string quoted(std::string_view what, const std::string& client) {
 /// Sends all of `from`, as far as the channel takes it.
 Channel::State drain(Channel& channel, mqtt::WireBuffer& from) {
     while (!from.empty()) {
-        std::array<ByteView, 1> parts;
-        (void)from.gather(parts);
-        const auto [bytes, state] = channel.send(parts[0]);
+        const auto [bytes, state] = channel.send(from.front());
         from.consume(bytes);
         if (state != Channel::State::open) return state;
     }

@@ -3,7 +3,6 @@
 #include "protocol/codec/encoder.hpp"
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <string>
 #include <utility>
@@ -266,9 +265,7 @@ void Runner::clear_retained() {
             (void)mqtt::encode_publish(
                 packets, options_.version, mqtt::Publish{.topic = name, .retain = true});
         }
-        std::array<ByteView, 1> parts;
-        (void)packets.gather(parts);
-        fleet_.send(kPublisher, parts[0]);
+        fleet_.send(kPublisher, packets.front());
         packets.clear();
     }
 }

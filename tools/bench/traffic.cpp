@@ -4,7 +4,6 @@
 #include "tools/bench/stamp.hpp"
 
 #include <algorithm>
-#include <array>
 #include <bit>
 #include <cmath>
 #include <cstring>
@@ -60,9 +59,7 @@ void Traffic::make_template() {
                                              .qos = plan_.qos,
                                              .retain = options_.retain,
                                              .packet_id = packet_id});
-    std::array<ByteView, 1> parts;
-    (void)packet.gather(parts);
-    template_ = to_owned(parts[0]);
+    template_ = packet.take();
     payload_at_ = template_.size() - payload.size();
     const std::size_t properties = options_.version == mqtt::ProtocolVersion::v5 ? 1 : 0;
     packet_id_at_ = payload_at_ - properties - (plan_.qos == QoS::at_most_once ? 0 : 2);

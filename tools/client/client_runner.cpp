@@ -10,7 +10,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <utility>
 
 namespace stentor::tools {
@@ -232,14 +231,13 @@ asio::awaitable<void> ClientRunner::write_output(std::shared_ptr<Link> link) {
             auto sending = std::exchange(link->output, mqtt::WireBuffer{});
             link->sending = sending.size();
             while (!sending.empty()) {
-                std::array<ByteView, 1> part{};
-                static_cast<void>(sending.gather(part));
-                const auto error = co_await link->stream->write(part[0]);
+                const ByteView part = sending.front();
+                const auto error = co_await link->stream->write(part);
                 if (error) {
                     link->stream->close();  // the reader tells the rest
                     co_return;
                 }
-                sending.consume(part[0].size());
+                sending.consume(part.size());
             }
             link->sending = 0;
             if (!link->ended) handler_.on_drained();

@@ -139,10 +139,8 @@ class Service {
 
     static void flush(Peer& peer) {
         while (!peer.output.empty()) {
-            std::array<ByteView, 1> parts;
-            (void)peer.output.gather(parts);
-            const ssize_t sent =
-                ::send(peer.socket, parts[0].data(), parts[0].size(), MSG_NOSIGNAL);
+            const ByteView part = peer.output.front();
+            const ssize_t sent = ::send(peer.socket, part.data(), part.size(), MSG_NOSIGNAL);
             if (sent <= 0) {
                 peer.output.clear();
                 return;
