@@ -1,5 +1,7 @@
 #include "base/log.hpp"
 
+#include "base/utf8.hpp"
+
 #include <fmt/format.h>
 #include <poll.h>
 #include <spdlog/logger.h>
@@ -31,34 +33,6 @@ constexpr int kStallMs = 20;
 
 std::atomic<LogLevel> g_level{LogLevel::info};
 
-/// Bytes of the UTF-8 character at the front of `text`, 0 if there is none.
-std::size_t utf8_length(std::string_view text) noexcept {
-    const auto at = [&](std::size_t i) -> unsigned { return static_cast<unsigned char>(text[i]); };
-    const auto continues = [&](std::size_t n) {
-        if (text.size() < n) return false;
-        for (std::size_t i = 1; i < n; ++i) {
-            if ((at(i) & 0xc0U) != 0x80U) return false;
-        }
-        return true;
-    };
-    const unsigned first = at(0);
-    if (first < 0x80U) return 1;
-    if (first >= 0xc2U && first <= 0xdfU) return continues(2) ? 2 : 0;
-    if (first >= 0xe0U && first <= 0xefU) {
-        if (!continues(3)) return 0;
-        const bool overlong = first == 0xe0U && at(1) < 0xa0U;
-        const bool surrogate = first == 0xedU && at(1) >= 0xa0U;
-        return overlong || surrogate ? 0 : 3;
-    }
-    if (first >= 0xf0U && first <= 0xf4U) {
-        if (!continues(4)) return 0;
-        const bool overlong = first == 0xf0U && at(1) < 0x90U;
-        const bool beyond = first == 0xf4U && at(1) > 0x8fU;
-        return overlong || beyond ? 0 : 4;
-    }
-    return 0;
-}
-
 /// Appends `text` so that it is safe inside a JSON string and on a terminal, at most `bytes_max`
 /// bytes of it (and three dots). Quotes are escaped for JSON only.
 void append_escaped(std::string& out,
@@ -77,17 +51,16 @@ void append_escaped(std::string& out,
             text.remove_prefix(1);
             continue;
         }
-        const auto first = static_cast<unsigned char>(text[0]);
-        const bool c1_control =
-            length == 2 && first == 0xc2U && static_cast<unsigned char>(text[1]) < 0xa0U;
+        const char first = text[0];
         if (first == '\n') {
             out += "\\n";
-        } else if (first < 0x20U || first == 0x7fU || c1_control) {
-            const unsigned code = c1_control ? static_cast<unsigned char>(text[1]) : first;
+        } else if (begins_with_control(text)) {
+            // Of those with two bytes the second is the code.
+            const unsigned code = static_cast<unsigned char>(text[length - 1]);
             fmt::format_to(std::back_inserter(out), "\\u{:04x}", code);
         } else if (format == LogFormat::json && (first == '"' || first == '\\')) {
             out += '\\';
-            out += text[0];
+            out += first;
         } else {
             out += text.substr(0, length);
         }

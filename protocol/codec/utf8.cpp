@@ -1,5 +1,7 @@
 #include "protocol/codec/utf8.hpp"
 
+#include "base/utf8.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstring>
@@ -36,26 +38,6 @@ bool is_plain_ascii(std::uint64_t word) noexcept {
     return ((word | zero_bytes(word & kSevenBits)) & kHighBits) == 0;
 }
 
-bool is_continuation(char c) noexcept { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
-
-/// The length of the well-formed multi-byte character at the front of `text` (Unicode, table 3-7),
-/// 0 if there is none.
-std::size_t multi_byte_character(std::string_view text) noexcept {
-    const auto first = static_cast<unsigned char>(text[0]);
-    if (first < 0xC2U || first > 0xF4U) return 0;  // continuation, overlong, above U+10FFFF
-    const std::size_t size = first < 0xE0U ? 2 : first < 0xF0U ? 3 : 4;
-    if (text.size() < size) return 0;
-    const auto second = static_cast<unsigned char>(text[1]);
-    if (!is_continuation(text[1])) return 0;
-    if (first == 0xE0U && second < 0xA0U) return 0;  // overlong
-    if (first == 0xEDU && second > 0x9FU) return 0;  // surrogates U+D800 .. U+DFFF
-    if (first == 0xF0U && second < 0x90U) return 0;  // overlong
-    if (first == 0xF4U && second > 0x8FU) return 0;  // above U+10FFFF
-    if (size > 2 && !is_continuation(text[2])) return 0;
-    if (size > 3 && !is_continuation(text[3])) return 0;
-    return size;
-}
-
 TopicNameScan judge_topic(std::string_view topic, std::size_t levels_max) noexcept {
     if (!is_mqtt_text(topic)) return TopicNameScan::not_text;
     if (topic.find_first_of("+#") != std::string_view::npos) return TopicNameScan::has_wildcard;
@@ -79,7 +61,7 @@ bool is_mqtt_text(std::string_view text) noexcept {
             ++at;
             continue;
         }
-        const std::size_t size = multi_byte_character(text.substr(at));
+        const std::size_t size = utf8_length(text.substr(at));
         if (size == 0) return false;
         at += size;
     }

@@ -1,5 +1,7 @@
 #include "tools/client/json_text.hpp"
 
+#include "base/utf8.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -9,33 +11,6 @@
 
 namespace stentor::tools {
 namespace {
-
-bool is_continuation(char c) { return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U; }
-
-/// How many bytes the well-formed character at the front takes; 0 if there is none.
-std::size_t utf8_length(std::string_view text) {
-    const auto first = static_cast<unsigned char>(text.front());
-    std::size_t length = 0;
-    std::uint32_t code = 0;
-    std::uint32_t least = 0;
-    if (first < 0x80U) return 1;
-    if ((first & 0xE0U) == 0xC0U) {
-        length = 2, code = first & 0x1FU, least = 0x80;
-    } else if ((first & 0xF0U) == 0xE0U) {
-        length = 3, code = first & 0x0FU, least = 0x800;
-    } else if ((first & 0xF8U) == 0xF0U) {
-        length = 4, code = first & 0x07U, least = 0x10000;
-    } else {
-        return 0;
-    }
-    if (text.size() < length) return 0;
-    for (std::size_t i = 1; i < length; ++i) {
-        if (!is_continuation(text[i])) return 0;
-        code = code << 6U | (static_cast<unsigned char>(text[i]) & 0x3FU);
-    }
-    const bool surrogate = code >= 0xD800U && code <= 0xDFFFU;
-    return code < least || code > 0x10FFFFU || surrogate ? 0 : length;
-}
 
 /// Recursive descent over RFC 8259, copying tokens as it goes.
 class Minifier {
