@@ -1,6 +1,6 @@
 #include "auth/password_file.hpp"
 
-#include "auth/base64.hpp"
+#include "base/base64.hpp"
 #include "auth/scram.hpp"
 #include "base/random.hpp"
 

@@ -1,6 +1,6 @@
 #include "auth/scram.hpp"
 
-#include "auth/base64.hpp"
+#include "base/base64.hpp"
 #include "base/random.hpp"
 
 #include <openssl/crypto.h>

@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cctype>
-#include <cstdint>
 #include <iterator>
 
 namespace stentor::tools {
@@ -173,25 +172,6 @@ void append_json_string(std::string& out, std::string_view text) {
         text.remove_prefix(1);
     }
     out += '"';
-}
-
-std::string base64(std::string_view bytes) {
-    constexpr std::string_view kAlphabet =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string out;
-    out.reserve((bytes.size() + 2) / 3 * 4);
-    while (!bytes.empty()) {
-        std::uint32_t group = 0;
-        const auto count = std::min<std::size_t>(bytes.size(), 3);
-        for (std::size_t i = 0; i < 3; ++i) {
-            group = group << 8U | (i < count ? static_cast<unsigned char>(bytes[i]) : 0U);
-        }
-        for (std::size_t i = 0; i < 4; ++i) {
-            out += i <= count ? kAlphabet[group >> (18U - 6U * i) & 0x3FU] : '=';
-        }
-        bytes.remove_prefix(count);
-    }
-    return out;
 }
 
 }  // namespace stentor::tools

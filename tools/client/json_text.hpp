@@ -1,5 +1,5 @@
 #pragma once
-// Text and bytes as JSON, written straight into a string.
+// Text as JSON, written straight into a string.
 // Pure. Any thread.
 
 #include <optional>
@@ -14,7 +14,5 @@ void append_json_string(std::string& out, std::string_view text);
 /// The JSON value `text` holds, without white space between its tokens and otherwise unchanged.
 /// Nothing if it is not exactly one value, or nested deeper than 256.
 [[nodiscard]] std::optional<std::string> minified_json(std::string_view text);
-
-[[nodiscard]] std::string base64(std::string_view bytes);
 
 }  // namespace stentor::tools

@@ -53,13 +53,5 @@ TEST(JsonText, RefusesWhatIsNotJson) {
     EXPECT_TRUE(minified_json(std::string(200, '[') + std::string(200, ']')));
 }
 
-TEST(JsonText, Base64) {
-    EXPECT_EQ(base64(""), "");
-    EXPECT_EQ(base64("f"), "Zg==");
-    EXPECT_EQ(base64("fo"), "Zm8=");
-    EXPECT_EQ(base64("foo"), "Zm9v");
-    EXPECT_EQ(base64("foobar"), "Zm9vYmFy");
-}
-
 }  // namespace
 }  // namespace stentor::tools

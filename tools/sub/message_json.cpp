@@ -1,5 +1,6 @@
 #include "tools/sub/message_json.hpp"
 
+#include "base/base64.hpp"
 #include "protocol/codec/utf8.hpp"
 #include "tools/client/json_text.hpp"
 #include "tools/client/property_options.hpp"
@@ -133,7 +134,7 @@ bool append_message_json(const mqtt::PublishView& message,
     if (value) {
         object.member("payload").append(*value);
     } else if (payload == PayloadJson::text_or_base64 && !is_text) {
-        object.text("payload", base64(text));
+        object.text("payload", base64(message.payload));
         object.text("payload_encoding", "base64");
     } else {
         object.text("payload", text);

@@ -1,8 +1,8 @@
-#include "auth/base64.hpp"
+#include "base/base64.hpp"
 
 #include <algorithm>
 
-namespace stentor::auth {
+namespace stentor {
 namespace {
 
 constexpr std::size_t kTextBytesMax = 1024;
@@ -47,4 +47,4 @@ std::optional<Bytes> from_base64(std::string_view text, Padding padding) {
     return out;
 }
 
-}  // namespace stentor::auth
+}  // namespace stentor

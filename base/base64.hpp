@@ -1,5 +1,5 @@
 #pragma once
-// Base64 as RFC 4648 has it, for hashes and SCRAM messages. Pure; any thread.
+// Base64 as RFC 4648 has it, for hashes, SCRAM messages and payloads in JSON. Pure; any thread.
 
 #include "base/bytes.hpp"
 
@@ -8,14 +8,15 @@
 #include <string>
 #include <string_view>
 
-namespace stentor::auth {
+namespace stentor {
 
 enum class Padding : std::uint8_t { required, absent };
 
+/// Without line ends.
 [[nodiscard]] std::string base64(ByteView bytes, Padding padding = Padding::required);
 
 /// Nothing if it is not base64, or longer than 1 KiB of text. Unused bits may be anything.
 [[nodiscard]] std::optional<Bytes> from_base64(std::string_view text,
                                                Padding padding = Padding::required);
 
-}  // namespace stentor::auth
+}  // namespace stentor
