@@ -1,35 +1,42 @@
 #include "server/config/diagnostic.hpp"
 
+#include "base/utf8.hpp"
+
 #include <algorithm>
 
 namespace stentor::config {
 namespace {
 
 constexpr std::size_t kShownColumnsMax = 160;
+constexpr std::size_t kHintColumnsMax = 400;  // may name a long path
 
-constexpr bool continues_character(char c) noexcept {
-    return (static_cast<unsigned char>(c) & 0xC0U) == 0x80U;
+/// Takes one column from the front of `line`: a character, or a byte that is part of none.
+std::string_view take_column(std::string_view& line) noexcept {
+    const std::string_view column = line.substr(0, std::max<std::size_t>(utf8_length(line), 1));
+    line.remove_prefix(column.size());
+    return column;
 }
 
-/// The first `columns` characters, and the same number of blanks that keep tabs where they are.
+/// Blanks as wide as the first `columns` of the line, which keep tabs where they are.
 std::string blanks_for(std::string_view line, std::size_t columns) {
     std::string blanks;
-    for (const char c : line) {
-        if (continues_character(c)) continue;
-        if (blanks.size() == columns) break;
-        blanks += c == '\t' ? '\t' : ' ';
+    while (!line.empty() && blanks.size() < columns) {
+        blanks += take_column(line) == "\t" ? '\t' : ' ';
     }
     return blanks;
 }
 
-/// Control characters would let a file draw on the operator's terminal.
-std::string printable(std::string_view line) {
+/// Control characters would let a file draw on the operator's terminal, and what is no UTF-8 would
+/// spoil whatever reads our output.
+std::string printable(std::string_view line, std::size_t columns_max = kShownColumnsMax) {
     std::string shown;
     std::size_t columns = 0;
-    for (const char c : line) {
-        if (!continues_character(c) && ++columns > kShownColumnsMax) return shown + "...";
-        const bool control = (static_cast<unsigned char>(c) < 0x20U && c != '\t') || c == 0x7F;
-        shown += control ? '?' : c;
+    while (!line.empty()) {
+        if (++columns > columns_max) return shown + "...";
+        const std::string_view column = take_column(line);
+        const bool is_text =
+            utf8_length(column) != 0 && (column == "\t" || !begins_with_control(column));
+        shown += is_text ? column : "?";
     }
     return shown;
 }
@@ -67,7 +74,9 @@ std::string render(const Diagnostic& diagnostic, std::string_view severity) {
                    std::string(tail, '~') + '\n';
         }
     }
-    if (!diagnostic.hint.empty()) out += margin + " = " + diagnostic.hint + '\n';
+    if (!diagnostic.hint.empty()) {
+        out += margin + " = " + printable(diagnostic.hint, kHintColumnsMax) + '\n';
+    }
     return out;
 }
 

@@ -224,6 +224,12 @@ TEST(Document, DoesNotDrawOnTheTerminal) {
                           .what = "bad \x07",
                           .hint = ""};
     EXPECT_EQ(render(diagnostic), "f:1:1: error: bad ?\n   1 | x = ?[31m\n     | ^\n");
+    // Nor in C1 controls, nor with what is no UTF-8, nor in the hint, which may quote the file.
+    diagnostic.line_text = "\xFF\xC3 = \xC2\x9B 1";
+    diagnostic.place.column = 6;
+    diagnostic.hint = "write \"\x1b[1m\x80\"";
+    EXPECT_EQ(render(diagnostic),
+              "f:1:6: error: bad ?\n   1 | ?? = ? 1\n     |      ^\n     = write \"?[1m?\"\n");
 }
 
 }  // namespace
