@@ -61,17 +61,18 @@ class Parser {
         std::reverse(arguments.begin(), arguments.end());  // CLI11 wants the first one last
         try {
             app_.parse(std::move(arguments));
-        } catch (const CLI::CallForVersion&) {
-            return VersionArguments{};
         } catch (const CLI::ParseError& error) {
-            // Help is an exception, too; its code is 0.
-            if (error.get_exit_code() == 0) {
-                app_.exit(error);
-                return Done{kExitOk};
+            // Help and version are exceptions, too; their code is 0.
+            if (error.get_exit_code() != 0) return fail(error.what(), deepest());
+            if (const auto failed = complain_about_command()) return *failed;
+            if (dynamic_cast<const CLI::CallForVersion*>(&error) != nullptr) {
+                return VersionArguments{};
             }
-            return fail(error.what(), deepest());
+            app_.exit(error);
+            return Done{kExitOk};
         }
         if (const auto failed = complain_about_extras()) return *failed;
+        if (const auto failed = complain_about_nothing()) return *failed;
         if (app_.get_subcommands().empty()) {
             std::cerr << app_.help();
             return Done{kExitUsage};
@@ -228,19 +229,32 @@ class Parser {
         return Done{kExitUsage};
     }
 
-    [[nodiscard]] std::optional<Command> complain_about_extras() const {
+    /// `user` and `store` alone.
+    [[nodiscard]] std::optional<Command> complain_about_nothing() const {
         const CLI::App& app = deepest();
-        std::vector<std::string> extras = app_.remaining(true);
-        if (extras.empty()) {
-            if (&app == user_) {
-                return fail("what shall be done with the users?", app, "add, passwd, del or list");
-            }
-            if (&app == store_) {
-                return fail(
-                    "what shall be done with the store?", app, "check, backup, stats or dump");
-            }
+        if (&app == user_) {
+            return fail("what shall be done with the users?", app, "add, passwd, del or list");
+        }
+        if (&app == store_) {
+            return fail("what shall be done with the store?", app, "check, backup, stats or dump");
+        }
+        return std::nullopt;
+    }
+
+    /// Help about a command that there is none of would be help about something else.
+    [[nodiscard]] std::optional<Command> complain_about_command() const {
+        const std::vector<std::string> extras = app_.remaining(true);
+        const bool has_commands = !deepest().get_subcommands({}).empty();
+        if (extras.empty() || extras.front().starts_with('-') || !has_commands) {
             return std::nullopt;
         }
+        return complain_about_extras();
+    }
+
+    [[nodiscard]] std::optional<Command> complain_about_extras() const {
+        const CLI::App& app = deepest();
+        const std::vector<std::string> extras = app_.remaining(true);
+        if (extras.empty()) return std::nullopt;
         const std::string& word = extras.front();
         const bool flag = word.starts_with('-');
         const std::string_view bare = std::string_view{word}.substr(0, word.find('='));
