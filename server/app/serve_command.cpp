@@ -159,7 +159,9 @@ class Service {
             }
             const bool first = ++stops == 1;
             STENTOR_LOG(info,
-                        LogEvent("stopping", {{"signal", first ? "first" : "again"}}),
+                        LogEvent("stopping",
+                                 {{"signal", signal == SIGTERM ? "TERM" : "INT"},
+                                  {"stop", first ? "drain" : "at_once"}}),
                         "{}",
                         first ? "draining; a second signal stops at once" : "stopping at once");
             server_->request_stop(first ? StopMode::drain : StopMode::at_once);

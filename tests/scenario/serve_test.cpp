@@ -67,6 +67,9 @@ TEST(Serve, DrainsAtTermAndAtInt) {
         Process broker = serve({});
         broker.wait_for_line(Stream::out, "ready");
         broker.send_signal(signal);
+        EXPECT_THAT(broker.wait_for_line(Stream::err, R"("event":"stopping")"),
+                    HasSubstr(signal == SIGTERM ? R"("signal":"TERM","stop":"drain")"
+                                                : R"("signal":"INT","stop":"drain")"));
         broker.wait_for_line(Stream::err, "pretending to drain");
         EXPECT_EQ(broker.wait(), kExitOk);
     }
@@ -78,6 +81,8 @@ TEST(Serve, StopsAtOnceAtTheSecondSignal) {
     broker.terminate();
     broker.wait_for_line(Stream::err, "pretending to drain");
     broker.send_signal(SIGINT);
+    EXPECT_THAT(broker.wait_for_line(Stream::err, R"("event":"stopping")"),
+                HasSubstr(R"("signal":"INT","stop":"at_once")"));
     broker.wait_for_line(Stream::err, "pretending to stop at once");
     EXPECT_EQ(broker.wait(), kExitOk);
 }
