@@ -156,12 +156,16 @@ void Session::send_connack(bool session_present,
             properties.user(property.name, property.value);
         }
     }
+    const std::size_t bytes_max = std::min<std::size_t>(request_.packet_bytes_max, kPacketBytesMax);
     const Encoded encoded =
         encode_connack(*fx.out,
                        request_.version,
                        {.session_present = session_present, .properties = properties.bytes()},
-                       std::min<std::size_t>(request_.packet_bytes_max, kPacketBytesMax));
+                       bytes_max);
     if (encoded == Encoded::too_large) {  // [MQTT-3.1.2-24]
+        // One that says so is shorter; if even that does not fit, there is nothing left to say.
+        (void)encode_connack(
+            *fx.out, request_.version, {.reason = ReasonCode::packet_too_large}, bytes_max);
         close(ReasonCode::packet_too_large, "CONNACK exceeds the client's Maximum Packet Size", fx);
         return;
     }

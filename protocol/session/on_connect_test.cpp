@@ -250,9 +250,15 @@ TEST(SendConnack, LeavesOutUserPropertiesThatDoNotFit) {
                 ElementsAre("CONNACK present=false 00 21=100 27=1048576 22=32 lost:12 messages"));
 }
 
-TEST(SendConnack, ClosesWhereItDoesNotFitAtAll) {
+TEST(SendConnack, RefusesWhereItDoesNotFit) {
     ConnectRequest request = test::transient();
-    request.packet_bytes_max = 10;
+    for (const std::uint32_t bytes : {5U, 10U}) {
+        request.packet_bytes_max = bytes;
+        Script script{request};
+        EXPECT_THAT(script.connack(true), ElementsAre("CONNACK present=false 95", "close 95"));
+        EXPECT_THAT(script.server_disconnect(ReasonCode::packet_too_large), IsEmpty());
+    }
+    request.packet_bytes_max = 4;
     Script script{request};
     EXPECT_THAT(script.connack(), ElementsAre("close 95"));
     EXPECT_THAT(script.server_disconnect(ReasonCode::packet_too_large), IsEmpty());
