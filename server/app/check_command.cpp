@@ -1,6 +1,8 @@
 #include "server/app/check_command.hpp"
 
 #include "base/clock.hpp"
+#include "base/log.hpp"
+#include "persistence/sqlite/inspect/glance.hpp"
 #include "server/app/access.hpp"
 #include "server/app/bind_check.hpp"
 #include "server/app/doors.hpp"
@@ -90,6 +92,21 @@ void check_data_dir(const config::NodeOptions& node, Report& report) {
     }
 }
 
+/// Not its contents: they take as long as there are, and `stentor store check` is there for them.
+void check_store(const config::NodeOptions& node, Report& report) {
+    if (node.keeps_nothing()) return;
+    const auto glance = store::glance_at(node.data_dir);
+    if (!glance) {
+        report.not_ready({.what = glance.error().what, .hint = glance.error().hint});
+        return;
+    }
+    if (!glance->is_there) return;
+    std::string what =
+        glance->is_older ? "of an earlier version: the next start migrates it" : "of this version";
+    what += ", " + std::to_string(glance->segments) + " files of the log";
+    report.good("store", what + (glance->is_running ? " (in use by a running stentor)" : ""));
+}
+
 /// The broker that is being checked may be running: then its port is rightly in use.
 bool held_by_stentor(const config::ListenUrl& url) {
     const auto owner = url.scheme == config::Scheme::unix_socket ? owner_of_unix_socket(url.path)
@@ -146,6 +163,7 @@ int run_check(const CheckArguments& arguments) {
         std::cout << config::example_toml();
         return kExitOk;
     }
+    log_start({.level = LogLevel::error, .format = LogFormat::text});
     Report report;
     const auto loaded = config::load(arguments.sources);
     if (!loaded) {
@@ -156,6 +174,7 @@ int run_check(const CheckArguments& arguments) {
     report.warnings(loaded->warnings);
     check_access(loaded->options.auth, report);
     check_data_dir(loaded->options.node, report);
+    check_store(loaded->options.node, report);
     check_certificates(loaded->options, report);
     check_listeners(loaded->options, report);
     return report.code();

@@ -14,7 +14,8 @@ struct CheckArguments {
     Print print = Print::findings;
 };
 
-/// 0: in order. 1: the machine is not ready (port in use, directory not writable).
+/// 0: in order. 1: the machine is not ready (port in use, directory not writable, a store that this
+/// version cannot open).
 /// 2: the configuration or a file it names has mistakes.
 [[nodiscard]] int run_check(const CheckArguments& arguments);
 

@@ -92,7 +92,7 @@ class Parser {
 
     void add_check() {
         CLI::App* app = app_.add_subcommand(
-            "check", "validate configuration, users, rules, data directory and listeners");
+            "check", "validate configuration, users, rules, store, certificates and listeners");
         add_sources(*app, check_.sources);
         app->add_flag_callback(
             "--print-reference",

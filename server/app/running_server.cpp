@@ -10,6 +10,7 @@
 #include "server/app/gate.hpp"
 #include "server/app/server.hpp"
 #include "server/app/shard_group.hpp"
+#include "server/app/store_problem.hpp"
 #include "server/core/placement.hpp"
 #include "server/shard/mailbox.hpp"
 #include "server/shard/shard.hpp"
@@ -235,11 +236,7 @@ Result<void, Problem> RunningServer::open() {
     make_loops();
     auto engine = make_engine(options_, placement_.shards(), std::nullopt);
     auto recovered = engine->recover();
-    if (!recovered) {
-        return Problem{"cannot open the store in " + options_.node.data_dir + ": " +
-                           recovered.error().message(),
-                       {}};
-    }
+    if (!recovered) return store_problem(options_.node.data_dir, recovered.error());
     fanout_.begin_after(recovered->last);
     const bool serves = serve(make_group({std::move(engine), *std::move(recovered)}), fanout_);
     STENTOR_ASSERT(serves, "nobody can have stopped it yet");
@@ -378,9 +375,7 @@ std::optional<RunningServer::OpenStore> RunningServer::reopen() {
         }
         const auto error = recovered.error();
         if (error == store::StoreErrc::damaged || error == store::StoreErrc::newer_version) {
-            gave_up_ = Problem{
-                "cannot open the store in " + options_.node.data_dir + " again: " + error.message(),
-                "`stentor store check` says more; restore a backup if need be"};
+            gave_up_ = store_problem(options_.node.data_dir, error);
             return std::nullopt;
         }
         pause = std::min(2 * pause, kReopenPauseMax);

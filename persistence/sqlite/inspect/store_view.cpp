@@ -11,19 +11,17 @@
 #include <utility>
 
 namespace stentor::store {
-namespace {
 
-[[nodiscard]] Trouble cannot_open(const std::string& path, const boost::system::error_code& why) {
+Trouble cannot_open(const std::string& path, const boost::system::error_code& why) {
     std::string hint;
     if (why == StoreErrc::damaged) hint = "restore a backup";
+    if (why == StoreErrc::newer_version) hint = "use the version that wrote it, or a later one";
     if (why == StoreErrc::older_version) hint = "serve it once with this version";
     if (why == StoreErrc::io_error) {
         hint = "it must be readable for this user, and its directory writable while a broker runs";
     }
     return {.what = path + ": " + why.message(), .hint = std::move(hint)};
 }
-
-}  // namespace
 
 void throw_exception_from_error(const Trouble& trouble, const boost::source_location& /*at*/) {
     throw std::runtime_error{trouble.what};

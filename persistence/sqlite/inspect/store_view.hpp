@@ -27,6 +27,9 @@ struct Trouble {
 [[noreturn]] void throw_exception_from_error(const Trouble& trouble,
                                              const boost::source_location& at);
 
+/// Of a file of a store that Database::open() has refused.
+[[nodiscard]] Trouble cannot_open(const std::string& path, const boost::system::error_code& why);
+
 struct LogFile {
     std::string path;
     Seq first;

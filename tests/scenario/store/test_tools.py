@@ -209,8 +209,34 @@ class Tools(StoreTest):
         log = "".join(broker.log)
         self.assertIn("newer", log)
         self.assertIn("format 99, this program knows 1", log)
+        self.assertIn("run the version that wrote it", log)
+        checked = self.check(self.directory + "/newer", code=1)
+        self.assertIn(f"error: {self.directory}/newer/state.db: ", checked.stderr)
+        self.assertIn("use the version that wrote it", checked.stderr)
         done = self.store("stats", self.directory + "/newer", code=1)
         self.assertIn("newer", done.stderr)
+
+    def test_serve_and_check_say_what_to_do_about_damage(self):
+        self.assertNotIn("\nstore ", self.check(self.data).stdout)
+        broker = self.broker()
+        running = self.check(self.data).stdout
+        self.assertIn("\nstore         of this version, 1 files of the log (in use by", running)
+        self.end(broker)
+        self.assertNotIn("in use", self.check(self.data).stdout)
+        with open(self.data + "/state.db", "r+b") as file:
+            file.write(b"no database at all")
+        broker = self.broker(ready=False)
+        self.assertEqual(broker.wait(), 1)
+        log = "".join(broker.log)
+        self.assertIn(f"cannot open the store in {self.data}: stored data is damaged", log)
+        self.assertIn(f"`stentor store check {self.data}` says what is damaged", log)
+        self.assertIn("restore a backup", log)
+        self.assertIn("restore a backup", self.check(self.data, code=1).stderr)
+
+    def check(self, directory, code=0):
+        done = stentor("check", "--listen", "mqtt://127.0.0.1:0", "--data", directory)
+        self.assertEqual(done.returncode, code, done.stdout + done.stderr)
+        return done
 
 
 if __name__ == "__main__":

@@ -1,0 +1,38 @@
+#include "server/app/store_problem.hpp"
+
+#include "persistence/store_error.hpp"
+
+#include <filesystem>
+#include <system_error>
+
+namespace stentor::app {
+namespace {
+
+std::string way_out(const std::string& directory, const boost::system::error_code& why) {
+    using store::StoreErrc;
+    if (why == StoreErrc::damaged) {
+        return "`stentor store check " + directory +
+               "` says what is damaged; keep the directory and restore a backup ("
+               "docs/operations.md)";
+    }
+    if (why == StoreErrc::newer_version) {
+        return "run the version that wrote it or a later one, or restore a backup made before it";
+    }
+    if (why == StoreErrc::in_use) {
+        return "stop the other one, or give this one a directory of its own: --data DIR";
+    }
+    if (why == StoreErrc::store_full) return "make room on the disk";
+    return "this user must be able to write to the directory; the line before says more";
+}
+
+}  // namespace
+
+Problem store_problem(const std::string& directory, const boost::system::error_code& why) {
+    std::error_code unknown;
+    const std::filesystem::path absolute = std::filesystem::absolute(directory, unknown);
+    const std::string where = unknown ? directory : absolute.lexically_normal().string();
+    return {.what = "cannot open the store in " + where + ": " + why.message(),
+            .hint = way_out(where, why)};
+}
+
+}  // namespace stentor::app
