@@ -29,7 +29,8 @@ Later ones win:
    `--set listener.0.max_connections=1000`;
 5. `--listen URL` (may be repeated; replaces all listeners) and `--data DIR`.
 
-Unknown keys are errors, in every source. Relative paths start at the working directory.
+Unknown keys are errors, in every source. Relative paths start at the working directory, as in
+Mosquitto and Caddy, not at the file: a service names them absolutely.
 
 ## Units
 

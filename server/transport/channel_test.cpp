@@ -7,6 +7,7 @@
 #include <openssl/ssl.h>
 
 #include <array>
+#include <filesystem>
 #include <string>
 #include <string_view>
 
@@ -315,6 +316,11 @@ TEST_F(ChannelTest, BadFilesSayWhich) {
     const TlsProblem missing = TlsContext::load(wrong, nullptr).error();
     EXPECT_NE(missing.what.find("missing.crt"), std::string::npos);
     EXPECT_NE(missing.what.find("No such file"), std::string::npos) << missing.what;
+    wrong.certificates = {{"missing.crt", "other.key"}};
+    EXPECT_NE(TlsContext::load(wrong, nullptr)
+                  .error()
+                  .what.find((std::filesystem::current_path() / "missing.crt").string()),
+              std::string::npos);
     wrong = options();
     wrong.ciphers = "NONSENSE";
     EXPECT_FALSE(TlsContext::load(wrong, nullptr));

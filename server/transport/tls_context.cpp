@@ -13,7 +13,9 @@
 #include <cerrno>
 #include <cstring>
 #include <ctime>
+#include <filesystem>
 #include <string_view>
+#include <system_error>
 
 namespace stentor::server {
 
@@ -29,8 +31,15 @@ std::string openssl_reason() {
     return text;
 }
 
+/// Whoever reads it may not know where the broker was started.
+std::string absolute(const std::string& file) {
+    std::error_code unknown;
+    const std::filesystem::path path = std::filesystem::absolute(file, unknown);
+    return unknown ? file : path.lexically_normal().string();
+}
+
 TlsProblem problem(const std::string& what, const std::string& file, std::string hint) {
-    return {.what = what + ' ' + file + ": " + openssl_reason(), .hint = std::move(hint)};
+    return {.what = what + ' ' + absolute(file) + ": " + openssl_reason(), .hint = std::move(hint)};
 }
 
 /// Nobody is there to type a passphrase.
