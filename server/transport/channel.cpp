@@ -20,8 +20,10 @@ bool looks_like_http(std::byte first) { return first >= std::byte{'A'} && first 
 
 }  // namespace
 
-Channel::Channel(const Door& door, PeerInfo peer) : door_{&door}, peer_{std::move(peer)} {
-    from_trusted_proxy_ = door.trusted_proxies.contains(peer_.address);
+Channel::Channel(const Door& door, PeerInfo peer)
+    : door_{&door},
+      peer_{std::move(peer)},
+      from_trusted_proxy_{door.trusted_proxies.contains(peer_.address)} {
     if (door.proxy_header && from_trusted_proxy_) stage_ = Stage::proxy_header;
 }
 

@@ -73,7 +73,7 @@ class Channel {
     const Door* door_;
     PeerInfo peer_;
     bool peer_changed_ = false;
-    bool from_trusted_proxy_ = false;
+    bool from_trusted_proxy_;
     bool client_looked_at_ = false;
     Stage stage_ = Stage::outer;
     State state_ = State::opening;
