@@ -1,8 +1,8 @@
 #include "server/app/command_line.hpp"
 
+#include "base/suggest.hpp"
 #include "server/app/exit_code.hpp"
 #include "server/app/tool_commands.hpp"
-#include "server/config/suggest.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -267,7 +267,7 @@ class Parser {
             for (const CLI::App* each : app.get_subcommands({})) names.push_back(each->get_name());
         }
         const std::vector<std::string_view> candidates{names.begin(), names.end()};
-        const std::string_view guess = config::nearest(bare, candidates);
+        const std::string_view guess = nearest(bare, candidates);
         const bool is_command = !flag && !names.empty();
         const std::string kind = flag         ? "unknown flag"
                                  : is_command ? "unknown command"

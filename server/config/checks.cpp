@@ -1,6 +1,6 @@
 #include "server/config/checks.hpp"
 
-#include "server/config/suggest.hpp"
+#include "base/suggest.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>

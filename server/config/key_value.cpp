@@ -1,6 +1,6 @@
 // Values of keys: understood from text and TOML, and written back.
+#include "base/suggest.hpp"
 #include "server/config/options_table.hpp"
-#include "server/config/suggest.hpp"
 
 #include <algorithm>
 #include <charconv>

@@ -1,7 +1,7 @@
 #include "server/config/unknown_key.hpp"
 
+#include "base/suggest.hpp"
 #include "server/config/options_table.hpp"
-#include "server/config/suggest.hpp"
 
 #include <string>
 #include <vector>

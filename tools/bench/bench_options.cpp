@@ -1,5 +1,6 @@
 #include "tools/bench/bench_options.hpp"
 
+#include "base/suggest.hpp"
 #include "tools/bench/stamp.hpp"
 
 #include <fmt/format.h>
@@ -389,7 +390,7 @@ Usage BenchOptions::parse(std::span<const std::string_view> words,
         std::vector<std::string_view> names;
         names.reserve(kWorkloads.size());
         for (const WorkloadText& each : kWorkloads) names.push_back(each.name);
-        const std::string_view guess = tools::nearest(words.front(), names);
+        const std::string_view guess = nearest(words.front(), names);
         return UsageError{fmt::format("unknown workload '{}'", words.front()),
                           guess.empty() ? "`stentor bench --help` lists them"
                                         : fmt::format("did you mean {}?", guess)};

@@ -1,10 +1,11 @@
 #include "tools/client/arguments.hpp"
 
+#include "base/suggest.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
 #include <cmath>
-#include <numeric>
 #include <utility>
 
 namespace stentor::tools {
@@ -12,27 +13,6 @@ namespace {
 
 constexpr std::size_t kColumns = 80;
 constexpr std::size_t kHelpColumn = 30;
-
-/// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
-std::size_t edit_distance(std::string_view a, std::string_view b) {
-    std::vector<std::size_t> before(b.size() + 1);
-    std::vector<std::size_t> above(b.size() + 1);
-    std::vector<std::size_t> row(b.size() + 1);
-    std::iota(above.begin(), above.end(), std::size_t{0});
-    for (std::size_t i = 1; i <= a.size(); ++i) {
-        row[0] = i;
-        for (std::size_t j = 1; j <= b.size(); ++j) {
-            const std::size_t change = a[i - 1] == b[j - 1] ? 0 : 1;
-            row[j] = std::min({above[j] + 1, row[j - 1] + 1, above[j - 1] + change});
-            if (i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1]) {
-                row[j] = std::min(row[j], before[j - 2] + 1);
-            }
-        }
-        std::swap(before, above);
-        std::swap(above, row);
-    }
-    return above.back();
-}
 
 /// Appends `text` word by word, every line indented to `indent`; the first one already is.
 void append_wrapped(std::string& out, std::string_view text, std::size_t indent) {
@@ -104,11 +84,10 @@ UsageError ArgumentParser::unknown(std::string_view word) const {
         return {fmt::format("'{}' is not an option", word),
                 "values follow their option, topics -t, messages -m"};
     }
-    std::vector<std::string_view> names;
+    std::vector<std::string_view> names;  // not the letters: every one is near every other
     for (const auto& group : groups_) {
         for (const auto& option : group.options) {
             if (!option.name.empty()) names.push_back(option.name);
-            if (!option.letter.empty()) names.push_back(option.letter);
         }
     }
     // "-host" for "--host"; a letter with its value attached.
@@ -175,22 +154,6 @@ std::string ArgumentParser::help() const {
         }
     }
     return text;
-}
-
-std::string_view nearest(std::string_view word, std::span<const std::string_view> candidates) {
-    std::string_view best;
-    std::size_t best_distance = 1 + word.size() / 4;
-    for (const auto candidate : candidates) {
-        if (candidate.size() <= 2) continue;  // every letter is near every other
-        // Someone who writes the beginning of a name means that name.
-        const bool begins = word.size() >= 5 && candidate.starts_with(word);
-        const auto distance = begins ? 1 : edit_distance(word, candidate);
-        if (distance < best_distance || (distance == best_distance && best.empty())) {
-            best = candidate;
-            best_distance = distance;
-        }
-    }
-    return best;
 }
 
 std::function<Usage(ArgumentValues&)> set(bool& target) {

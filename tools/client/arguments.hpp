@@ -80,10 +80,6 @@ class ArgumentParser {
     std::vector<RefusedOption> refused_;
 };
 
-/// The word of `candidates` that `word` was probably meant to be; empty when none is near.
-[[nodiscard]] std::string_view nearest(std::string_view word,
-                                       std::span<const std::string_view> candidates);
-
 // --- what an option does with its value ---
 
 /// Sets `target` to true. It must outlive the parser, as with the functions below.

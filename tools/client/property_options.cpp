@@ -1,5 +1,6 @@
 #include "tools/client/property_options.hpp"
 
+#include "base/suggest.hpp"
 #include "protocol/codec/utf8.hpp"
 
 #include <fmt/format.h>

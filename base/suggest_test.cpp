@@ -1,10 +1,10 @@
-#include "server/config/suggest.hpp"
+#include "base/suggest.hpp"
 
 #include <gtest/gtest.h>
 
 #include <array>
 
-namespace stentor::config {
+namespace stentor {
 namespace {
 
 constexpr std::array<std::string_view, 5> kWords{
@@ -28,6 +28,8 @@ TEST(Suggest, FindsTheNearestName) {
 TEST(Suggest, CompletesACutOffName) {
     EXPECT_EQ(nearest("password", kWords), "password_file");
     EXPECT_EQ(nearest("packet_bytes", kWords), "packet_bytes_max");
+    EXPECT_EQ(nearest("--prop", std::array<std::string_view, 2>{"--port", "--property"}),
+              "--property");
 }
 
 TEST(Suggest, SaysNothingRatherThanNonsense) {
@@ -38,4 +40,4 @@ TEST(Suggest, SaysNothingRatherThanNonsense) {
 }
 
 }  // namespace
-}  // namespace stentor::config
+}  // namespace stentor

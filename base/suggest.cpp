@@ -1,12 +1,13 @@
-#include "server/config/suggest.hpp"
+#include "base/suggest.hpp"
 
 #include <algorithm>
 #include <vector>
 
-namespace stentor::config {
+namespace stentor {
 namespace {
 
 constexpr std::size_t kWordMax = 100;  // longer words are no typing mistakes of ours
+constexpr std::size_t kStumpMin = 4;
 
 std::string folded(std::string_view word) {
     std::string result{word};
@@ -50,8 +51,9 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
         std::size_t distance = edit_distance(wanted, name);
         // A cut-off or extended name ("password" for "password_file") is a better guess than its
         // distance says; a short stump is none.
-        const auto shorter = std::min(wanted.size(), name.size());
-        if (shorter >= 4 && wanted.substr(0, shorter) == name.substr(0, shorter)) {
+        if (wanted.size() >= kStumpMin && name.starts_with(wanted)) {
+            distance = std::min<std::size_t>(distance, 1);
+        } else if (name.size() >= kStumpMin && wanted.starts_with(name)) {
             distance = std::min<std::size_t>(distance, 2);
         }
         // Two unrelated short words are always a few edits apart.
@@ -64,4 +66,4 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
     return best;
 }
 
-}  // namespace stentor::config
+}  // namespace stentor

@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace stentor::config {
+namespace stentor {
 
 /// Insertions, deletions, replacements and swaps of neighbours that turn `a` into `b`.
 /// Costs size(a) * size(b) steps; callers bound what strangers can pass.
@@ -18,4 +18,4 @@ namespace stentor::config {
 [[nodiscard]] std::string_view nearest(std::string_view word,
                                        std::span<const std::string_view> candidates);
 
-}  // namespace stentor::config
+}  // namespace stentor
