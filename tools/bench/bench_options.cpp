@@ -7,7 +7,6 @@
 
 #include <algorithm>
 #include <array>
-#include <functional>
 #include <utility>
 #include <vector>
 
@@ -20,6 +19,8 @@ using tools::OptionGroup;
 using tools::set;
 using tools::take;
 using tools::take_number;
+using tools::take_seconds;
+using tools::take_version;
 using tools::Usage;
 using tools::UsageError;
 
@@ -59,37 +60,6 @@ constexpr std::string_view kEpilogue =
     "due, also if the broker or the generator is late.\n"
     "Exit codes: 0 all well, 1 messages lost, doubled or out of order, or the run failed, 2 "
     "usage.\n";
-
-std::function<Usage(ArgumentValues&)> take_seconds(double& target) {
-    return [&target](ArgumentValues& values) -> Usage {
-        STENTOR_TRY(const auto text, values.next("a number of seconds"));
-        STENTOR_TRY(target, tools::parse_seconds(text));
-        return {};
-    };
-}
-
-std::function<Usage(ArgumentValues&)> take_duration(std::optional<double>& target) {
-    return [&target](ArgumentValues& values) -> Usage {
-        STENTOR_TRY(const auto text, values.next("a number of seconds"));
-        STENTOR_TRY(const double seconds, tools::parse_seconds(text));
-        target = seconds;
-        return {};
-    };
-}
-
-std::function<Usage(ArgumentValues&)> take_version(mqtt::ProtocolVersion& target) {
-    return [&target](ArgumentValues& values) -> Usage {
-        STENTOR_TRY(const auto text, values.next("a version"));
-        if (text == "5" || text == "mqttv5") {
-            target = mqtt::ProtocolVersion::v5;
-        } else if (text == "311" || text == "3.1.1" || text == "mqttv311") {
-            target = mqtt::ProtocolVersion::v3_1_1;
-        } else {
-            return UsageError{fmt::format("'{}' is not a version", text), "5 or 311"};
-        }
-        return {};
-    };
-}
 
 OptionGroup broker_group(BenchOptions& o) {
     return {"Broker",
@@ -149,7 +119,7 @@ OptionGroup message_group(BenchOptions& o) {
                                  "--duration",
                                  "SECONDS",
                                  "end after that time (10, without --count)",
-                                 take_duration(o.duration_seconds)});
+                                 take_seconds(o.duration_seconds)});
     }
     return group;
 }

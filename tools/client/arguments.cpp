@@ -211,4 +211,12 @@ Result<double, UsageError> parse_seconds(std::string_view text) {
     return seconds;
 }
 
+Result<mqtt::ProtocolVersion, UsageError> parse_version(std::string_view text) {
+    if (text == "5" || text == "5.0" || text == "mqttv5") return mqtt::ProtocolVersion::v5;
+    if (text == "311" || text == "3.1.1" || text == "mqttv311") {
+        return mqtt::ProtocolVersion::v3_1_1;
+    }
+    return UsageError{fmt::format("'{}' is not a version we speak", text), "5 or 311"};
+}
+
 }  // namespace stentor::tools

@@ -8,6 +8,7 @@
 // errors: scripts should not work by accident.
 
 #include "base/result.hpp"
+#include "protocol/codec/types.hpp"
 
 #include <charconv>
 #include <cstdint>
@@ -95,6 +96,29 @@ class ArgumentParser {
                                                             std::int64_t max);
 /// Seconds with an optional fraction, not negative.
 [[nodiscard]] Result<double, UsageError> parse_seconds(std::string_view text);
+
+/// "5" or "311", or how Mosquitto's tools write them.
+[[nodiscard]] Result<mqtt::ProtocolVersion, UsageError> parse_version(std::string_view text);
+
+/// For a version, or an optional one.
+template <class T>
+[[nodiscard]] std::function<Usage(ArgumentValues&)> take_version(T& target) {
+    return [&target](ArgumentValues& values) -> Usage {
+        STENTOR_TRY(const auto text, values.next("the version"));
+        STENTOR_TRY(target, parse_version(text));
+        return {};
+    };
+}
+
+/// For a double, or an optional one.
+template <class T>
+[[nodiscard]] std::function<Usage(ArgumentValues&)> take_seconds(T& target) {
+    return [&target](ArgumentValues& values) -> Usage {
+        STENTOR_TRY(const auto text, values.next("a number of seconds"));
+        STENTOR_TRY(target, parse_seconds(text));
+        return {};
+    };
+}
 
 template <class T>
 [[nodiscard]] std::function<Usage(ArgumentValues&)> take_number(T& target,

@@ -19,18 +19,6 @@ using mqtt::ProtocolVersion;
 
 constexpr std::uint32_t kForEver = std::numeric_limits<std::uint32_t>::max();
 
-Usage take_version(std::optional<ProtocolVersion>& version, ArgumentValues& values) {
-    STENTOR_TRY(const auto text, values.next("the version"));
-    if (text == "5" || text == "5.0" || text == "mqttv5") {
-        version = ProtocolVersion::v5;
-    } else if (text == "311" || text == "3.1.1" || text == "mqttv311") {
-        version = ProtocolVersion::v3_1_1;
-    } else {
-        return UsageError{fmt::format("'{}' is not a version we speak", text), "5 or 311"};
-    }
-    return {};
-}
-
 Usage take_expiry(std::optional<std::uint32_t>& seconds, ArgumentValues& values) {
     STENTOR_TRY(const auto text, values.next("a number of seconds"));
     if (text == "-1" || text == "∞") {
@@ -185,11 +173,7 @@ OptionGroup connection_group(ConnectionOptions& o) {
          {"-P", "--pw", "PASSWORD", "password", take(o.password)},
          {"-i", "--id", "ID", "client identifier (the broker chooses one)", take(o.client_id)},
          {"-I", "--id-prefix", "PREFIX", "PREFIX and the process id", take(o.client_id_prefix)},
-         {"-V",
-          "--protocol-version",
-          "5|311",
-          "MQTT version (5)",
-          [&o](ArgumentValues& values) { return take_version(o.version, values); }},
+         {"-V", "--protocol-version", "5|311", "MQTT version (5)", take_version(o.version)},
          {"-k",
           "--keepalive",
           "SECONDS",

@@ -14,6 +14,7 @@
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/bind_handler.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/stream_traits.hpp>
 #include <boost/beast/websocket/ssl.hpp>
 #include <boost/beast/websocket/stream.hpp>
 #include <fmt/format.h>
@@ -28,6 +29,7 @@ namespace asio = boost::asio;
 namespace ssl = boost::asio::ssl;
 namespace websocket = boost::beast::websocket;
 using asio::ip::tcp;
+using boost::beast::get_lowest_layer;
 using boost::system::error_code;
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
@@ -35,10 +37,12 @@ constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 using TlsStream = ssl::stream<tcp::socket>;
 using Opened = Result<std::unique_ptr<Stream>, ConnectError>;
 
+/// A socket, or TLS on one; then with the context it was made from.
 template <class Socket>
 class SocketStream final : public Stream {
   public:
-    explicit SocketStream(Socket socket) : socket_{std::move(socket)} {}
+    explicit SocketStream(Socket socket, std::unique_ptr<ssl::context> context = nullptr)
+        : context_{std::move(context)}, socket_{std::move(socket)} {}
 
     asio::awaitable<Read> read_some(MutableByteView buffer) override {
         const auto [error, bytes] =
@@ -51,48 +55,19 @@ class SocketStream final : public Stream {
         co_return error;
     }
     asio::awaitable<void> end_writing() override {
+        // FIN alone: async_shutdown() of TLS would read while the caller does.
         error_code ignored;
-        socket_.shutdown(Socket::shutdown_send, ignored);
+        get_lowest_layer(socket_).shutdown(asio::socket_base::shutdown_send, ignored);
         co_return;
     }
     void close() noexcept override {
         error_code ignored;
-        socket_.close(ignored);
-    }
-
-  private:
-    Socket socket_;
-};
-
-class TlsSocketStream final : public Stream {
-  public:
-    TlsSocketStream(std::unique_ptr<ssl::context> context, TlsStream stream)
-        : context_{std::move(context)}, stream_{std::move(stream)} {}
-
-    asio::awaitable<Read> read_some(MutableByteView buffer) override {
-        const auto [error, bytes] =
-            co_await stream_.async_read_some(asio::buffer(buffer.data(), buffer.size()), kTuple);
-        co_return Read{error, bytes};
-    }
-    asio::awaitable<error_code> write(ByteView bytes) override {
-        const auto [error, written] =
-            co_await asio::async_write(stream_, asio::buffer(bytes.data(), bytes.size()), kTuple);
-        co_return error;
-    }
-    asio::awaitable<void> end_writing() override {
-        // FIN alone: async_shutdown() would read while the caller does.
-        error_code ignored;
-        stream_.next_layer().shutdown(tcp::socket::shutdown_send, ignored);
-        co_return;
-    }
-    void close() noexcept override {
-        error_code ignored;
-        stream_.next_layer().close(ignored);
+        get_lowest_layer(socket_).close(ignored);
     }
 
   private:
     std::unique_ptr<ssl::context> context_;
-    TlsStream stream_;
+    Socket socket_;
 };
 
 template <class Next>
@@ -117,7 +92,7 @@ class WebSocketStream final : public Stream {
     }
     void close() noexcept override {
         error_code ignored;
-        boost::beast::get_lowest_layer(stream_).close(ignored);
+        get_lowest_layer(stream_).close(ignored);
     }
 
   private:
@@ -207,7 +182,7 @@ asio::awaitable<Opened> open_tls(ConnectOptions options) {
             co_await open_websocket(std::move(stream), *std::move(context), options.address);
         co_return opened;
     }
-    co_return std::make_unique<TlsSocketStream>(*std::move(context), std::move(stream));
+    co_return std::make_unique<SocketStream<TlsStream>>(std::move(stream), *std::move(context));
 }
 
 asio::awaitable<Opened> open_unix(Address address) {

@@ -307,28 +307,6 @@ int publish_all(const PubOptions& options, Connection connection, const Reporter
 
 }  // namespace
 
-int run_pub(int argc, char** argv) {
-    const std::string_view program = argc > 0 ? argv[0] : "stentor pub";
-    Reporter reporter{program};
-    const std::vector<std::string_view> words(argv + std::min(argc, 1), argv + argc);
-    PubOptions options;
-    std::string help;
-    if (const auto parsed = PubOptions::parse(words, options, help); !parsed) {
-        reporter.usage(parsed.error());
-        return kExitUsage;
-    }
-    if (!help.empty()) {
-        std::fwrite(help.data(), 1, help.size(), stdout);
-        return kExitOk;
-    }
-    auto connection = prepare(options.connection);
-    if (!connection) {
-        reporter.usage(connection.error());
-        return kExitUsage;
-    }
-    if (options.connection.quiet) reporter.set(Verbosity::quiet);
-    if (options.connection.debug) reporter.set(Verbosity::debug);
-    return publish_all(options, *std::move(connection), reporter);
-}
+int run_pub(int argc, char** argv) { return run_client_tool<PubOptions>(argc, argv, publish_all); }
 
 }  // namespace stentor::tools

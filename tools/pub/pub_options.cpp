@@ -49,11 +49,7 @@ ArgumentParser make_parser(PubOptions& o) {
            "--repeat-delay",
            "SECONDS",
            "wait after each delivery before the next; fractions allowed (0)",
-           [&o](ArgumentValues& values) -> Usage {
-               STENTOR_TRY(const auto text, values.next("a number of seconds"));
-               STENTOR_TRY(o.repeat_delay_seconds, parse_seconds(text));
-               return {};
-           }},
+           take_seconds(o.repeat_delay_seconds)},
           {"",
            "--json",
            "",

@@ -281,27 +281,7 @@ int subscribe_and_print(const SubOptions& options,
 }  // namespace
 
 int run_sub(int argc, char** argv) {
-    const std::string_view program = argc > 0 ? argv[0] : "stentor sub";
-    Reporter reporter{program};
-    const std::vector<std::string_view> words(argv + std::min(argc, 1), argv + argc);
-    SubOptions options;
-    std::string help;
-    if (const auto parsed = SubOptions::parse(words, options, help); !parsed) {
-        reporter.usage(parsed.error());
-        return kExitUsage;
-    }
-    if (!help.empty()) {
-        std::fwrite(help.data(), 1, help.size(), stdout);
-        return kExitOk;
-    }
-    auto connection = prepare(options.connection);
-    if (!connection) {
-        reporter.usage(connection.error());
-        return kExitUsage;
-    }
-    if (options.connection.quiet) reporter.set(Verbosity::quiet);
-    if (options.connection.debug) reporter.set(Verbosity::debug);
-    return subscribe_and_print(options, *std::move(connection), reporter);
+    return run_client_tool<SubOptions>(argc, argv, subscribe_and_print);
 }
 
 }  // namespace stentor::tools

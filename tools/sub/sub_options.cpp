@@ -56,11 +56,7 @@ ArgumentParser make_parser(SubOptions& o) {
            "",
            "SECONDS",
            "end this long after connecting, with exit code 27",
-           [&o](ArgumentValues& values) -> Usage {
-               STENTOR_TRY(const auto text, values.next("a number of seconds"));
-               STENTOR_TRY(o.timeout_seconds, parse_seconds(text));
-               return {};
-           }},
+           take_seconds(o.timeout_seconds)},
           {"-E", "", "", "end once the subscriptions are made", set(o.exit_when_subscribed)},
           {"-T",
            "--filter-out",
