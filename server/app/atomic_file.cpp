@@ -1,5 +1,7 @@
 #include "server/app/atomic_file.hpp"
 
+#include "base/descriptor.hpp"
+
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -30,10 +32,8 @@ bool write_all(int fd, std::string_view content) {
 
 /// The rename is only safe on disk once its directory is.
 void sync_directory(const std::filesystem::path& directory) {
-    const int fd = ::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) return;
-    ::fsync(fd);
-    ::close(fd);
+    const Descriptor opened{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (opened) ::fsync(opened.get());
 }
 
 }  // namespace
@@ -43,21 +43,21 @@ Result<void, std::string> replace_file(const std::string& path, std::string_view
     std::filesystem::path target = std::filesystem::canonical(path, not_there);
     if (not_there) target = path;
     std::string temporary = target.string() + ".XXXXXX";
-    const int fd = ::mkostemp(temporary.data(), O_CLOEXEC);  // mode 0600
-    if (fd < 0) return failure("write beside", path);
+    Descriptor file{::mkostemp(temporary.data(), O_CLOEXEC)};  // mode 0600
+    if (!file) return failure("write beside", path);
     struct stat before {};
     const bool existed = ::stat(target.c_str(), &before) == 0;
-    bool good = write_all(fd, content);
+    bool good = write_all(file.get(), content);
     if (good && existed) {
         constexpr mode_t kOwnerAndGroup = 0660;
         // Only root can give files away; for others the owner is the same anyway.
-        if (::fchown(fd, before.st_uid, before.st_gid) == 0) {
-            good = ::fchmod(fd, (before.st_mode & kOwnerAndGroup) | 0600U) == 0;
+        if (::fchown(file.get(), before.st_uid, before.st_gid) == 0) {
+            good = ::fchmod(file.get(), (before.st_mode & kOwnerAndGroup) | 0600U) == 0;
         }
     }
-    good = good && ::fsync(fd) == 0;
+    good = good && ::fsync(file.get()) == 0;
     std::string error = good ? "" : failure("write", temporary);
-    ::close(fd);
+    file.reset();
     if (good && ::rename(temporary.c_str(), target.c_str()) != 0) error = failure("replace", path);
     if (!error.empty()) {
         ::unlink(temporary.c_str());

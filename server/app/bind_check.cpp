@@ -1,5 +1,6 @@
 #include "server/app/bind_check.hpp"
 
+#include "base/descriptor.hpp"
 #include "server/app/port_owner.hpp"
 
 #include <netdb.h>
@@ -21,16 +22,14 @@ using config::Scheme;
 constexpr std::uint16_t kPrivilegedPorts = 1024;
 
 int try_bind(const addrinfo& address) noexcept {
-    const int fd = ::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    if (fd < 0) return errno;
+    const Descriptor socket{::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    if (!socket) return errno;
     const int on = 1;
     // As the server does: connections of a previous run in TIME_WAIT are no obstacle.
-    ::setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    int error = ::bind(fd, address.ai_addr, address.ai_addrlen) == 0 ? 0 : errno;
+    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (::bind(socket.get(), address.ai_addr, address.ai_addrlen) != 0) return errno;
     // SO_REUSEADDR lets a second bind pass; only listen() meets the other listener then.
-    if (error == 0 && ::listen(fd, 1) != 0) error = errno;
-    ::close(fd);
-    return error;
+    return ::listen(socket.get(), 1) == 0 ? 0 : errno;
 }
 
 std::optional<Problem> tcp_problem(const ListenUrl& url) {

@@ -1,5 +1,7 @@
 #include "server/app/port_owner.hpp"
 
+#include "base/descriptor.hpp"
+
 #include <pwd.h>
 #include <unistd.h>
 
@@ -97,17 +99,15 @@ std::optional<PortOwner> owner_of_unix_socket(const std::string& path) {
     address.sun_family = AF_UNIX;
     if (path.size() >= sizeof address.sun_path) return std::nullopt;
     std::memcpy(&address.sun_path, path.data(), path.size());
-    const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-    if (fd < 0) return std::nullopt;
-    std::optional<PortOwner> owner;
+    const Descriptor socket{::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)};
     ucred peer{};
     socklen_t size = sizeof peer;
-    if (::connect(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0 &&
-        ::getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &size) == 0) {
-        owner = PortOwner{.pid = peer.pid, .name = process_name(peer.pid), .uid = peer.uid};
+    const auto* const name = reinterpret_cast<const sockaddr*>(&address);
+    if (::connect(socket.get(), name, sizeof address) != 0 ||
+        ::getsockopt(socket.get(), SOL_SOCKET, SO_PEERCRED, &peer, &size) != 0) {
+        return std::nullopt;
     }
-    ::close(fd);
-    return owner;
+    return PortOwner{.pid = peer.pid, .name = process_name(peer.pid), .uid = peer.uid};
 }
 
 std::string describe(const PortOwner& owner) {

@@ -1,6 +1,7 @@
 // The running broker: doors, loops and mailboxes, and the shards and engine behind them, which are
 // replaced when the store has failed.
 #include "base/clock.hpp"
+#include "base/descriptor.hpp"
 #include "base/log.hpp"
 #include "base/random.hpp"
 #include "persistence/memory/memory_engine.hpp"
@@ -208,7 +209,7 @@ class RunningServer final : public Server {
     FileWatch watch_;
     std::chrono::system_clock::time_point warn_again_;
     std::vector<std::string> urls_;
-    server::Descriptor stopped_;
+    Descriptor stopped_;
     std::optional<Problem> gave_up_;  // the supervisor's; read when it has ended
 
     std::mutex mutex_;  // guards what follows

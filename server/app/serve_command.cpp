@@ -1,12 +1,13 @@
 #include "server/app/serve_command.hpp"
 
 #include "base/clock.hpp"
+#include "base/descriptor.hpp"
+#include "base/file_limit.hpp"
 #include "base/log.hpp"
 #include "server/app/access.hpp"
 #include "server/app/announce.hpp"
 #include "server/app/bind_check.hpp"
 #include "server/app/exit_code.hpp"
-#include "server/app/file_limit.hpp"
 #include "server/app/server.hpp"
 
 #include <poll.h>
@@ -53,23 +54,21 @@ class Signals {
         for (const int signal : {SIGTERM, SIGINT, SIGHUP}) ::sigaddset(&mask_, signal);
         ::sigprocmask(SIG_BLOCK, &mask_, nullptr);
         std::signal(SIGPIPE, SIG_IGN);
-        descriptor_ = ::signalfd(-1, &mask_, SFD_CLOEXEC | SFD_NONBLOCK);
-        STENTOR_ASSERT(descriptor_ >= 0, "a process that starts can have one more descriptor");
+        descriptor_ = Descriptor{::signalfd(-1, &mask_, SFD_CLOEXEC | SFD_NONBLOCK)};
+        STENTOR_ASSERT(descriptor_, "a process that starts can have one more descriptor");
     }
-    Signals(const Signals&) = delete;
-    Signals& operator=(const Signals&) = delete;
-    ~Signals() { ::close(descriptor_); }
 
     static constexpr int kNothing = -1;
 
     /// Waits for a signal and returns its number, 0 once `other` is readable, kNothing after
     /// `patience`.
     [[nodiscard]] int wait_also_for(int other, std::chrono::milliseconds patience) const {
-        std::array<pollfd, 2> descriptors{{{.fd = descriptor_, .events = POLLIN, .revents = 0},
-                                           {.fd = other, .events = POLLIN, .revents = 0}}};
+        std::array<pollfd, 2> descriptors{
+            {{.fd = descriptor_.get(), .events = POLLIN, .revents = 0},
+             {.fd = other, .events = POLLIN, .revents = 0}}};
         while (true) {
             signalfd_siginfo info{};
-            if (::read(descriptor_, &info, sizeof info) == sizeof info) {
+            if (::read(descriptor_.get(), &info, sizeof info) == sizeof info) {
                 return static_cast<int>(info.ssi_signo);
             }
             const int ready =
@@ -81,7 +80,7 @@ class Signals {
 
   private:
     sigset_t mask_{};
-    int descriptor_ = -1;
+    Descriptor descriptor_;
 };
 
 std::string one_line(const config::Diagnostic& diagnostic) {

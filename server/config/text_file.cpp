@@ -1,5 +1,7 @@
 #include "server/config/text_file.hpp"
 
+#include "base/descriptor.hpp"
+
 #include <fcntl.h>
 #include <pwd.h>
 #include <unistd.h>
@@ -12,20 +14,6 @@
 
 namespace stentor::config {
 namespace {
-
-class Descriptor {
-  public:
-    explicit Descriptor(int fd) noexcept : fd_{fd} {}
-    Descriptor(const Descriptor&) = delete;
-    Descriptor& operator=(const Descriptor&) = delete;
-    ~Descriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    [[nodiscard]] int get() const noexcept { return fd_; }
-
-  private:
-    int fd_;
-};
 
 std::string current_user() {
     const passwd* user = ::getpwuid(::geteuid());  // commands and start-up: one thread asks
@@ -53,7 +41,7 @@ Result<std::string, ValueError> read_text_file(const std::string& path, std::siz
     using Read = Result<std::string, ValueError>;
     // O_NONBLOCK: opening a pipe nobody writes to must not hang the start.
     const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    if (file.get() < 0) return failure(path, errno);
+    if (!file) return failure(path, errno);
     struct stat facts {};
     if (::fstat(file.get(), &facts) != 0) return failure(path, errno);
     if (S_ISDIR(facts.st_mode)) return failure(path, EISDIR);

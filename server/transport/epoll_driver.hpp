@@ -7,12 +7,12 @@
 // place; only the rest of a packet that has not come whole is kept with its connection.
 
 #include "base/clock.hpp"
+#include "base/descriptor.hpp"
 #include "base/ids.hpp"
 #include "protocol/codec/wire_buffer.hpp"
 #include "server/shard/shard.hpp"
 #include "server/shard/transport_port.hpp"
 #include "server/transport/channel.hpp"
-#include "server/transport/descriptor.hpp"
 #include "server/transport/door.hpp"
 #include "server/transport/listener.hpp"
 

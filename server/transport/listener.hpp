@@ -2,8 +2,8 @@
 // A bound, listening socket: TCP or Unix. Opened by the main thread, then polled by every shard
 // (the kernel wakes one of them per connection), closed when the last owner goes.
 
+#include "base/descriptor.hpp"
 #include "base/result.hpp"
-#include "server/transport/descriptor.hpp"
 
 #include <cstdint>
 #include <string>

@@ -1,5 +1,7 @@
 #include "tests/kit/process.hpp"
 
+#include "base/descriptor.hpp"
+
 #include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
@@ -29,39 +31,15 @@ using SteadyClock = std::chrono::steady_clock;
     throw std::system_error(errno, std::generic_category(), what);
 }
 
-/// A descriptor that closes itself.
-class Fd {
-  public:
-    Fd() = default;
-    explicit Fd(int fd) noexcept : fd_{fd} {}
-    ~Fd() { reset(); }
-    Fd(Fd&& other) noexcept : fd_{std::exchange(other.fd_, -1)} {}
-    Fd& operator=(Fd&& other) noexcept {
-        reset(std::exchange(other.fd_, -1));
-        return *this;
-    }
-    Fd(const Fd&) = delete;
-    Fd& operator=(const Fd&) = delete;
-
-    [[nodiscard]] int get() const noexcept { return fd_; }
-    void reset(int fd = -1) noexcept {
-        if (fd_ >= 0) ::close(fd_);
-        fd_ = fd;
-    }
-
-  private:
-    int fd_ = -1;
-};
-
 struct Pipe {
-    Fd read_end;
-    Fd write_end;
+    Descriptor read_end;
+    Descriptor write_end;
 };
 
 Pipe make_pipe() {
     std::array<int, 2> ends{};
     if (::pipe2(ends.data(), O_CLOEXEC) != 0) fail("pipe2");
-    return {Fd{ends[0]}, Fd{ends[1]}};
+    return {Descriptor{ends[0]}, Descriptor{ends[1]}};
 }
 
 std::vector<std::string> merged_environment(const std::vector<std::string>& extra) {
@@ -135,10 +113,10 @@ struct Heard {
 struct Process::Impl {
     std::vector<std::string> command;
     pid_t pid = -1;
-    Fd pidfd;
-    Fd in;
-    Fd out;
-    Fd err;
+    Descriptor pidfd;
+    Descriptor in;
+    Descriptor out;
+    Descriptor err;
     Pipe stop;  // closing its write end stops the reader, whoever still holds the child's pipes
     mutable std::mutex mutex;
     std::condition_variable changed;
@@ -223,7 +201,7 @@ Process::Process(std::vector<std::string> command, ProcessOptions options)
     if (impl_->pid == 0) child.exec();
 
     // glibc 2.36 has a wrapper, but declares it without C linkage.
-    impl_->pidfd.reset(static_cast<int>(::syscall(SYS_pidfd_open, impl_->pid, 0)));
+    impl_->pidfd = Descriptor{static_cast<int>(::syscall(SYS_pidfd_open, impl_->pid, 0))};
     in.read_end.reset();
     out.write_end.reset();
     err.write_end.reset();
@@ -362,7 +340,7 @@ Finished run(std::vector<std::string> command,
 }
 
 std::uint16_t free_port() {
-    const Fd probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
+    const Descriptor probe{::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)};
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

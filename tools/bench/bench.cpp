@@ -1,5 +1,6 @@
 #include "tools/bench/bench.hpp"
 
+#include "base/file_limit.hpp"
 #include "base/random.hpp"
 #include "tools/bench/bench_options.hpp"
 #include "tools/bench/meter.hpp"

@@ -91,13 +91,4 @@ bool pin_to_cpu(int cpu) noexcept {
     return ::sched_setaffinity(0, sizeof set, &set) == 0;
 }
 
-std::uint64_t raise_file_limit() noexcept {
-    rlimit limit{};
-    if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return 0;
-    limit.rlim_cur = limit.rlim_max;
-    (void)::setrlimit(RLIMIT_NOFILE, &limit);
-    (void)::getrlimit(RLIMIT_NOFILE, &limit);
-    return limit.rlim_cur;
-}
-
 }  // namespace stentor::bench

@@ -26,7 +26,4 @@ struct Reading {
 /// Puts this process onto one processor. False if there is no such one for us.
 [[nodiscard]] bool pin_to_cpu(int cpu) noexcept;
 
-/// Raises the soft limit of open files to the hard one and returns it.
-std::uint64_t raise_file_limit() noexcept;
-
 }  // namespace stentor::bench

@@ -1,6 +1,7 @@
 #include "tools/pub/pub.hpp"
 
 #include "base/clock.hpp"
+#include "base/descriptor.hpp"
 #include "tools/client/json_text.hpp"
 #include "tools/client/tool_main.hpp"
 #include "tools/pub/pub_options.hpp"
@@ -264,13 +265,12 @@ std::optional<std::string> single_payload(const PubOptions& options, const Repor
         case PayloadSource::file:
             break;
     }
-    const int fd = ::open(options.file.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    const Descriptor file{::open(options.file.c_str(), O_RDONLY | O_CLOEXEC)};
+    if (!file) {
         reporter.error(fmt::format("cannot open '{}': {}", options.file, std::strerror(errno)));
         return std::nullopt;
     }
-    auto all = read_to_end(fd);
-    ::close(fd);
+    auto all = read_to_end(file.get());
     if (all) return *std::move(all);
     reporter.error(fmt::format("cannot read '{}': {}", options.file, all.error()));
     return std::nullopt;

@@ -1,8 +1,8 @@
-#include "server/app/file_limit.hpp"
+#include "base/file_limit.hpp"
 
 #include <sys/resource.h>
 
-namespace stentor::app {
+namespace stentor {
 
 std::uint64_t raise_file_limit() noexcept {
     rlimit limit{};
@@ -17,4 +17,4 @@ std::uint64_t connections_possible(std::uint64_t file_limit) noexcept {
     return file_limit > kOwnFiles ? file_limit - kOwnFiles : 0;
 }
 
-}  // namespace stentor::app
+}  // namespace stentor

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace stentor::server {
+namespace stentor {
 
 class Descriptor {
   public:
@@ -33,4 +33,4 @@ class Descriptor {
     int fd_ = -1;
 };
 
-}  // namespace stentor::server
+}  // namespace stentor
