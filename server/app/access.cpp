@@ -3,6 +3,7 @@
 #include "auth/scram.hpp"
 #include "server/config/text_file.hpp"
 
+#include <algorithm>
 #include <memory>
 #include <utility>
 
@@ -22,18 +23,33 @@ std::vector<Diagnostic> unreadable(config::ValueError error) {
 /// Whether the line may be shown: an ACL's may, a password file's may hold a password in clear.
 enum class ShowLine : std::uint8_t { yes, no };
 
+/// auth counts bytes, whoever looks for the place counts characters.
+std::uint32_t characters(std::string_view bytes) noexcept {
+    return static_cast<std::uint32_t>(std::count_if(bytes.begin(), bytes.end(), [](char c) {
+        return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U;
+    }));
+}
+
+config::FilePlace place_of(const auth::FileError& error, std::string_view line) {
+    const std::size_t begin = std::min<std::size_t>(error.column - 1, line.size());
+    return {.line = error.line,
+            .column = characters(line.substr(0, begin)) + 1,
+            .length = characters(line.substr(begin, error.length))};
+}
+
 std::vector<Diagnostic> located(const std::string& path,
                                 std::string_view text,
                                 std::vector<auth::FileError> errors,
                                 ShowLine show) {
     std::vector<Diagnostic> diagnostics;
     for (auth::FileError& error : errors) {
+        const std::string_view line = config::line_of(text, error.line);
         Diagnostic diagnostic{.source = path,
-                              .place = {error.line, error.column, error.length},
+                              .place = place_of(error, line),
                               .line_text = {},
                               .what = std::move(error.what),
                               .hint = std::move(error.hint)};
-        if (show == ShowLine::yes) diagnostic.line_text = config::line_of(text, error.line);
+        if (show == ShowLine::yes) diagnostic.line_text = line;
         diagnostics.push_back(std::move(diagnostic));
     }
     return diagnostics;

@@ -149,6 +149,17 @@ TEST(Serve, DoesNotStartWithABadConfiguration) {
                           "     |       ^~~~\n"));
 }
 
+TEST(Serve, PointsAtCharactersNotBytes) {
+    const kit::TempDir dir;
+    const auto bad_acl = kit::run({STENTOR_BINARY,
+                                   "serve",
+                                   "--set",
+                                   "auth.acl_file=" + dir.write("acl", "topic read größe/#/x\n")});
+    EXPECT_THAT(bad_acl.err,
+                HasSubstr("   1 | topic read größe/#/x\n"
+                          "     |            ^~~~~~~~~\n"));
+}
+
 TEST(Serve, WarnsOfAListenerThatLetsNobodyIn) {
     Process broker = serve({"--listen", "mqtt://0.0.0.0:1"});
     EXPECT_THAT(broker.wait_for_line(Stream::err, "nobody can connect"),
