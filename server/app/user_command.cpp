@@ -11,7 +11,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <csignal>
 #include <cstdio>
 #include <fstream>
 #include <iostream>
@@ -41,30 +43,52 @@ struct Secret {
     ~Secret() { OPENSSL_cleanse(text.data(), text.size()); }
 };
 
-/// Terminal echo off while it lives; on again also when the prompt is interrupted by an error.
+/// Terminal echo off while it lives, one at a time; on again also when a signal ends the process.
 class EchoOff {
   public:
     EchoOff() noexcept {
         if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
+        for (std::size_t i = 0; i < kSignals.size(); ++i) {
+            struct sigaction action {};
+            action.sa_handler = &restore_and_end;
+            action.sa_flags = static_cast<int>(SA_RESETHAND);
+            (void)::sigaction(kSignals[i], &action, &actions_[i]);
+        }
         termios quiet = before_;
         quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
-        active_ = ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet) == 0;
+        (void)::tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
+        active_ = true;
     }
     EchoOff(const EchoOff&) = delete;
     EchoOff& operator=(const EchoOff&) = delete;
     ~EchoOff() {
-        if (active_) ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+        if (active_) {
+            ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+            for (std::size_t i = 0; i < kSignals.size(); ++i) {
+                (void)::sigaction(kSignals[i], &actions_[i], nullptr);
+            }
+        }
         std::cerr << '\n';
     }
 
   private:
-    termios before_{};
+    static constexpr std::array<int, 4> kSignals{SIGINT, SIGTERM, SIGHUP, SIGQUIT};
+
+    /// The default action follows when it returns (SA_RESETHAND).
+    static void restore_and_end(int signal) {
+        ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+        ::raise(signal);
+    }
+
+    static termios before_;  // for the handler
+    std::array<struct sigaction, kSignals.size()> actions_{};
     bool active_ = false;
 };
+termios EchoOff::before_{};
 
 Secret prompt(const std::string& question) {
-    std::cerr << question << std::flush;
     const EchoOff quiet;
+    std::cerr << question << std::flush;
     Secret answer;
     std::getline(std::cin, answer.text);
     return answer;
