@@ -1,7 +1,7 @@
 #include "auth/password_hash.hpp"
 
-#include "base/base64.hpp"
 #include "auth/scram.hpp"
+#include "base/base64.hpp"
 #include "base/random.hpp"
 
 #include <argon2.h>

@@ -38,7 +38,7 @@ enum class Push : std::uint8_t { ok, full };
 struct WriteBatch {
     ShardId shard;
     CommitTicket ticket = 0;
-    Instant at;                   // the shard's clock when it submitted (design.md, rule 11)
+    Instant at;                   // the shard's clock when it submitted (rule 11)
     std::vector<Record> records;  // at least one when submitted
     std::size_t bytes = 0;        // sum of record_bytes()
 

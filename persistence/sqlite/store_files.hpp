@@ -1,5 +1,5 @@
 #pragma once
-// A store's directory: the lock that makes it ours, and its recovery (design.md section 5):
+// A store's directory: the lock that makes it ours, and its recovery (docs/formats/segment.md):
 // state.db, then the log after what state.db has applied, then the index of the unsealed segments.
 // Used by the thread that opens the store, before the engine's threads run.
 

@@ -1,6 +1,6 @@
 #pragma once
 // Records turned into state: what the log says about sessions, subscriptions, deliveries, retained
-// values and wills (design.md section 2).
+// values and wills (docs/architecture.md).
 //
 // Pure; used by one thread at a time. The memory engine applies every group here; the sqlite engine
 // applies the same rules to state.db and recovers into this. A shard rebuilds its sessions from the

@@ -1,15 +1,12 @@
 #include "server/app/bind_check.hpp"
 
-#include "base/descriptor.hpp"
 #include "server/app/port_owner.hpp"
+#include "server/transport/listener.hpp"
 
-#include <netdb.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <filesystem>
-#include <netinet/in.h>
-#include <sys/socket.h>
 #include <sys/stat.h>
 #include <system_error>
 
@@ -21,36 +18,13 @@ using config::Scheme;
 
 constexpr std::uint16_t kPrivilegedPorts = 1024;
 
-int try_bind(const addrinfo& address) noexcept {
-    const Descriptor socket{::socket(address.ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0)};
-    if (!socket) return errno;
-    const int on = 1;
-    // As the server does: connections of a previous run in TIME_WAIT are no obstacle.
-    ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-    if (::bind(socket.get(), address.ai_addr, address.ai_addrlen) != 0) return errno;
-    // SO_REUSEADDR lets a second bind pass; only listen() meets the other listener then.
-    return ::listen(socket.get(), 1) == 0 ? 0 : errno;
-}
-
+/// SO_REUSEADDR lets a second bind pass; only listening meets the other listener then.
 std::optional<Problem> tcp_problem(const ListenUrl& url) {
-    addrinfo wanted{};
-    wanted.ai_socktype = SOCK_STREAM;
-    wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-    addrinfo* addresses = nullptr;
-    const std::string port = std::to_string(url.port);
-    const int found = ::getaddrinfo(url.host.c_str(), port.c_str(), &wanted, &addresses);
-    if (found != 0) {
-        return Problem{.what = "cannot listen on " + to_string(url) + ": " + ::gai_strerror(found),
-                       .hint = "write an address of this machine, 127.0.0.1 or 0.0.0.0"};
-    }
-    int error = 0;
-    for (const addrinfo* address = addresses; address != nullptr && error == 0;
-         address = address->ai_next) {
-        error = try_bind(*address);
-    }
-    ::freeaddrinfo(addresses);
-    if (error == 0) return std::nullopt;
-    return explain_bind_failure(url, error);
+    const auto opened = server::Listener::open({.host = url.host, .port = url.port, .path = {}}, 0);
+    if (opened) return std::nullopt;
+    if (opened.error().code != 0) return explain_bind_failure(url, opened.error().code);
+    return Problem{.what = "cannot listen on " + to_string(url) + ": " + opened.error().what,
+                   .hint = "write an address of this machine, 127.0.0.1 or 0.0.0.0"};
 }
 
 std::optional<Problem> unix_problem(const ListenUrl& url) {

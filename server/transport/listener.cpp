@@ -42,60 +42,75 @@ void remove_if_stale(const sockaddr_un& address) {
     }
 }
 
+/// "localhost" is 127.0.0.1, where everybody looks for it, although the system may put ::1 first.
+const addrinfo& preferred(const addrinfo& found) {
+    for (const addrinfo* each = &found; each != nullptr; each = each->ai_next) {
+        if (each->ai_family == AF_INET) return *each;
+    }
+    return found;
+}
+
 }  // namespace
 
 Result<Listener, ListenError> Listener::open(const ListenAddress& address, std::uint16_t index) {
     Listener listener;
     listener.index_ = index;
-    if (!address.path.empty()) {
-        sockaddr_un name{};
-        name.sun_family = AF_UNIX;
-        if (address.path.size() >= sizeof name.sun_path) {
-            return failed("cannot bind " + address.path, ENAMETOOLONG);
-        }
-        std::memcpy(name.sun_path, address.path.c_str(), address.path.size() + 1);
-        remove_if_stale(name);
-        listener.socket_ =
-            Descriptor{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-        if (::bind(listener.socket_.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) !=
-            0) {
-            return failed("cannot bind " + address.path, errno);
-        }
-        listener.path_ = address.path;
-        listener.loopback_ = true;
-    } else {
-        addrinfo hints{};
-        hints.ai_socktype = SOCK_STREAM;
-        hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
-        addrinfo* found = nullptr;
-        const std::string port = std::to_string(address.port);
-        if (const int code = ::getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found);
-            code != 0) {
-            return ListenError{.what =
-                                   "cannot resolve " + address.host + ": " + gai_strerror(code)};
-        }
-        const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner{found, ::freeaddrinfo};
-        listener.socket_ =
-            Descriptor{::socket(found->ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
-        const int on = 1;
-        const int off = 0;
-        (void)::setsockopt(listener.socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
-        if (found->ai_family == AF_INET6) {  // "::" serves IPv4 too
-            (void)::setsockopt(listener.socket_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-        }
-        if (::bind(listener.socket_.get(), found->ai_addr, found->ai_addrlen) != 0) {
-            return failed("cannot bind " + address.host + " port " + port, errno);
-        }
-        listener.loopback_ = server::is_loopback(found->ai_addr);
-        sockaddr_storage bound{};
-        socklen_t size = sizeof bound;
-        (void)::getsockname(listener.socket_.get(), reinterpret_cast<sockaddr*>(&bound), &size);
-        listener.port_ = ntohs(bound.ss_family == AF_INET
-                                   ? reinterpret_cast<const sockaddr_in&>(bound).sin_port
-                                   : reinterpret_cast<const sockaddr_in6&>(bound).sin6_port);
+    STENTOR_TRY_VOID(address.path.empty() ? listener.bind_tcp(address)
+                                          : listener.bind_unix(address.path));
+    if (::listen(listener.socket_.get(), kBacklog) != 0) {
+        return failed("cannot listen on " + address.host + address.path, errno);
     }
-    if (::listen(listener.socket_.get(), kBacklog) != 0) return failed("cannot listen", errno);
     return listener;
+}
+
+Result<void, ListenError> Listener::bind_unix(const std::string& path) {
+    sockaddr_un name{};
+    name.sun_family = AF_UNIX;
+    if (path.size() >= sizeof name.sun_path) return failed("cannot bind " + path, ENAMETOOLONG);
+    std::memcpy(name.sun_path, path.c_str(), path.size() + 1);
+    remove_if_stale(name);
+    socket_ = Descriptor{::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    if (!socket_) return failed("no socket for " + path, errno);
+    if (::bind(socket_.get(), reinterpret_cast<const sockaddr*>(&name), sizeof name) != 0) {
+        return failed("cannot bind " + path, errno);
+    }
+    path_ = path;
+    loopback_ = true;
+    return {};
+}
+
+Result<void, ListenError> Listener::bind_tcp(const ListenAddress& address) {
+    addrinfo hints{};
+    hints.ai_socktype = SOCK_STREAM;
+    hints.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+    addrinfo* found = nullptr;
+    const std::string port = std::to_string(address.port);
+    if (const int code = ::getaddrinfo(address.host.c_str(), port.c_str(), &hints, &found);
+        code != 0) {
+        return ListenError{.what = "cannot resolve " + address.host + ": " + gai_strerror(code)};
+    }
+    const std::unique_ptr<addrinfo, void (*)(addrinfo*)> owner{found, ::freeaddrinfo};
+    const addrinfo& chosen = preferred(*found);
+    const std::string where = address.host + " port " + port;
+    socket_ = Descriptor{::socket(chosen.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+    if (!socket_) return failed("no socket for " + where, errno);
+    const int on = 1;
+    const int off = 0;
+    (void)::setsockopt(socket_.get(), SOL_SOCKET, SO_REUSEADDR, &on, sizeof on);
+    if (chosen.ai_family == AF_INET6) {  // "::" serves IPv4 too
+        (void)::setsockopt(socket_.get(), IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    }
+    if (::bind(socket_.get(), chosen.ai_addr, chosen.ai_addrlen) != 0) {
+        return failed("cannot bind " + where, errno);
+    }
+    loopback_ = server::is_loopback(chosen.ai_addr);
+    sockaddr_storage bound{};
+    socklen_t size = sizeof bound;
+    (void)::getsockname(socket_.get(), reinterpret_cast<sockaddr*>(&bound), &size);
+    port_ =
+        ntohs(bound.ss_family == AF_INET ? reinterpret_cast<const sockaddr_in&>(bound).sin_port
+                                         : reinterpret_cast<const sockaddr_in6&>(bound).sin6_port);
+    return {};
 }
 
 Listener::~Listener() {

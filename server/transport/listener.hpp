@@ -23,8 +23,8 @@ struct ListenError {
 
 class Listener {
   public:
-    /// Resolves, binds and listens. Port 0 takes a free one. A Unix socket file that nobody listens
-    /// on any more is replaced.
+    /// Resolves, binds and listens. Of a name with several addresses the first IPv4 one is taken.
+    /// Port 0 takes a free one. A Unix socket file that nobody listens on any more is replaced.
     [[nodiscard]] static Result<Listener, ListenError> open(const ListenAddress& address,
                                                             std::uint16_t index);
 
@@ -43,6 +43,9 @@ class Listener {
 
   private:
     Listener() = default;
+    [[nodiscard]] Result<void, ListenError> bind_unix(const std::string& path);
+    [[nodiscard]] Result<void, ListenError> bind_tcp(const ListenAddress& address);
+
     Descriptor socket_;
     std::string path_;
     std::uint16_t index_ = 0;
