@@ -167,7 +167,9 @@ TEST_P(ShortTimeout, FifteenThousandSilentConnectionsAreClosed) {
         client.close();
     }
     expect_quick();
-    EXPECT_LT(most, before + 400 * kMiB);
+    // 5 MiB are measured: a silent connection costs some 350 bytes here. The margin is for what the
+    // allocator keeps, not for a buffer per connection.
+    EXPECT_LT(most, before + 16 * kMiB);
     RecordProperty("milliseconds",
                    static_cast<int>(std::chrono::duration_cast<std::chrono::milliseconds>(
                                         monotonic_now() - begin)
