@@ -21,6 +21,18 @@ class End : public HostileScenario {
         }
         return opened;
     }
+
+    /// Has asked for everything and reads nothing of the 10 MB that are there.
+    [[nodiscard]] RawClient deaf_client() {
+        RawClient deaf{broker.port(), {.receive_buffer_bytes = 4096}};
+        deaf.open({.id = "deaf"});
+        deaf.send(subscribe(Version::v5, "#", 1));
+        for (int i = 0; i < 100; ++i) {
+            bystander.send(publish(Version::v5, "a", std::string(100'000, 'x'), 1));
+            bystander.receive(4);
+        }
+        return deaf;
+    }
 };
 
 INSTANTIATE_TEST_SUITE_P(Hostile, End, ::testing::Values(1, 2, 5), shards_of);
@@ -44,26 +56,14 @@ TEST_P(End, StopsWithFiveHundredClientsAndTellsThem) {
 
 TEST_P(End, StopsAlthoughAClientDoesNotRead) {
     stopped = true;
-    RawClient deaf{broker.port(), {.receive_buffer_bytes = 4096}};
-    deaf.open({.id = "deaf"});
-    deaf.send(subscribe(Version::v5, "#", 1));
-    for (int i = 0; i < 100; ++i) {
-        bystander.send(publish(Version::v5, "a", std::string(100'000, 'x'), 1));
-        bystander.receive(4);
-    }
+    const RawClient deaf = deaf_client();
     broker.process().terminate();
     EXPECT_EQ(broker.process().wait(std::chrono::seconds{10}), kit::ExitStatus{.code = 0});
 }
 
 TEST_P(End, TheSecondSignalStopsAtOnce) {
     stopped = true;
-    RawClient deaf{broker.port(), {.receive_buffer_bytes = 4096}};
-    deaf.open({.id = "deaf"});
-    deaf.send(subscribe(Version::v5, "#", 1));
-    for (int i = 0; i < 100; ++i) {
-        bystander.send(publish(Version::v5, "a", std::string(100'000, 'x'), 1));
-        bystander.receive(4);
-    }
+    const RawClient deaf = deaf_client();
     broker.process().terminate();
     broker.process().wait_for_line(kit::Stream::err, "draining");
     broker.process().terminate();
