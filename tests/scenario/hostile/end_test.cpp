@@ -42,8 +42,10 @@ TEST_P(End, StopsWithFiveHundredClientsAndTellsThem) {
     auto modern = clients(251, Version::v5);
     auto old = clients(249, Version::v311);
     broker.process().terminate();
+    // DISCONNECT 0x8B with a Reason String.
+    const Octets told = "\xE0\x1B\x8B\x19\x1F" + text("the server is stopping");
     for (RawClient& client : modern) {
-        EXPECT_EQ(client.receive_rest(), "\xE0\x01\x8B");
+        EXPECT_EQ(client.receive_rest(), told);
         client.close();
     }
     for (RawClient& client : old) {
