@@ -3,8 +3,8 @@
 #include "base/assert.hpp"
 #include "protocol/message.hpp"
 #include "protocol/topic/filter_shape.hpp"
+#include "protocol/topic/filter_trie.hpp"
 #include "protocol/topic/validate.hpp"
-#include "server/core/filter_trie.hpp"
 #include "server/core/subscriber_list.hpp"
 #include "server/core/topic_cache.hpp"
 
@@ -109,7 +109,7 @@ struct SubscriptionIndex::Impl {
 
     HashKey key;
     boost::unordered_flat_set<ExactEntry, ExactHash, ExactEqual> exact;
-    FilterTrie trie;
+    mqtt::FilterTrie trie;
     TopicCache cache;
     std::vector<SubscriberList> wildcard;  // by filter number
     std::vector<FilterNumber> free_numbers;
@@ -150,7 +150,7 @@ SubscriptionIndex::Added SubscriptionIndex::Impl::add_exact(std::string_view fil
 SubscriptionIndex::Added SubscriptionIndex::Impl::add_wildcard(std::string_view filter,
                                                                const Subscriber& subscriber) {
     FilterNumber number = trie.find(filter);
-    const bool is_new = number == kNoFilter;
+    const bool is_new = number == mqtt::kNoFilter;
     if (is_new) {
         number = new_number();
         trie.insert(filter, number);
@@ -180,7 +180,7 @@ SubscriptionIndex::Removed SubscriptionIndex::Impl::remove_exact(std::string_vie
 SubscriptionIndex::Removed SubscriptionIndex::Impl::remove_wildcard(std::string_view filter,
                                                                     SubscriberId subscriber) {
     const FilterNumber number = trie.find(filter);
-    if (number == kNoFilter) return Removed::not_found;
+    if (number == mqtt::kNoFilter) return Removed::not_found;
     SubscriberList& list = wildcard[number];
     {
         const Accounting accounting{filter_bytes, list};
@@ -195,7 +195,7 @@ SubscriptionIndex::Removed SubscriptionIndex::Impl::remove_wildcard(std::string_
 
 FilterNumber SubscriptionIndex::Impl::new_number() {
     if (free_numbers.empty()) {
-        STENTOR_ASSERT(wildcard.size() < kNoFilter);
+        STENTOR_ASSERT(wildcard.size() < mqtt::kNoFilter);
         wildcard.emplace_back();
         return static_cast<FilterNumber>(wildcard.size() - 1);
     }
@@ -211,7 +211,7 @@ void SubscriptionIndex::Impl::tell_cache(std::string_view filter) {
 const SubscriberList* SubscriptionIndex::Impl::list_of(std::string_view filter) const {
     if (mqtt::has_wildcard(filter)) {
         const FilterNumber number = trie.find(filter);
-        return number == kNoFilter ? nullptr : &wildcard[number];
+        return number == mqtt::kNoFilter ? nullptr : &wildcard[number];
     }
     const auto at = exact.find(ExactKey{.hash = mqtt::topic_hash(filter), .text = filter});
     return at == exact.end() ? nullptr : &at->filter->subscribers;

@@ -9,7 +9,7 @@
 // topic's counters; they only grow, so while the sum is the same nothing has changed.
 
 #include "protocol/topic/filter_shape.hpp"
-#include "server/core/filter_trie.hpp"
+#include "protocol/topic/filter_trie.hpp"
 
 #include <array>
 #include <cstddef>
@@ -19,6 +19,8 @@
 #include <vector>
 
 namespace stentor::server {
+
+using mqtt::FilterNumber;
 
 class TopicCache {
   public:

@@ -1,6 +1,7 @@
 #pragma once
-// The wildcard filters of one shard by their levels.
-// One thread: the shard's. No recursion; a match allocates nothing.
+// Wildcard filters by their levels: all that match a topic in one walk.
+// One thread changes it; as long as nobody does, any may look. No recursion; a match allocates
+// nothing but what it appends.
 
 #include "base/hash.hpp"
 #include "protocol/topic/filter_shape.hpp"
@@ -13,7 +14,7 @@
 #include <string_view>
 #include <vector>
 
-namespace stentor::server {
+namespace stentor::mqtt {
 
 /// A wildcard filter's number, chosen by whoever inserts it.
 using FilterNumber = std::uint32_t;
@@ -40,7 +41,7 @@ class FilterTrie {
     /// Appends the number of each filter that matches the valid topic name; `levels` are the
     /// topic's, hashed with the key given above. Visits the nodes that match a beginning of it.
     void match(std::string_view topic,
-               const mqtt::LevelHashes& levels,
+               const LevelHashes& levels,
                std::vector<FilterNumber>& out) const;
 
     [[nodiscard]] std::size_t memory_bytes() const noexcept;
@@ -105,4 +106,4 @@ class FilterTrie {
     std::size_t level_bytes_ = 0;  // of levels too long to stand in their nodes
 };
 
-}  // namespace stentor::server
+}  // namespace stentor::mqtt

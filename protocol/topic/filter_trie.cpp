@@ -1,4 +1,4 @@
-#include "server/core/filter_trie.hpp"
+#include "protocol/topic/filter_trie.hpp"
 
 #include "base/assert.hpp"
 #include "protocol/topic/topic_levels.hpp"
@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <array>
 
-namespace stentor::server {
+namespace stentor::mqtt {
 
 namespace {
 
@@ -42,7 +42,7 @@ FilterTrie::NodeIndex FilterTrie::child(NodeIndex parent, std::string_view level
 
 FilterTrie::NodeIndex FilterTrie::walk(std::string_view filter) const {
     NodeIndex node = kRoot;
-    for (const std::string_view level : mqtt::TopicLevels{filter}) {
+    for (const std::string_view level : TopicLevels{filter}) {
         if (level == "#") break;
         node = child(node, level);
         if (node == kNone) break;
@@ -82,7 +82,7 @@ FilterTrie::NodeIndex FilterTrie::add_child(NodeIndex parent, std::string_view l
 
 void FilterTrie::insert(std::string_view filter, FilterNumber number) {
     NodeIndex node = kRoot;
-    for (const std::string_view level : mqtt::TopicLevels{filter}) {
+    for (const std::string_view level : TopicLevels{filter}) {
         if (level == "#") break;
         const NodeIndex next = child(node, level);
         node = next == kNone ? add_child(node, level) : next;
@@ -121,7 +121,7 @@ void FilterTrie::remove_unused(NodeIndex index) {
 }
 
 void FilterTrie::match(std::string_view topic,
-                       const mqtt::LevelHashes& levels,
+                       const LevelHashes& levels,
                        std::vector<FilterNumber>& out) const {
     struct Place {
         NodeIndex node;
@@ -131,7 +131,7 @@ void FilterTrie::match(std::string_view topic,
     // The branches into "+" still to be followed. Literal children are followed at once, so at most
     // one branch waits per level. Not initialised: that would cost as much as the rest of a match.
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init)
-    std::array<Place, mqtt::kTopicLevelsMax> branches;
+    std::array<Place, kTopicLevelsMax> branches;
     std::size_t waiting = 0;
     const bool is_dollar_topic = topic.starts_with('$');
 
@@ -167,4 +167,4 @@ std::size_t FilterTrie::memory_bytes() const noexcept {
            edges_.bucket_count() * (sizeof(Edge) + 1) + level_bytes_;
 }
 
-}  // namespace stentor::server
+}  // namespace stentor::mqtt
