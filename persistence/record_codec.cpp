@@ -1,6 +1,7 @@
 #include "persistence/record_codec.hpp"
 
 #include "base/assert.hpp"
+#include "protocol/stored_topic.hpp"
 
 #include <concepts>
 #include <limits>
@@ -532,14 +533,44 @@ void encode_record(const Record& record, Bytes& out) {
         record);
 }
 
-Result<Record, RecordError> parse_record(ByteView bytes) {
-    FieldReader in{bytes};
+namespace {
+
+/// The record's kind, behind its version.
+Field<std::uint8_t> read_kind(FieldReader& in) {
     STENTOR_TRY(const std::uint8_t version, in.byte("version"));
     if (std::byte{version} > kVersion) {
         return RecordError{RecordError::Reason::newer_version, "version", 0};
     }
     if (std::byte{version} != kVersion) return in.bad_value("version");
-    STENTOR_TRY(const std::uint8_t kind, in.byte("kind"));
+    return in.byte("kind");
+}
+
+}  // namespace
+
+Result<std::optional<StoredMessageHead>, RecordError> parse_message_head(ByteView bytes) {
+    FieldReader in{bytes};
+    STENTOR_TRY(const std::uint8_t kind, read_kind(in));
+    if (kind != static_cast<std::uint8_t>(Kind::message)) {
+        return std::optional<StoredMessageHead>{};
+    }
+    STENTOR_TRY(const std::uint8_t bits, in.byte("message.flags"));
+    if ((bits & kHasInbound) != 0) {
+        STENTOR_TRY_VOID(in.block("message.inbound.client"));
+        STENTOR_TRY_VOID(in.packet_id("message.inbound.packet_id"));
+    }
+    if ((bits & kFiresWill) != 0) {
+        STENTOR_TRY_VOID(in.block("message.fires_will_of"));
+    }
+    STENTOR_TRY(const ByteView message, in.block("message.message"));
+    const std::string_view topic = mqtt::stored_topic(message);
+    if (topic.empty()) return in.bad_value("message.message");
+    return std::optional{StoredMessageHead{
+        .topic = topic, .for_durable_sessions = (bits & kForDurableSessions) != 0}};
+}
+
+Result<Record, RecordError> parse_record(ByteView bytes) {
+    FieldReader in{bytes};
+    STENTOR_TRY(const std::uint8_t kind, read_kind(in));
     STENTOR_TRY(Record record, read_body(kind, in));
     if (!in.at_end()) return in.error(RecordError::Reason::trailing, "record");
     return record;

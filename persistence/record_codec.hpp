@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -42,5 +43,16 @@ void encode_record(const Record& record, Bytes& out);
 /// Reads one record that fills `bytes` exactly; the record owns what it holds. Never reads past the
 /// end, and allocates no more than a small multiple of `bytes`.
 [[nodiscard]] Result<Record, RecordError> parse_record(ByteView bytes);
+
+/// What decides whether a reader wants a message.
+struct StoredMessageHead {
+    std::string_view topic;  // borrows the record's bytes
+    bool for_durable_sessions = false;
+};
+
+/// The head of a record that is a message, nothing for the others, without a look at the rest:
+/// parse_record() may still fail.
+[[nodiscard]] Result<std::optional<StoredMessageHead>, RecordError> parse_message_head(
+    ByteView bytes);
 
 }  // namespace stentor::store

@@ -55,6 +55,26 @@ TEST(RecordCodec, EveryShorterPieceIsTruncated) {
     }
 }
 
+TEST(RecordCodec, AHeadSaysWhatTheWholeSays) {
+    RandomRecords records{9};
+    for (int i = 0; i < 400; ++i) {
+        const Record record = records.next();
+        const Bytes bytes = encoded(record);
+        const auto head = parse_message_head(bytes);
+        ASSERT_TRUE(head.has_value()) << to_hex(bytes);
+        const auto* published = std::get_if<MessageRecord>(&record);
+        ASSERT_EQ(head->has_value(), published != nullptr);
+        if (published == nullptr) continue;
+        EXPECT_EQ((*head)->topic, published->message->topic());
+        EXPECT_EQ((*head)->for_durable_sessions, published->for_durable_sessions);
+        for (std::size_t size = 0; size < bytes.size(); ++size) {
+            const auto tight = std::make_unique<std::byte[]>(size);
+            std::copy_n(bytes.begin(), size, tight.get());
+            EXPECT_FALSE(parse_message_head({tight.get(), size}).has_value()) << size;
+        }
+    }
+}
+
 TEST(RecordCodec, RefusesWhatFollows) {
     RandomRecords records{8};
     for (int i = 0; i < 100; ++i) {

@@ -4,6 +4,7 @@
 #include "protocol/codec/reader.hpp"
 #include "protocol/codec/utf8.hpp"
 #include "protocol/codec/writer.hpp"
+#include "protocol/stored_topic.hpp"
 
 #include <cstring>
 #include <limits>
@@ -147,6 +148,17 @@ void Message::serialize(Bytes& out) const {
     writer.bytes(property_bytes());
     writer.u32(payload_size_);
     writer.bytes(payload());
+}
+
+std::string_view stored_topic(ByteView stored) noexcept {
+    constexpr std::size_t kBeforeTopic = 1 + 1 + 8 + 4;
+    Reader reader{stored};
+    std::uint8_t version = 0;
+    ByteView skipped;
+    std::string_view topic;
+    const bool is_one = reader.u8(version) && version == kFormatVersion &&
+                        reader.bytes(kBeforeTopic - 1, skipped) && reader.string(topic);
+    return is_one ? topic : std::string_view{};
 }
 
 ProtocolResult<IntrusivePtr<const Message>> Message::parse(ByteView stored) {

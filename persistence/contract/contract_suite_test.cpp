@@ -96,12 +96,15 @@ class EngineContract : public testing::TestWithParam<EngineCase> {
         return sink_->page(cookie).value_or(Page{});
     }
 
-    static ReadRequest request(Seq after, std::vector<std::string> filters) {
+    static ReadRequest request(Seq after, FilterSetPtr filters) {
         ReadRequest request;
         request.shard = kShard;
         request.after = after;
-        request.filters = make_intrusive<FilterSet>(std::move(filters));
+        request.filters = std::move(filters);
         return request;
+    }
+    static ReadRequest request(Seq after, std::vector<std::string> filters) {
+        return request(after, make_intrusive<FilterSet>(std::move(filters)));
     }
 
     static ReadRequest request_only(std::vector<Seq> only) {
@@ -117,8 +120,9 @@ class EngineContract : public testing::TestWithParam<EngineCase> {
                               std::size_t messages_max = 128) {
         std::vector<Seq> found;
         const Seq last = sink_->last();
+        const auto set = make_intrusive<FilterSet>(filters);
         while (after < last) {
-            ReadRequest next_page = request(after, filters);
+            ReadRequest next_page = request(after, FilterSetPtr{set});
             next_page.messages_max = messages_max;
             const Page page = read(std::move(next_page));
             EXPECT_TRUE(page.result.has_value());
@@ -312,6 +316,108 @@ TEST_P(EngineContract, ReadsWhatMatches) {
         }
         EXPECT_EQ(read_all(recovered_.last, filters), expected);
         EXPECT_EQ(read_all(recovered_.last, filters, 2), expected);
+    }
+}
+
+TEST_P(EngineContract, ThousandsOfFiltersFindAllOnceAndInOrder) {
+    const auto numbered = [](const std::string& behind, int count) {
+        std::vector<std::string> filters;
+        for (int i = 0; i < count; ++i) filters.push_back("d/" + std::to_string(i) + behind);
+        return filters;
+    };
+    const auto with = [](std::vector<std::string> filters, std::vector<std::string> more) {
+        filters.insert(filters.end(), more.begin(), more.end());
+        return filters;
+    };
+    Random random{11};
+    std::vector<std::pair<Seq, std::string>> all;
+    for (int batch = 0; batch < 12; ++batch) {
+        std::vector<Record> records;
+        std::vector<std::string> topics;
+        for (int i = 0; i < 40; ++i) {
+            topics.push_back("d/" + std::to_string(random.below(4000)) +
+                             (random.chance(1, 3) ? "/s" : "/t"));
+            records.emplace_back(samples::logged(topics.back()));
+        }
+        const std::vector<Seq> positions = commit_all(std::move(records));
+        for (std::size_t i = 0; i < topics.size(); ++i) {
+            all.emplace_back(positions[i], topics[i]);
+        }
+    }
+    const std::vector<std::vector<std::string>> wanted = {
+        numbered("/s", 2000),                                     // exact
+        numbered("/gone", 2000),                                  // of which none is there
+        with(numbered("/s", 2000), {"d/+/t"}),                    // and a wildcard beside them
+        with(numbered("/s", 2000), {"d/+/s", "d/7/#", "+/9/t"}),  // that overlap
+        numbered("/+", 1500),                                     // as many wildcards
+        with(numbered("/#", 500), numbered("/s", 1000))};
+    for (std::size_t i = 0; i < wanted.size(); ++i) {
+        SCOPED_TRACE(i);
+        std::vector<Seq> expected;
+        for (const auto& [seq, topic] : all) {
+            const auto matches = [&, &t = topic](auto& f) { return mqtt::matches(f, t); };
+            if (std::any_of(wanted[i].begin(), wanted[i].end(), matches)) expected.push_back(seq);
+        }
+        EXPECT_EQ(read_all(recovered_.last, wanted[i]), expected);
+        EXPECT_EQ(read_all(recovered_.last, wanted[i], 3), expected);
+    }
+}
+
+// What one session's pages leave behind for the next must not be what that one gets.
+TEST_P(EngineContract, SessionsReadAtTheSameTimeFromDifferentPlaces) {
+    std::vector<std::pair<Seq, std::string>> all;
+    for (int i = 0; i < 120; ++i) {
+        const std::string topic = "t/" + std::to_string(i % 7) + (i % 2 == 0 ? "/a" : "/b");
+        all.emplace_back(commit(samples::logged(topic)), topic);
+    }
+    struct Reader {
+        std::vector<std::string> filters;
+        FilterSetPtr set;
+        Seq begin;
+        Seq after;
+        std::vector<Seq> found = {};
+    };
+    const std::vector<std::vector<std::string>> filters = {
+        {"t/1/a"}, {"t/1/a", "t/2/b"}, {"#"}, {"t/+/a"}, {"t/3/#", "t/4/a"}, {"nothing"}};
+    std::vector<Reader> readers;
+    for (std::size_t i = 0; i < 24; ++i) {
+        const Seq begin{recovered_.last.value() + i * 37 % 110};
+        const auto& of = filters[i % filters.size()];
+        readers.push_back({of, make_intrusive<FilterSet>(of), begin, begin});
+    }
+    const Seq last = sink_->last();
+    for (bool goes_on = true; goes_on;) {
+        goes_on = false;
+        std::map<std::uint64_t, Reader*> asked;
+        for (Reader& reader : readers) {
+            if (reader.after >= last) continue;
+            ReadRequest wanted = request(reader.after, reader.set);
+            wanted.cookie = ++cookie_;
+            wanted.messages_max = 5;
+            asked.emplace(wanted.cookie, &reader);
+            wait_until([&] { return engine().read(wanted) == Push::ok; });
+        }
+        for (const auto& [cookie, reader] : asked) {
+            const std::uint64_t answered = cookie;
+            wait_until([&] { return sink_->page(answered).has_value(); });
+            const Page page = sink_->page(answered).value_or(Page{});
+            ASSERT_GT(page.complete_through, reader->after);
+            reader->after = page.complete_through;
+            for (const PageEntry& entry : page.entries) reader->found.push_back(entry.seq);
+            goes_on = true;
+        }
+    }
+    for (const Reader& reader : readers) {
+        SCOPED_TRACE(testing::PrintToString(reader.filters));
+        std::vector<Seq> expected;
+        for (const auto& [seq, topic] : all) {
+            const auto matches = [&, &t = topic](auto& f) { return mqtt::matches(f, t); };
+            if (seq <= reader.begin) continue;
+            if (std::any_of(reader.filters.begin(), reader.filters.end(), matches)) {
+                expected.push_back(seq);
+            }
+        }
+        EXPECT_EQ(reader.found, expected);
     }
 }
 

@@ -11,6 +11,7 @@
 #include "base/ids.hpp"
 #include "base/intrusive.hpp"
 #include "base/result.hpp"
+#include "persistence/contract/filter_set.hpp"
 #include "persistence/contract/need_survey.hpp"
 #include "persistence/record.hpp"
 #include "persistence/state/stored_state.hpp"
@@ -67,21 +68,6 @@ struct CommitGroup : Counted<CommitGroup> {
     [[nodiscard]] Seq last() const noexcept { return Seq{first.value() + records.size() - 1}; }
 };
 using CommitGroupPtr = IntrusivePtr<const CommitGroup>;
-
-/// A session's plain filters, shared by its reads. Immutable; counted, any thread.
-class FilterSet : public Counted<FilterSet> {
-  public:
-    explicit FilterSet(std::vector<std::string> filters) noexcept : filters_{std::move(filters)} {}
-    [[nodiscard]] const std::vector<std::string>& all() const noexcept { return filters_; }
-    [[nodiscard]] auto begin() const noexcept { return filters_.begin(); }
-    [[nodiscard]] auto end() const noexcept { return filters_.end(); }
-    [[nodiscard]] std::size_t size() const noexcept { return filters_.size(); }
-    [[nodiscard]] bool empty() const noexcept { return filters_.empty(); }
-
-  private:
-    std::vector<std::string> filters_;
-};
-using FilterSetPtr = IntrusivePtr<const FilterSet>;
 
 /// Which messages a reader wants: with `filters`, those with `for_durable_sessions` whose topic
 /// matches; with `only`, exactly these.

@@ -1,14 +1,10 @@
 #include "persistence/memory/memory_log.hpp"
 
 #include "base/assert.hpp"
-#include "protocol/topic/match.hpp"
-#include "protocol/topic/validate.hpp"
 
 #include <algorithm>
 #include <iterator>
 #include <queue>
-#include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <variant>
 
@@ -135,9 +131,9 @@ Page MemoryLog::read(const ReadRequest& request, Seq limit) const {
         read_only(request, limit, page);
     } else if (request.after < limit) {
         STENTOR_ASSERT(request.filters != nullptr);
-        const bool scans = std::any_of(request.filters->begin(),
-                                       request.filters->end(),
-                                       [](const auto& f) { return mqtt::has_wildcard(f); });
+        // As many look-ups as filters, or a look at each message behind the position.
+        const bool scans = !request.filters->wildcards().empty() ||
+                           count_after(request.after) < request.filters->size();
         scans ? scan(request, limit, page) : read_exact(request, limit, page);
     }
     return page.take();
@@ -152,6 +148,17 @@ void MemoryLog::read_only(const ReadRequest& request, Seq limit, PageBuilder& pa
     }
 }
 
+std::deque<MemoryLog::Entry>::const_iterator MemoryLog::first_after(Seq seq) const {
+    return std::upper_bound(
+        entries_.begin(), entries_.end(), seq, [](Seq wanted, const Entry& entry) {
+            return wanted < entry.seq;
+        });
+}
+
+std::size_t MemoryLog::count_after(Seq seq) const {
+    return static_cast<std::size_t>(entries_.end() - first_after(seq));
+}
+
 /// Merges the positions of the filters' topics.
 void MemoryLog::read_exact(const ReadRequest& request, Seq limit, PageBuilder& page) const {
     struct Run {
@@ -161,7 +168,7 @@ void MemoryLog::read_exact(const ReadRequest& request, Seq limit, PageBuilder& p
     };
     const auto later = [](const Run& a, const Run& b) { return a.front() > b.front(); };
     std::priority_queue<Run, std::vector<Run>, decltype(later)> runs{later};
-    for (const std::string& filter : *request.filters) {
+    for (const std::string& filter : request.filters->exact()) {
         const auto topic = by_topic_.find(filter);
         if (topic == by_topic_.end()) continue;
         const std::deque<Seq>& seqs = topic->second;
@@ -169,17 +176,14 @@ void MemoryLog::read_exact(const ReadRequest& request, Seq limit, PageBuilder& p
         if (begin == seqs.end()) continue;
         runs.push({.seqs = &seqs, .at = static_cast<std::size_t>(begin - seqs.begin())});
     }
-    Seq newest = request.after;
     while (!runs.empty() && runs.top().front() <= limit) {
         Run run = runs.top();
         runs.pop();
         const Seq seq = run.front();
-        // The same filter twice (with and without $share) is still one message.
-        if (seq > newest && !page.add(seq, message_at(seq))) {
+        if (!page.add(seq, message_at(seq))) {
             page.complete_before(seq);
             return;
         }
-        newest = seq;
         if (++run.at < run.seqs->size()) runs.push(run);
     }
     page.complete_through(limit);
@@ -187,30 +191,14 @@ void MemoryLog::read_exact(const ReadRequest& request, Seq limit, PageBuilder& p
 
 /// Looks at one message after the other.
 void MemoryLog::scan(const ReadRequest& request, Seq limit, PageBuilder& page) const {
-    std::unordered_set<std::string_view> exact;
-    std::vector<std::string_view> wildcard;
-    for (const std::string& filter : *request.filters) {
-        if (mqtt::has_wildcard(filter)) {
-            wildcard.push_back(filter);
-        } else {
-            exact.insert(filter);
-        }
-    }
-    auto entry = std::upper_bound(
-        entries_.begin(), entries_.end(), request.after, [](Seq seq, const Entry& e) {
-            return seq < e.seq;
-        });
+    auto entry = first_after(request.after);
     for (std::size_t scanned = 0; entry != entries_.end() && entry->seq <= limit; ++entry) {
         if (scanned++ == options_.scanned_per_page_max) {
             page.complete_before(entry->seq);
             return;
         }
-        const std::string_view topic = entry->message->topic();
-        const bool wanted = exact.contains(topic) ||
-                            std::any_of(wildcard.begin(), wildcard.end(), [&](auto filter) {
-                                return mqtt::matches(filter, topic);
-                            });
-        if (wanted && !page.add(entry->seq, entry->message)) {
+        if (request.filters->matches(entry->message->topic()) &&
+            !page.add(entry->seq, entry->message)) {
             page.complete_before(entry->seq);
             return;
         }

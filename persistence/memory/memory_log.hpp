@@ -23,7 +23,7 @@ namespace stentor::store {
 struct MemoryLogOptions {
     std::uint16_t shards = 1;                              // that report needed_from()
     std::size_t bytes_max = std::size_t{1} << 30U;         // of messages: waiting, retained, pinned
-    std::size_t scanned_per_page_max = std::size_t{4096};  // messages a wildcard page looks at
+    std::size_t scanned_per_page_max = std::size_t{4096};  // messages a scan looks at for one page
     std::size_t survey_messages_min = std::size_t{4096};   // fewer are not worth surveys of needs
 };
 
@@ -94,6 +94,8 @@ class MemoryLog {
     void read_only(const ReadRequest& request, Seq limit, PageBuilder& page) const;
     void read_exact(const ReadRequest& request, Seq limit, PageBuilder& page) const;
     void scan(const ReadRequest& request, Seq limit, PageBuilder& page) const;
+    [[nodiscard]] std::deque<Entry>::const_iterator first_after(Seq seq) const;
+    [[nodiscard]] std::size_t count_after(Seq seq) const;
     [[nodiscard]] MessagePtr message_at(Seq seq) const;
     void forget(const Entry& entry);
     void trim_by_surveys();

@@ -96,13 +96,24 @@ std::deque<CommitGroupPtr>::const_iterator LogCatalog::place_in_tail(Seq seq) co
         });
 }
 
-LogSnapshot LogCatalog::snapshot(Seq after, std::size_t records_max) const {
+std::vector<LogCatalog::Segment>::const_iterator LogCatalog::first_ending_at(Seq seq) const {
+    return std::lower_bound(
+        segments_.begin(), segments_.end(), seq, [](const Segment& segment, Seq wanted) {
+            return segment.summary.last < wanted;
+        });
+}
+
+LogSnapshot LogCatalog::snapshot(Seq after,
+                                 std::size_t segments_max,
+                                 std::size_t records_max) const {
     LogSnapshot snapshot;
     const std::lock_guard lock{mutex_};
     snapshot.limit = handed_over_;
     snapshot.tail_first = tail_.empty() ? next(last_) : tail_.front()->first;
-    for (const Segment& segment : segments_) {
-        if (segment.summary.last > after) snapshot.segments.push_back(view(segment));
+    for (auto segment = first_ending_at(next(after)); segment != segments_.end(); ++segment) {
+        snapshot.has_all_segments = snapshot.segments.size() < segments_max;
+        if (!snapshot.has_all_segments) break;
+        snapshot.segments.push_back(view(*segment));
     }
     if (next(after) < snapshot.tail_first) return snapshot;
     std::size_t records = 0;
@@ -116,23 +127,25 @@ LogSnapshot LogCatalog::snapshot(Seq after, std::size_t records_max) const {
 
 std::optional<SegmentView> LogCatalog::segment_of(Seq seq) const {
     const std::lock_guard lock{mutex_};
-    const auto segment = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
-        return s.handle->first() <= seq && seq <= s.summary.last;
-    });
-    if (segment == segments_.end()) return std::nullopt;
+    const auto segment = first_ending_at(seq);
+    if (segment == segments_.end() || seq < segment->handle->first()) return std::nullopt;
     return view(*segment);
 }
 
 bool LogCatalog::find(const SegmentView& segment,
-                      std::span<const std::string> filters,
+                      std::span<const std::string_view> topics,
                       Seq after,
                       std::size_t count_max,
-                      std::vector<Seq>& out) const {
+                      std::vector<Seq>& out,
+                      Seq& through) const {
     const std::lock_guard lock{mutex_};
     const Segment* found = find_segment(segment);
     if (found == nullptr) return true;  // removed: nobody needs it
     if (found->index == nullptr) return false;
-    for (const std::string& filter : filters) found->index->find(filter, after, count_max, out);
+    for (const std::string_view topic : topics) {
+        const std::size_t count = found->index->find(topic, after, count_max, out);
+        if (count == count_max) through = std::min(through, out.back());
+    }
     return true;
 }
 
@@ -171,6 +184,7 @@ void LogCatalog::sealed(const SegmentView& segment) {
         if (candidate.handle != segment.handle) continue;
         candidate.handle->filter_ = std::move(filter);
         index = std::move(candidate.index);
+        break;
     }
 }
 

@@ -19,6 +19,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace stentor::store {
@@ -57,6 +58,7 @@ struct LogSnapshot {
     Seq limit;                           // handed over to the shards
     Seq tail_first;                      // from here on all is in memory
     std::vector<SegmentView> segments;   // ascending
+    bool has_all_segments = true;        // no more than there was room for
     std::vector<CommitGroupPtr> groups;  // from the tail, if the position lies in it
 };
 
@@ -82,16 +84,20 @@ class LogCatalog {
     // --- the reader ---
 
     /// For a page of what follows `after`; takes groups until they hold `records_max` records.
-    [[nodiscard]] LogSnapshot snapshot(Seq after, std::size_t records_max) const;
+    [[nodiscard]] LogSnapshot snapshot(Seq after,
+                                       std::size_t segments_max,
+                                       std::size_t records_max) const;
     /// The segment that may hold `seq`.
     [[nodiscard]] std::optional<SegmentView> segment_of(Seq seq) const;
     /// Of a segment that was not sealed: false if it is by now (ask its file), otherwise appends
-    /// for each filter at most `count_max` positions after `after`.
+    /// for each topic at most `count_max` positions after `after`. Lowers `through` to where that
+    /// was not all. The writer waits meanwhile: ask about few at a time.
     [[nodiscard]] bool find(const SegmentView& segment,
-                            std::span<const std::string> filters,
+                            std::span<const std::string_view> topics,
                             Seq after,
                             std::size_t count_max,
-                            std::vector<Seq>& out) const;
+                            std::vector<Seq>& out,
+                            Seq& through) const;
     /// The group that holds `seq`, if it is in the tail.
     [[nodiscard]] CommitGroupPtr group_of(Seq seq) const;
     [[nodiscard]] Seq limit() const;
@@ -124,6 +130,8 @@ class LogCatalog {
     [[nodiscard]] SegmentView view(const Segment& segment) const;
     [[nodiscard]] const Segment* find_segment(const SegmentView& segment) const;
     [[nodiscard]] std::deque<CommitGroupPtr>::const_iterator place_in_tail(Seq seq) const;
+    /// The first segment that ends at `seq` or later.
+    [[nodiscard]] std::vector<Segment>::const_iterator first_ending_at(Seq seq) const;
 
     const std::size_t tail_bytes_max_;
     std::atomic<std::uint64_t> bytes_{0};

@@ -47,6 +47,7 @@ class LogRow {
     [[nodiscard]] static Result<LogRow> parse(ByteView bytes);
 
     [[nodiscard]] const LogRowHeader& header() const noexcept { return header_; }
+    [[nodiscard]] std::size_t record_bytes() const noexcept { return records_.size(); }
 
     /// Calls `visit(seq, bytes)` for every record in order until it returns false. Fails with
     /// damaged when lengths do not fit (a checksum may be right by accident of our own mistakes).

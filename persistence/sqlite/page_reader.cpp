@@ -2,21 +2,51 @@
 
 #include "base/assert.hpp"
 #include "persistence/sqlite/log_row.hpp"
-#include "protocol/topic/match.hpp"
-#include "protocol/topic/validate.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
-#include <unordered_set>
 #include <utility>
 #include <variant>
 
 namespace stentor::store {
+namespace {
 
-/// Fills a page within the request's bounds.
+// So many are looked up while the writer waits.
+constexpr std::size_t kTopicsPerLookup = 64;
+// Of one topic, and of a plan; what is behind them is planned for again.
+constexpr std::size_t kPositionsPerTopicMax = 4096;
+constexpr std::size_t kPositionsMax = 65'536;
+// Entries of an index that one plan walks over.
+constexpr std::size_t kWalkedMax = 4096;
+// Opening a file takes as long as reading so much of one. That pages end after a few keeps those
+// who come back together at the same files, too.
+constexpr std::size_t kOpenCostBytes = std::size_t{192} << 10U;
+
+/// So that all topics together stay within kPositionsMax.
+[[nodiscard]] std::size_t positions_per_topic(std::size_t topics) noexcept {
+    const std::size_t share = kPositionsMax / std::max(topics, std::size_t{1});
+    return std::clamp(share, std::size_t{16}, kPositionsPerTopicMax);
+}
+
+/// Ascending, each once, none behind what is known.
+void finish(SegmentPlan& plan) {
+    std::vector<Seq>& positions = plan.positions;
+    std::sort(positions.begin(), positions.end());
+    positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
+    positions.erase(std::upper_bound(positions.begin(), positions.end(), plan.through),
+                    positions.end());
+    positions.shrink_to_fit();
+    plan.access = Access::index;
+}
+
+}  // namespace
+
+/// Fills a page within the request's bounds and those of its reader.
 class PageReader::Builder {
   public:
-    explicit Builder(const ReadRequest& request) : request_{request} {
+    Builder(const ReadRequest& request, const PageReaderOptions& options)
+        : request_{request}, options_{options} {
         page_.cookie = request.cookie;
         page_.complete_through = request.after;
     }
@@ -27,6 +57,7 @@ class PageReader::Builder {
         const bool is_first = page_.entries.empty();
         if (!is_first && (page_.entries.size() >= request_.messages_max ||
                           bytes_ + bytes > request_.bytes_max)) {
+            complete_before(seq);
             return false;
         }
         bytes_ += bytes;
@@ -41,41 +72,37 @@ class PageReader::Builder {
     /// All before `seq` is in the page; `seq` itself did not fit.
     void complete_before(Seq seq) { complete_through(Seq{seq.value() - 1}); }
     [[nodiscard]] Seq complete_through() const noexcept { return page_.complete_through; }
+    /// Where the page began.
+    [[nodiscard]] Seq after() const noexcept { return request_.after; }
+
+    /// False: so many were looked at that this one is for the next page.
+    [[nodiscard]] bool may_scan() noexcept { return scanned_++ < options_.scanned_per_page_max; }
+    void has_read(std::size_t bytes) noexcept { read_bytes_ += bytes; }
+    void has_probed(std::size_t filters) noexcept { probes_ += filters; }
+    /// Then the page ends; never before it has advanced.
+    [[nodiscard]] bool is_spent() const noexcept {
+        if (page_.complete_through <= request_.after) return false;
+        return read_bytes_ >= options_.read_bytes_per_page_max ||
+               probes_ >= options_.probes_per_page_max || scanned_ > options_.scanned_per_page_max;
+    }
 
     [[nodiscard]] Page take() { return std::move(page_); }
 
   private:
     const ReadRequest& request_;
+    const PageReaderOptions& options_;
     Page page_;
     std::size_t bytes_ = 0;
-};
-
-struct PageReader::Matcher {
-    explicit Matcher(const std::vector<std::string>& filters) {
-        for (const std::string& filter : filters) {
-            if (mqtt::has_wildcard(filter)) {
-                wildcard.push_back(filter);
-            } else {
-                exact.insert(filter);
-            }
-        }
-    }
-    [[nodiscard]] bool wants(std::string_view topic) const {
-        return exact.contains(topic) ||
-               std::any_of(wildcard.begin(), wildcard.end(), [&](std::string_view filter) {
-                   return mqtt::matches(filter, topic);
-               });
-    }
-
-    std::unordered_set<std::string_view> exact;
-    std::vector<std::string_view> wildcard;
+    std::size_t scanned_ = 0;
+    std::size_t read_bytes_ = 0;
+    std::size_t probes_ = 0;
 };
 
 /// A file that went away under a page may have had a successor: then the page is begun again, with
 /// the segments as they are. Each time at least one segment fewer can do that.
 Page PageReader::read(const ReadRequest& request) {
     for (;;) {
-        Builder page{request};
+        Builder page{request, options_};
         missed_a_file_ = false;
         const Result<void> result = fill(request, page);
         if (result && missed_a_file_) continue;
@@ -88,113 +115,146 @@ Page PageReader::read(const ReadRequest& request) {
 Result<void> PageReader::fill(const ReadRequest& request, Builder& page) {
     if (!request.only.empty()) return read_only(request, page);
     STENTOR_ASSERT(request.filters != nullptr);
-    const bool scans = std::any_of(request.filters->begin(),
-                                   request.filters->end(),
-                                   [](const auto& f) { return mqtt::has_wildcard(f); });
-    return scans ? scan(request, page) : read_exact(request, page);
+    const LogSnapshot snapshot = catalog_.snapshot(
+        request.after, options_.segments_per_page_max, options_.scanned_per_page_max);
+    if (request.after >= snapshot.limit) return {};
+    FilterPlan& plan = plans_.of(request.filters);
+    for (const SegmentView& segment : snapshot.segments) {
+        const Stretch stretch{.snapshot = snapshot,
+                              .segment = segment,
+                              .until = std::min(segment.summary.last, snapshot.limit)};
+        if (stretch.until <= page.complete_through()) continue;
+        STENTOR_TRY(const Step step, read_segment(stretch, plan, page));
+        if (step == Step::page_ends) return {};
+        page.complete_through(stretch.until);
+        if (page.is_spent()) return {};
+    }
+    if (snapshot.has_all_segments) page.complete_through(snapshot.limit);
+    return {};
 }
 
 Result<void> PageReader::read_only(const ReadRequest& request, Builder& page) {
     const Seq limit = catalog_.limit();
     for (const Seq seq : request.only) {
         if (seq > limit) return {};
-        STENTOR_TRY(MessagePtr message, message_at(seq));
+        STENTOR_TRY(MessagePtr message, message_at(seq, page));
         if (message == nullptr) {
             STENTOR_TRY(message, held_message(seq));
         }
         if (message != nullptr && !page.add(seq, message)) return {};
         page.complete_through(seq);
+        if (page.is_spent()) return {};
     }
     return {};
 }
 
-/// Segment by segment: within one, the filters' positions are merged.
-Result<void> PageReader::read_exact(const ReadRequest& request, Builder& page) {
-    const LogSnapshot snapshot = catalog_.snapshot(request.after, 0);
-    if (request.after >= snapshot.limit) return {};
-    std::size_t lookups = 0;
-    for (const SegmentView& segment : snapshot.segments) {
-        STENTOR_TRY(const std::vector<Seq> positions,
-                    find(segment, request, request.messages_max + 1));
-        for (const Seq seq : positions) {
-            if (seq > snapshot.limit) break;
-            STENTOR_TRY(const MessagePtr message, message_at(seq));
-            if (message == nullptr) continue;  // its segment has been removed meanwhile
-            if (!page.add(seq, message)) {
-                page.complete_before(seq);
-                return {};
+Result<PageReader::Step> PageReader::read_segment(const Stretch& stretch,
+                                                  FilterPlan& plan,
+                                                  Builder& page) {
+    while (page.complete_through() < stretch.until) {
+        const SegmentPlan* known = plan.find(stretch.segment, page.complete_through());
+        if (known == nullptr) {
+            STENTOR_TRY(SegmentPlan made, make_plan(stretch, plan, page));
+            if (missed_a_file_) return Step::page_ends;
+            known = &plan.keep(std::move(made));
+        }
+        STENTOR_TRY(const Step step,
+                    known->access == Access::index ? take(stretch, *known, page)
+                                                   : scan(stretch, plan.filters(), page));
+        if (step == Step::page_ends) return step;
+        page.complete_through(std::min(known->through, stretch.until));
+        if (page.is_spent()) return Step::page_ends;
+    }
+    return Step::goes_on;
+}
+
+/// The positions that the plan knows.
+Result<PageReader::Step> PageReader::take(const Stretch& stretch,
+                                          const SegmentPlan& plan,
+                                          Builder& page) {
+    auto next_position =
+        std::upper_bound(plan.positions.begin(), plan.positions.end(), page.complete_through());
+    for (; next_position != plan.positions.end(); ++next_position) {
+        const Seq seq = *next_position;
+        if (seq > stretch.until) break;
+        if (page.is_spent()) {
+            page.complete_before(seq);
+            return Step::page_ends;
+        }
+        MessagePtr message;
+        if (seq >= stretch.snapshot.tail_first) {
+            STENTOR_TRY(message, message_at(seq, page));
+        } else {
+            STENTOR_TRY(CachedRow * here, row(stretch.segment, seq, page));
+            if (here != nullptr) {
+                STENTOR_TRY(message, here->message_at(seq));
             }
         }
-        if (positions.size() > request.messages_max) {
-            // There may be more than was looked up (and some were gone): go on from here.
-            page.complete_through(std::min(positions.back(), snapshot.limit));
-            return {};
-        }
-        page.complete_through(std::min(segment.summary.last, snapshot.limit));
-        lookups += request.filters->size();
-        if (lookups >= options_.lookups_per_page_max) return {};
+        if (missed_a_file_) return Step::page_ends;
+        if (message != nullptr && !page.add(seq, message)) return Step::page_ends;
     }
-    page.complete_through(snapshot.limit);
-    return {};
+    return Step::goes_on;
 }
 
-Result<std::vector<Seq>> PageReader::find(const SegmentView& segment,
-                                          const ReadRequest& request,
-                                          std::size_t count_max) {
-    std::vector<Seq> positions;
-    bool is_sealed = segment.is_sealed;
-    if (!is_sealed) {
-        is_sealed =
-            !catalog_.find(segment, request.filters->all(), request.after, count_max, positions);
-        if (segment.handle->is_removed()) missed_a_file_ = true;
+Result<PageReader::Step> PageReader::scan(const Stretch& stretch,
+                                          const FilterSet& filters,
+                                          Builder& page) {
+    const Seq tail_first = stretch.snapshot.tail_first;
+    if (next(page.complete_through()) < tail_first) {
+        const Seq until = std::min(stretch.until, Seq{tail_first.value() - 1});
+        STENTOR_TRY(const Step step, scan_file(stretch.segment, until, filters, page));
+        if (step == Step::page_ends || until == stretch.until) return step;
     }
-    if (is_sealed) {
-        SegmentReader* reader = nullptr;
-        for (const std::string& filter : *request.filters) {
-            if (!segment.handle->filter().may_contain(filter)) continue;
-            if (reader == nullptr) {
-                STENTOR_TRY(reader, file(segment));
-                if (reader == nullptr) return positions;
+    // Groups were taken along only if the page began among them; otherwise the next one does.
+    if (next(page.after()) >= tail_first) scan_tail(stretch.snapshot, filters, page);
+    return Step::page_ends;
+}
+
+Result<PageReader::Step> PageReader::scan_file(const SegmentView& segment,
+                                               Seq until,
+                                               const FilterSet& filters,
+                                               Builder& page) {
+    while (page.complete_through() < until) {
+        const Seq from = next(page.complete_through());
+        STENTOR_TRY(CachedRow * here, row(segment, from, page));
+        if (missed_a_file_) return Step::page_ends;
+        if (here == nullptr) break;
+        const auto entries = here->entries_from(from);
+        if (entries.empty()) (void)page.may_scan();  // for the row
+        for (CachedRow::Entry& entry : entries) {
+            if (entry.seq > until) break;
+            if (!page.may_scan()) {
+                page.complete_before(entry.seq);
+                return Step::page_ends;
             }
-            STENTOR_TRY_VOID(reader->find(filter, request.after, count_max, positions));
+            if (!entry.for_durable_sessions || !filters.matches(entry.topic)) continue;
+            STENTOR_TRY(const MessagePtr message, CachedRow::message(entry));
+            if (!page.add(entry.seq, message)) return Step::page_ends;
         }
+        page.complete_through(std::min(here->last(), until));
+        if (page.is_spent()) return Step::page_ends;
     }
-    // Each filter gave its first ones, so the first ones of all are among them. The same filter
-    // twice (with and without $share) is still one message.
-    std::sort(positions.begin(), positions.end());
-    positions.erase(std::unique(positions.begin(), positions.end()), positions.end());
-    if (positions.size() > count_max) positions.resize(count_max);
-    return positions;
-}
-
-Result<void> PageReader::scan(const ReadRequest& request, Builder& page) {
-    const LogSnapshot snapshot = catalog_.snapshot(request.after, options_.scanned_per_page_max);
-    if (request.after >= snapshot.limit) return {};
-    const Matcher matcher{request.filters->all()};
-    if (next(request.after) < snapshot.tail_first) return scan_files(snapshot, matcher, page);
-    scan_tail(snapshot, matcher, page);
-    return {};
+    page.complete_through(until);
+    return Step::goes_on;
 }
 
 void PageReader::scan_tail(const LogSnapshot& snapshot,
-                           const Matcher& matcher,
+                           const FilterSet& filters,
                            Builder& page) const {
     const Seq after = page.complete_through();
-    std::size_t scanned = 0;
     for (const CommitGroupPtr& group : snapshot.groups) {
         Seq seq = group->first;
         for (const Record& record : group->records) {
             const Seq here = std::exchange(seq, next(seq));
             if (here <= after) continue;
             if (here > snapshot.limit) return;
-            if (scanned++ == options_.scanned_per_page_max) {
+            if (!page.may_scan()) {
                 page.complete_before(here);
                 return;
             }
             const MessageRecord* wanted = wanted_message(record);
-            if (wanted != nullptr && matcher.wants(wanted->message->topic()) &&
+            if (wanted != nullptr && filters.matches(wanted->message->topic()) &&
                 !page.add(here, wanted->message)) {
-                page.complete_before(here);
                 return;
             }
         }
@@ -202,56 +262,136 @@ void PageReader::scan_tail(const LogSnapshot& snapshot,
     }
 }
 
-Result<void> PageReader::scan_files(const LogSnapshot& snapshot,
-                                    const Matcher& matcher,
-                                    Builder& page) {
-    const Seq after = page.complete_through();
-    const Seq until = std::min(snapshot.limit, Seq{snapshot.tail_first.value() - 1});
-    std::size_t scanned = 0;
-    bool goes_on = true;  // the page is not full
-    bool reached = false;
-    Result<void> failure;
-    const auto visit = [&](Seq seq, ByteView bytes) {
-        if (seq <= after) return true;
-        if (seq > until) {
-            reached = true;
+/// For what follows the page. If a file has gone meanwhile, what comes back says nothing.
+Result<SegmentPlan> PageReader::make_plan(const Stretch& stretch,
+                                          const FilterPlan& filters,
+                                          Builder& page) {
+    const SegmentView& segment = stretch.segment;
+    const Seq begin{segment.first.value() - 1};
+    SegmentPlan plan;
+    plan.segment = segment.handle;
+    plan.after = page.complete_through();
+    plan.through = stretch.until;
+    AccessFacts facts;
+    facts.records = stretch.until.value() - std::max(plan.after, begin).value();
+    if (next(plan.after) < stretch.snapshot.tail_first) {
+        const std::uint64_t all = segment.summary.last.value() - begin.value();
+        facts.bytes = segment.summary.bytes * facts.records / all;
+    }
+    page.has_probed(filters.topics().size());
+    if (!segment.is_sealed) {
+        facts.in_memory = true;
+        facts.lookups = filters.topics().size();
+        // Its topics are in no order.
+        if (!filters.ranges().empty() || cheaper_access(facts) == Access::scan) return plan;
+        if (plan_in_memory(segment, filters, plan)) return plan;
+    }
+    const TopicFilter& there = segment.handle->filter();
+    std::vector<std::string_view> topics;
+    for (const FilterPlan::Topic& topic : filters.topics()) {
+        if (there.may_contain(topic.hash)) topics.push_back(topic.text);
+    }
+    facts.in_memory = false;
+    facts.lookups = topics.size() + filters.ranges().size();
+    facts.walked = filters.ranges_over_everything() ? there.topics() : 0;
+    if (cheaper_access(facts) == Access::index) {
+        STENTOR_TRY_VOID(plan_in_file(segment, filters, topics, plan, page));
+    }
+    return plan;
+}
+
+/// False: the segment has been sealed meanwhile.
+bool PageReader::plan_in_memory(const SegmentView& segment,
+                                const FilterPlan& filters,
+                                SegmentPlan& plan) {
+    const std::vector<FilterPlan::Topic>& all = filters.topics();
+    const std::size_t count_max = positions_per_topic(all.size());
+    const Seq through = plan.through;
+    std::array<std::string_view, kTopicsPerLookup> some;
+    for (std::size_t done = 0; done < all.size();) {
+        const std::size_t count = std::min(all.size() - done, some.size());
+        for (std::size_t i = 0; i < count; ++i) some.at(i) = all[done + i].text;
+        if (!catalog_.find(segment,
+                           std::span{some}.first(count),
+                           plan.after,
+                           count_max,
+                           plan.positions,
+                           plan.through)) {
+            plan.positions.clear();
+            plan.through = through;
             return false;
         }
-        if (scanned++ == options_.scanned_per_page_max) {
-            page.complete_before(seq);
-            return goes_on = false;
-        }
-        const auto record = parse_stored(bytes);
-        if (!record) {
-            failure = record.error();
-            return goes_on = false;
-        }
-        const MessageRecord* wanted = wanted_message(*record);
-        if (wanted != nullptr && matcher.wants(wanted->message->topic()) &&
-            !page.add(seq, wanted->message)) {
-            page.complete_before(seq);
-            return goes_on = false;
-        }
-        return true;
-    };
-    for (const SegmentView& segment : snapshot.segments) {
-        if (!goes_on || segment.first > until) break;
-        STENTOR_TRY(SegmentReader * reader, file(segment));
-        if (reader != nullptr) {
-            STENTOR_TRY_VOID(reader->for_each_row(next(after), [&](const LogRow& row) {
-                const auto visited = row.for_each(visit);
-                if (!visited) failure = visited;
-                return goes_on && !reached && failure.has_value();
-            }));
-        }
-        STENTOR_TRY_VOID(failure);
-        if (goes_on) page.complete_through(std::min(segment.summary.last, until));
+        done += count;
     }
-    if (goes_on) page.complete_through(until);
+    if (segment.handle->is_removed()) missed_a_file_ = true;
+    finish(plan);
+    return true;
+}
+
+/// Leaves a plan to scan if the ranges hold too much.
+Result<void> PageReader::plan_in_file(const SegmentView& segment,
+                                      const FilterPlan& filters,
+                                      const std::vector<std::string_view>& topics,
+                                      SegmentPlan& plan,
+                                      Builder& page) {
+    const Seq through = plan.through;
+    std::size_t walked = 0;
+    bool too_much = false;
+    if (!topics.empty() || !filters.ranges().empty()) {
+        STENTOR_TRY(SegmentReader * reader, file(segment, page));
+        if (reader == nullptr) return {};
+        const std::size_t count_max = positions_per_topic(topics.size());
+        for (const std::string_view topic : topics) {
+            const std::size_t before = plan.positions.size();
+            STENTOR_TRY_VOID(reader->find(topic, plan.after, count_max, plan.positions));
+            if (plan.positions.size() - before < count_max) continue;
+            plan.through = std::min(plan.through, plan.positions.back());
+        }
+        for (const std::string_view range : filters.ranges()) {
+            STENTOR_TRY_VOID(reader->for_each_topic_in(range, [&](auto topic, auto positions) {
+                too_much = ++walked > kWalkedMax || plan.positions.size() > kPositionsMax;
+                if (too_much) return false;
+                if (!filters.filters().matches(topic)) return true;
+                plan.positions.insert(
+                    plan.positions.end(),
+                    std::upper_bound(positions.begin(), positions.end(), plan.after),
+                    positions.end());
+                return true;
+            }));
+            if (too_much) break;
+        }
+    }
+    if (too_much) {
+        plan.positions = {};
+        plan.through = through;
+    } else {
+        finish(plan);
+    }
     return {};
 }
 
-Result<MessagePtr> PageReader::message_at(Seq seq) {
+Result<CachedRow*> PageReader::row(const SegmentView& segment, Seq seq, Builder& page) {
+    if (CachedRow* known = rows_.find(segment.handle, seq)) return known;
+    STENTOR_TRY(SegmentReader * reader, file(segment, page));
+    CachedRow* found = nullptr;
+    if (reader == nullptr) return found;
+    Result<void> failure;
+    STENTOR_TRY_VOID(reader->for_each_row(seq, [&](const LogRow& row) {
+        if (row.header().last() < seq) return true;
+        page.has_read(row.record_bytes());
+        auto made = CachedRow::make(row, seq);
+        if (made) {
+            found = &rows_.add(segment.handle, *std::move(made));
+        } else {
+            failure = made.error();
+        }
+        return false;
+    }));
+    STENTOR_TRY_VOID(failure);
+    return found;
+}
+
+Result<MessagePtr> PageReader::message_at(Seq seq, Builder& page) {
     if (const CommitGroupPtr group = catalog_.group_of(seq)) {
         const Record& record = group->records[seq.value() - group->first.value()];
         const auto* published = std::get_if<MessageRecord>(&record);
@@ -259,11 +399,9 @@ Result<MessagePtr> PageReader::message_at(Seq seq) {
     }
     const std::optional<SegmentView> segment = catalog_.segment_of(seq);
     if (!segment) return MessagePtr{};
-    STENTOR_TRY(SegmentReader * reader, file(*segment));
-    if (reader == nullptr) return MessagePtr{};
-    STENTOR_TRY(const std::optional<Record> record, reader->record(seq));
-    const auto* published = record ? std::get_if<MessageRecord>(&*record) : nullptr;
-    return published == nullptr ? MessagePtr{} : published->message;
+    STENTOR_TRY(CachedRow * here, row(*segment, seq, page));
+    if (here == nullptr) return MessagePtr{};
+    return here->message_at(seq);
 }
 
 Result<MessagePtr> PageReader::held_message(Seq seq) {
@@ -274,7 +412,7 @@ Result<MessagePtr> PageReader::held_message(Seq seq) {
     return held_->find(seq);
 }
 
-Result<SegmentReader*> PageReader::file(const SegmentView& segment) {
+Result<SegmentReader*> PageReader::file(const SegmentView& segment, Builder& page) {
     // Also frees the disk space of what has been unlinked.
     files_.remove_if([](const OpenFile& open) { return open.handle->is_removed(); });
     const auto open = std::find_if(files_.begin(), files_.end(), [&](const OpenFile& candidate) {
@@ -288,6 +426,7 @@ Result<SegmentReader*> PageReader::file(const SegmentView& segment) {
         missed_a_file_ = true;
         return nullptr;
     }
+    page.has_read(kOpenCostBytes);
     auto reader = SegmentReader::open(segment.handle->path(), options_.vfs);
     if (!reader) {
         missed_a_file_ = segment.handle->is_removed();

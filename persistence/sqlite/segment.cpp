@@ -114,6 +114,9 @@ Result<SegmentReader> SegmentReader::open(const std::string& path, const std::st
                 opened.prepare("SELECT positions FROM topic_index WHERE topic = ?1 AND first >="
                                " coalesce((SELECT max(first) FROM topic_index"
                                " WHERE topic = ?1 AND first <= ?2), 0) ORDER BY first"));
+    STENTOR_TRY(reader.topics_,
+                opened.prepare("SELECT topic, positions FROM topic_index WHERE topic >= ?1"
+                               " ORDER BY topic, first"));
     return reader;
 }
 

@@ -109,6 +109,24 @@ class SegmentReader {
         }
     }
 
+    /// The same for the topics that begin with `range`, in order of their bytes, until
+    /// `visit(topic, positions)` returns false.
+    template <class Visit>
+    [[nodiscard]] Result<void> for_each_topic_in(std::string_view range, Visit visit) {
+        const ResetAtEnd reset_at_end{topics_};
+        topics_.bind(1, as_bytes(range));
+        std::vector<Seq> positions;
+        for (;;) {
+            STENTOR_TRY(const Statement::Step step, topics_.step());
+            if (step == Statement::Step::done) return {};
+            const std::string_view topic = as_text(topics_.blob(0));
+            if (!topic.starts_with(range)) return {};
+            positions.clear();
+            unpack(topics_.blob(1), positions);
+            if (!visit(topic, std::span<const Seq>{positions})) return {};
+        }
+    }
+
     /// Of a sealed segment: appends at most `count_max` positions of the topic after `after`.
     [[nodiscard]] Result<void> find(std::string_view topic,
                                     Seq after,
@@ -125,6 +143,7 @@ class SegmentReader {
     Statement scan_;
     Statement row_;
     Statement positions_;
+    Statement topics_;
     Bytes cached_;                      // the row that record() looked at last ...
     std::optional<LogRow> cached_row_;  // ... which this borrows; moving keeps the bytes in place
 };

@@ -298,7 +298,8 @@ void SqliteEngine::run_reader(CommitSink& sink) {
     name_thread("store-reader");
     PageReader reader{{.state_path = state_path(options_),
                        .vfs = options_.vfs,
-                       .scanned_per_page_max = options_.scanned_per_page_max},
+                       .scanned_per_page_max = options_.scanned_per_page_max,
+                       .row_cache_bytes_max = options_.row_cache_bytes_max},
                       catalog_};
     for (;;) {
         ReadRequest request;

@@ -36,7 +36,8 @@ struct SqliteEngineOptions {
     std::size_t apply_lag_bytes_max = std::size_t{64} << 20U;
     std::size_t apply_chunk_bytes = std::size_t{8} << 20U;  // applied at once, before the time
     Duration apply_interval = std::chrono::milliseconds{500};
-    std::size_t scanned_per_page_max = 4096;  // records a wildcard page looks at
+    std::size_t scanned_per_page_max = 4096;  // records a scan looks at for one page
+    std::size_t row_cache_bytes_max = std::size_t{32} << 20U;  // what readers keep of files
     // Between surveys of what is needed; the longer one when the last has freed nothing.
     Duration survey_pause_min = std::chrono::seconds{2};
     Duration survey_pause_max = std::chrono::seconds{30};

@@ -20,11 +20,12 @@ class TopicIndex {
     /// Positions ascend from call to call.
     void add(std::string_view topic, Seq seq);
 
-    /// Appends at most `count_max` positions of the topic after `after`, ascending.
-    void find(std::string_view topic,
-              Seq after,
-              std::size_t count_max,
-              std::vector<Seq>& out) const;
+    /// Appends at most `count_max` positions of the topic after `after`, ascending, and returns how
+    /// many.
+    std::size_t find(std::string_view topic,
+                     Seq after,
+                     std::size_t count_max,
+                     std::vector<Seq>& out) const;
 
     struct Entry {
         std::string_view topic;
@@ -58,7 +59,14 @@ class TopicFilter {
     /// As bytes() gave it.
     explicit TopicFilter(ByteView stored) : bits_{to_owned(stored)} {}
 
-    [[nodiscard]] bool may_contain(std::string_view topic) const noexcept;
+    /// What a topic is known by here; good for every filter.
+    [[nodiscard]] static std::uint64_t hash(std::string_view topic) noexcept;
+    [[nodiscard]] bool may_contain(std::uint64_t topic_hash) const noexcept;
+    [[nodiscard]] bool may_contain(std::string_view topic) const noexcept {
+        return may_contain(hash(topic));
+    }
+    /// Of how many topics it was made.
+    [[nodiscard]] std::size_t topics() const noexcept;
     [[nodiscard]] ByteView bytes() const noexcept { return bits_; }
 
   private:
