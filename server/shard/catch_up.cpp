@@ -1,5 +1,6 @@
 // Sessions that are behind read the log after `sent_through` until they are level with the shard
 // (rule 3); delivery states go into the log (rules 4 and 5); and the rounds that keep it short.
+#include "base/assert.hpp"
 #include "base/log.hpp"
 #include "protocol/topic/match.hpp"
 #include "protocol/topic/validate.hpp"
@@ -19,12 +20,18 @@ constexpr std::uint32_t kNeedScanSlots = 4096;  // at a time: a millisecond or s
 constexpr Duration kNeedScanPause = std::chrono::milliseconds{20};  // before the next of them
 constexpr std::uint64_t kLagMax = 65'536;  // positions a live session may be behind in the log
 constexpr Duration kQuiet = std::chrono::seconds{2};  // then everybody's position is written
-constexpr std::size_t kFeedsPerStep = 256;
+constexpr std::size_t kPageMessagesMin = 16;
+constexpr std::size_t kPageMessagesMax = 128;
+// More of a page is not kept while the window is full: it is read again when it is wanted.
+constexpr std::size_t kHeldBytesMax = std::size_t{32} << 10U;
+constexpr std::size_t kFewFilters = 16;       // a live session keeps no set of them
+constexpr std::size_t kReadsOutMax = 64;      // pages asked of the engine and not yet here
+constexpr std::uint64_t kNearlyLevel = 4096;  // positions: a session that only fell behind just now
 
-bool matches_message(const Subscription& subscription, const mqtt::Message& message) {
-    if (subscription.text == message.topic()) return true;
-    return subscription.share_key == 0 && mqtt::has_wildcard(subscription.text) &&
-           mqtt::matches(subscription.text, message.topic());
+[[nodiscard]] std::size_t bytes_of(const auto& page) noexcept {
+    std::size_t bytes = 0;
+    for (const store::PageEntry& entry : page) bytes += entry.message->bytes();
+    return bytes;
 }
 
 }  // namespace
@@ -76,33 +83,54 @@ void Shard::feed_from_log(SessionEntry& entry, Instant now) {
     CatchUp& catch_up = entry.attached->catch_up;
     mqtt::Session& session = entry.attached->session;
     if (catch_up.page_valid) {
-        if (!send_page(entry, now)) return;  // gone, or the window is full
+        if (!send_page(entry, now)) {  // gone, or the window is full
+            if (sessions_.attached(who.slot, who.generation) == nullptr) return;
+            catch_up.page_messages = std::max(catch_up.page_messages / 2, kPageMessagesMin);
+            if (bytes_of(catch_up.page) <= kHeldBytesMax) return;
+            catch_up.page.clear();
+            catch_up.page_valid = false;
+            return;
+        }
         if (sessions_.attached(who.slot, who.generation) == nullptr) return;
         session.advance(catch_up.page_through);
         catch_up.page_valid = false;
+        catch_up.page_messages = std::min(catch_up.page_messages * 2, kPageMessagesMax);
     }
     if (session.sent_through() >= applied_) {
         // Level: what commits from now on is offered live, and what has a position at or below
         // sent_through is ignored there.
         session.set_live(true);
+        if (catch_up.filters && catch_up.filters->size() <= kFewFilters) {
+            catch_up.filters.reset();  // quickly collected again
+            catch_up.granting.reset();
+        }
         return;
     }
     if (catch_up.reading || !session.request_room()) return;
-    if (!catch_up.filters) {
-        std::vector<std::string> filters;
-        for (const Subscription& subscription : entry.subscriptions) {
-            if (subscription.options.qos != QoS::at_most_once && subscription.share_key == 0) {
-                filters.push_back(subscription.text);
-            }
-        }
-        catch_up.filters = make_intrusive<store::FilterSet>(std::move(filters));
-    }
+    collect_filters(entry);
     if (catch_up.filters->empty()) {
         session.advance(applied_);
         session.set_live(true);
         return;
     }
     read_page(entry);
+}
+
+void Shard::collect_filters(SessionEntry& entry) {
+    CatchUp& catch_up = entry.attached->catch_up;
+    if (catch_up.filters) return;
+    std::vector<std::string> asked;
+    std::vector<std::string> granting;
+    for (const Subscription& subscription : entry.subscriptions) {
+        if (subscription.share_key != 0) continue;
+        const bool is_asked = subscription.options.qos != QoS::at_most_once;
+        (is_asked ? asked : granting).push_back(subscription.text);
+    }
+    if (!granting.empty()) {
+        granting.insert(granting.end(), asked.begin(), asked.end());
+        catch_up.granting = make_intrusive<store::FilterSet>(std::move(granting));
+    }
+    catch_up.filters = make_intrusive<store::FilterSet>(std::move(asked));
 }
 
 /// Whether the session's subscriptions want a logged message; QoS 0 was delivered live or not at
@@ -114,8 +142,16 @@ bool Shard::merge_grant(SessionEntry& entry,
     bool keeps_retain = false;
     QoS qos = QoS::at_most_once;
     identifiers_.clear();
-    for (const Subscription& subscription : entry.subscriptions) {
-        if (seq <= subscription.since || !matches_message(subscription, message)) continue;
+    collect_filters(entry);
+    const CatchUp& catch_up = entry.attached->catch_up;
+    const store::FilterSet& filters = catch_up.granting ? *catch_up.granting : *catch_up.filters;
+    matching_filters_.clear();
+    filters.matching(message.topic(), matching_filters_);
+    for (const std::string_view text : matching_filters_) {
+        const Subscription* found = entry.find(text);
+        STENTOR_ASSERT(found != nullptr, "the sets are collected anew when a subscription changes");
+        const Subscription& subscription = *found;
+        if (seq <= subscription.since) continue;
         if (subscription.options.no_local && message.publisher() == entry.client_id) continue;
         qos = std::max(qos, subscription.options.qos);
         keeps_retain = keeps_retain || subscription.options.retain_as_published;
@@ -135,6 +171,7 @@ bool Shard::send_page(SessionEntry& entry, Instant now) {
     const AttachmentRef who{entry.slot, entry.generation};
     Attachment& attached = *entry.attached;
     while (!attached.catch_up.page.empty()) {
+        ++fed_messages_;
         const store::PageEntry& next = attached.catch_up.page.front();
         if (next.seq > attached.session.sent_through()) {
             mqtt::Grant grant;
@@ -161,10 +198,12 @@ void Shard::read_page(SessionEntry& entry) {
     request.cookie = next_cookie_++;
     request.after = entry.attached->session.sent_through();
     request.filters = catch_up.filters;
+    request.messages_max = catch_up.page_messages;
     catch_up.reading = true;
     catch_up.cookie = request.cookie;
     readers_.emplace(request.cookie, AttachmentRef{entry.slot, entry.generation});
-    reads_.push_back(std::move(request));
+    const bool nearly_level = applied_.value() - request.after.value() <= kNearlyLevel;
+    (nearly_level ? near_reads_ : reads_).push_back(std::move(request));
 }
 
 void Shard::read_missing(SessionEntry& entry) {
@@ -178,10 +217,21 @@ void Shard::read_missing(SessionEntry& entry) {
 }
 
 void Shard::submit_reads() {
-    while (!reads_.empty()) {
-        if (shared_.engine->read(reads_.front()) == store::Push::full) return;
-        reads_.pop_front();
+    while (may_submit_read()) {
+        // In turn, so that a crowd that comes back from far does not keep waiting those who were
+        // live a moment ago, nor they the crowd.
+        const bool takes_near = !near_reads_.empty() && (near_has_turn_ || reads_.empty());
+        auto& queue = takes_near ? near_reads_ : reads_;
+        if (shared_.engine->read(queue.front()) == store::Push::full) return;
+        queue.pop_front();
+        near_has_turn_ = !takes_near;
     }
+}
+
+/// Sessions take turns: each has one page on its way, and asks again behind all others.
+bool Shard::may_submit_read() const noexcept {
+    const std::size_t waiting = reads_.size() + near_reads_.size();
+    return waiting != 0 && readers_.size() - waiting < kReadsOutMax;
 }
 
 void Shard::page_read(store::Page page, Instant now) {

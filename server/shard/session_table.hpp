@@ -56,12 +56,17 @@ struct RetainedReplay {
 
 /// How a durable session reads the log while it is behind.
 struct CatchUp {
-    store::FilterSetPtr filters;  // null: to be collected anew
+    store::FilterSetPtr filters;  // what the log is asked for; null: to be collected anew
+    // Those that decide how a message is delivered, QoS 0 among them; null: the same.
+    store::FilterSetPtr granting;
     bool reading = false;
     std::uint64_t cookie = 0;  // of the read on its way; an answer to an earlier one is ignored
     boost::container::deque<store::PageEntry> page;
     Seq page_through;
     bool page_valid = false;
+    // What the next page may hold: less where the window is full before a page is done, because the
+    // rest waits here, in memory.
+    std::size_t page_messages = 128;
 };
 
 struct PendingWill {

@@ -11,7 +11,9 @@ namespace stentor::server {
 
 namespace {
 
-constexpr std::size_t kFeedsPerStep = 512;  // sessions served per step: others get their turn
+// Sessions served per step, and messages from the log sent to them: then all others get their turn.
+constexpr std::size_t kFeedsPerStep = 512;
+constexpr std::size_t kMessagesFedPerStep = 2048;
 constexpr std::size_t kTimersPerStep = 4096;
 
 }  // namespace
@@ -177,7 +179,10 @@ void Shard::step(Instant now) {
         handle_local(now);
     }
     move_out();
-    for (std::size_t fed = std::min(feed_queue_.size(), kFeedsPerStep); fed != 0; --fed) {
+    fed_messages_ = 0;
+    for (std::size_t fed = std::min(feed_queue_.size(), kFeedsPerStep);
+         fed != 0 && fed_messages_ < kMessagesFedPerStep;
+         --fed) {
         const AttachmentRef who = feed_queue_.front();
         feed_queue_.pop_front();
         SessionEntry* entry = sessions_.attached(who.slot, who.generation);
@@ -259,7 +264,7 @@ Instant Shard::next_deadline() const noexcept {
 bool Shard::has_work() const noexcept {
     return !feed_queue_.empty() || !local_.empty() || !leaving_.empty() || !dirty_.empty() ||
            !commits_.empty() || !commit_queue_.empty() || !deferred_closes_.empty() ||
-           !reads_.empty() || outgoing_blocked_;
+           may_submit_read() || outgoing_blocked_;
 }
 
 /// Unlogged messages leave first: a logged one that its publisher sent later is in the batch, and

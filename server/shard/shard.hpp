@@ -288,7 +288,9 @@ class Shard {
     void collect_identifiers(SessionEntry& entry, const mqtt::Message& message, Seq seq);
     void restored(SessionEntry& entry, store::Page& page, Instant now);
     void read_missing(SessionEntry& entry);
+    void collect_filters(SessionEntry& entry);
     void submit_reads();
+    [[nodiscard]] bool may_submit_read() const noexcept;
     void commit_deliveries(Instant now);
     void commit_delivery(SessionEntry& entry, Instant now);
     void housekeeping(std::uint32_t which, Instant now);
@@ -399,6 +401,8 @@ class Shard {
     MatchSet matches_;
     MatchGroups match_groups_;
     std::vector<std::uint32_t> identifiers_;
+    std::vector<std::string_view> matching_filters_;
+    std::size_t fed_messages_ = 0;  // from pages, in this step
 
     struct DeferredClose {
         AttachmentRef who;
@@ -415,7 +419,9 @@ class Shard {
     std::vector<AttachmentRef> commit_queue_;  // sessions whose delivery state must be committed
     std::vector<AttachmentRef> lazy_commits_;
     std::deque<AttachmentRef> feed_queue_;
-    std::deque<store::ReadRequest> reads_;  // the engine was full
+    std::deque<store::ReadRequest> reads_;       // not yet asked of the engine
+    std::deque<store::ReadRequest> near_reads_;  // the same, of sessions that are nearly level
+    bool near_has_turn_ = true;
     std::deque<RetainedQuery> waiting_queries_;
     std::vector<std::unique_ptr<FinishSubscribe>> waiting_joins_;
     boost::unordered_flat_map<std::string, std::uint32_t> ending_;  // SessionEnded on their way

@@ -152,6 +152,7 @@ void Shard::activate_one(SessionEntry& entry,
     // What was read from the log was read with the filters as they were.
     CatchUp& catch_up = entry.attached->catch_up;
     catch_up.filters.reset();
+    catch_up.granting.reset();
     catch_up.page.clear();
     catch_up.page_valid = false;
     catch_up.reading = false;
@@ -247,6 +248,7 @@ void Shard::activate(FinishUnsubscribe& operation, Instant now) {
             if (entry->attached->drop_replays(ended)) request_feed(*entry);
             CatchUp& catch_up = entry->attached->catch_up;
             catch_up.filters.reset();  // a page with too much in it does no harm
+            catch_up.granting.reset();
         }
         lower_interest(subscription->text, entry->durability(subscription->options));
         const bool shared = subscription->share_key != 0;
