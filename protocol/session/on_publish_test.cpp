@@ -283,11 +283,12 @@ TEST(OnPubrel, UnknownIdentifier) {
     EXPECT_THAT(three.pubrel(4), ElementsAre("PUBCOMP 4"));
 }
 
-TEST(OnPubrel, BeforePubrecIsUnknown) {
-    Script script{test::durable()};
-    (void)script.publish({.qos = kQos2, .id = 4, .outcome = Ingress::pending, .ticket = 1});
-    EXPECT_THAT(script.pubrel(4), ElementsAre("PUBCOMP 4 92"));
-    EXPECT_THAT(script.committed(1), ElementsAre("PUBREC 4"));
+TEST(OnPubrel, BeforePubrecIsAViolation) {
+    for (const auto version : {ProtocolVersion::v5, ProtocolVersion::v3_1_1}) {
+        Script script{test::durable(version)};
+        (void)script.publish({.qos = kQos2, .id = 4, .outcome = Ingress::pending, .ticket = 1});
+        EXPECT_THAT(script.pubrel(4), ElementsAre("close 82"));
+    }
 }
 
 TEST(OnPubrel, RepeatedWhileForgettingIsAnsweredOnce) {

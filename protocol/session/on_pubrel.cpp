@@ -9,9 +9,14 @@ namespace stentor::mqtt {
 Session::Pubrel Session::on(const PubrelView& packet, Effects& fx) {
     if (closed_) return Pubrel::answered;
     InboundPhase* phase = inbound_ ? inbound_->ids.find(packet.packet_id) : nullptr;
-    if (phase == nullptr || *phase == InboundPhase::pending) {
-        // Not one that has had its PUBREC. 3.1.1 answers any PUBREL with PUBCOMP [MQTT-4.3.3-2
-        // of 3.1.1].
+    if (phase != nullptr && *phase == InboundPhase::pending) {
+        // Answered as unknown, it would stay in use without the client knowing, and take its next
+        // message for a duplicate.
+        close(ReasonCode::protocol_error, "PUBREL before PUBREC 4.3.3", fx);
+        return Pubrel::answered;
+    }
+    if (phase == nullptr) {
+        // 3.1.1 answers any PUBREL with PUBCOMP [MQTT-4.3.3-2 of 3.1.1].
         send_ack(
             PacketType::pubcomp, packet.packet_id, ReasonCode::packet_identifier_not_found, fx);
         return Pubrel::answered;

@@ -111,7 +111,8 @@ class Session {
     void on(const DisconnectView& packet, Effects& fx);
 
     enum class Pubrel : std::uint8_t {
-        answered,       // PUBCOMP sent (transient session, or unknown identifier: 0x92)
+        answered,       // PUBCOMP sent (transient session, or unknown identifier: 0x92); fx.close
+                        // for one whose PUBREC has not left
         commit_forget,  // durable: commit InboundForgotten, then call forget_committed()
     };
     [[nodiscard]] Pubrel on(const PubrelView& packet, Effects& fx);
