@@ -159,6 +159,16 @@ asio::awaitable<std::optional<ConnectError>> ClientRunner::run() {
     co_return std::nullopt;
 }
 
+void ClientRunner::abandon() {
+    finishing_ = true;
+    retry_timer_.cancel();
+    if (!link_) return;
+    link_->output.clear();
+    link_->abandoned = true;
+    end(*link_);
+    if (link_->stream) link_->stream->close();
+}
+
 asio::awaitable<void> ClientRunner::serve(std::shared_ptr<Link> link) {
     // 5.0 separates resuming from keeping; a 3.1.1 session that is not cleaned is kept for ever, so
     // there the user's choice holds for every connection.
@@ -246,6 +256,7 @@ asio::awaitable<void> ClientRunner::write_output(std::shared_ptr<Link> link) {
         link->wake.expires_after(std::chrono::hours{24});
         co_await link->wake.async_wait(kTuple);
     }
+    if (link->abandoned) co_return;
     // The broker closes when it has read everything. Closing first could reset the connection
     // while our last bytes are still on their way.
     link->timer.expires_after(options_.end_patience);

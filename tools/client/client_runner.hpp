@@ -69,6 +69,9 @@ class ClientRunner {
     void finish(mqtt::ReasonCode reason = mqtt::ReasonCode::normal_disconnection,
                 ByteView properties = {});
     [[nodiscard]] bool finishing() const noexcept { return finishing_; }
+    /// Lets run() end without another byte to the broker: answers that wait do not leave, so that
+    /// what they would have answered comes again. In on_batch() that is all of this batch.
+    void abandon();
 
   private:
     /// One connection; shared by its reader, writer and timekeeper.
@@ -81,6 +84,7 @@ class ClientRunner {
         boost::asio::steady_timer wake;
         bool was_up = false;  // CONNACK came
         bool ended = false;   // output is complete; input does not matter any more
+        bool abandoned = false;
         std::optional<mqtt::CloseCause> closed;
         mqtt::ReasonCode reason = mqtt::ReasonCode::success;
         ConnectError why;

@@ -254,11 +254,15 @@ void Subscriber::write_out() {
     const bool written = std::fwrite(output_.data(), 1, output_.size(), stdout) == output_.size() &&
                          std::fflush(stdout) == 0;
     output_.clear();
-    if (written || runner_->finishing()) return;
+    if (written) return;
+    const int error = errno;
+    // What could not be written is not acknowledged: a durable session gets it again.
+    timeout_.cancel();
+    ending_ = true;
+    runner_->abandon();
     // A reader that has gone (`| head`) is no news to the user; a full disk is.
     exit_code_ = kExitFailed;
-    if (errno != EPIPE) reporter_.error(fmt::format("cannot write: {}", std::strerror(errno)));
-    finish();
+    if (error != EPIPE) reporter_.error(fmt::format("cannot write: {}", std::strerror(error)));
 }
 
 int subscribe_and_print(const SubOptions& options,

@@ -498,6 +498,21 @@ TEST_P(PubSub, AReaderThatGoesEndsTheSubscriber) {
     EXPECT_EQ(shell.wait().code, 0);
 }
 
+TEST_P(PubSub, WhatCannotBeWrittenIsNotAcknowledged) {
+    start();
+    const Words session = here() + Words{"-i", "waits", "-c", "-q", "1", "-t", "a"};
+    EXPECT_EQ(run_tool("sub", session + Words{"-E"}).status.code, 0);
+    for (const char* line : {"1", "2", "3"}) published({"-t", "a", "-q", "1", "-m", line});
+    for (const std::string options : {" -C 1", ""}) {
+        std::string command = stentor_program() + " sub";
+        for (const std::string& word : session) command += " " + word;
+        const auto done = kit::run({"sh", "-c", command + options + " >/dev/full"});
+        EXPECT_EQ(done.status.code, 1);
+        EXPECT_THAT(done.err, HasSubstr("cannot write: No space left"));
+    }
+    EXPECT_EQ(run_tool("sub", session + Words{"-C", "3"}).out, "1\n2\n3\n");
+}
+
 // --- without a broker ---
 
 TEST(PubSubErrors, NobodyListens) {
