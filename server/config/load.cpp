@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 #include <string_view>
 #include <utility>
@@ -15,6 +16,8 @@ namespace {
 
 constexpr std::string_view kEnvironmentPrefix = "STENTOR_";
 constexpr std::size_t kListenersMax = 256;
+constexpr std::array<std::string_view, 7> kSections{
+    "node", "listener", "store", "limits", "auth", "http", "logging"};
 
 /// "LIMITS__PACKET_BYTES_MAX" -> "limits.packet_bytes_max".
 std::string path_of_variable(std::string_view name) {
@@ -78,12 +81,27 @@ class Loader {
             const std::string_view name = std::string_view{entry}.substr(0, equals);
             if (!name.starts_with(kEnvironmentPrefix)) continue;
             const std::string_view rest = name.substr(kEnvironmentPrefix.size());
-            if (rest.find("__") == std::string_view::npos) continue;  // somebody else's
             const std::string source = "environment variable " + std::string{name};
+            if (rest.find("__") == std::string_view::npos) {
+                refuse_if_meant(rest, source);
+                continue;
+            }
             const std::size_t errors_before = errors_.size();
             apply(path_of_variable(rest), entry.substr(equals + 1), source);
             if (errors_.size() != errors_before) name_variable(errors_.back());
         }
+    }
+
+    /// STENTOR_NODE_SHARDS means node.shards; STENTOR_JOBS is somebody else's.
+    void refuse_if_meant(std::string_view rest, const std::string& source) {
+        const std::string_view section = rest.substr(0, rest.find('_'));
+        const std::string name = path_of_variable(section);
+        if (std::ranges::find(kSections, name) == kSections.end()) return;
+        std::string meant = std::string{kEnvironmentPrefix} + std::string{section} + "__";
+        meant += section.size() < rest.size() ? rest.substr(section.size() + 1) : "<KEY>";
+        fail(source,
+             ValueError{.what = "section and key are separated by two underscores",
+                        .hint = "did you mean \"" + meant + "\"?"});
     }
 
     /// A suggested key is suggested as the variable that sets it.

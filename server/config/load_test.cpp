@@ -76,6 +76,18 @@ TEST(Load, NumbersListenersOfTheEnvironment) {
     EXPECT_EQ(loaded->options.listeners[1].connections_max, 9U);
 }
 
+TEST(Load, RefusesVariablesThatNearlySetSomething) {
+    Sources sources;
+    sources.environment = {"STENTOR_NODE_SHARDS=3", "STENTOR_AUTH=x", "STENTOR_JOBS=2"};
+    EXPECT_EQ(errors_of(sources),
+              "environment variable STENTOR_AUTH: error: section and key are separated by two "
+              "underscores\n"
+              "     = did you mean \"STENTOR_AUTH__<KEY>\"?\n"
+              "environment variable STENTOR_NODE_SHARDS: error: section and key are separated by "
+              "two underscores\n"
+              "     = did you mean \"STENTOR_NODE__SHARDS\"?\n");
+}
+
 TEST(Load, NamesTheNearestVariableAndKey) {
     Sources sources;
     sources.environment = {"STENTOR_LIMITS__PACKET_BYTE_MAX=1MiB", "STENTOR_HOME=/opt/x"};
