@@ -76,6 +76,9 @@ Result<server::Door, Problem> make_door(const config::ListenerOptions& listener)
     if (scheme == Scheme::automatic) door.speech = server::Door::Speech::sniff;
     door.web_socket.origins = listener.allowed_origins;
     door.proxy_header = listener.proxy_protocol;
+    if (listener.connections_max != 0) {
+        door.connections = std::make_unique<server::ConnectionCount>(listener.connections_max);
+    }
     auto trusted = server::NetworkList::parse(listener.trusted_proxies);
     if (!trusted) return Problem{"trusted_proxies has what is no network", {}};
     door.trusted_proxies = std::move(*trusted);

@@ -32,12 +32,7 @@ server::Admission admission_of(auth::Decision decision) {
     admission.data = std::move(decision.data);
     admission.reason = reason_of(decision.outcome);
     admission.identity = {std::move(decision.principal.name), decision.principal.is_admin};
-    if (!admission.accepted && !admission.goes_on) {
-        STENTOR_LOG(info,
-                    LogEvent("not_admitted", {{"reason", mqtt::name(admission.reason)}}),
-                    "a client was not admitted: {}",
-                    decision.why);
-    }
+    admission.why = decision.why;
     return admission;
 }
 

@@ -29,6 +29,7 @@ struct Admission {
     mqtt::ReasonCode reason = mqtt::ReasonCode::not_authorized;  // when refused
     Identity identity;
     std::string data = {};  // of an AuthExchange: challenge or last word, for the client
+    std::string why = {};   // when refused: for the log, not for the client
 };
 
 /// Enhanced authentication (MQTT 5.0 section 4.12) of one connection, under way. Destroying it

@@ -66,17 +66,6 @@ void Shard::free_connection(Connection& connection) {
 
 ConnectionId Shard::opened(PeerInfo peer, Instant now) {
     if (draining_) return kNoConnection;
-    if (options_.connections_max != 0 && connections_open_ >= options_.connections_max) {
-        static LogEvery every{5, std::chrono::seconds{10}};
-        if (const auto pass = every.admit(now)) {
-            STENTOR_LOG(warn,
-                        LogEvent("connection_refused", {{"suppressed", pass.suppressed}}),
-                        "{} connections are open, which is the limit of this shard",
-                        connections_open_);
-        }
-        ++counters_.connects_refused;
-        return kNoConnection;
-    }
     if (shared_.connects != nullptr && !shared_.connects->admit(now)) {
         static LogEvery every{5, std::chrono::seconds{10}};
         if (const auto pass = every.admit(now)) {
@@ -188,6 +177,13 @@ void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Ins
     }
 }
 
+/// Empty before CONNECT.
+std::string_view Shard::client_of(const Connection& connection) noexcept {
+    if (connection.request) return connection.request->client_id;
+    const bool attached = connection.phase == Phase::open || connection.phase == Phase::attaching;
+    return attached ? std::string_view{sessions_.at(connection.slot)->client_id} : "";
+}
+
 void Shard::refuse_packet(Connection& connection, const mqtt::ProtocolError& error, Instant now) {
     ++counters_.protocol_errors;
     static LogEvery every{20, std::chrono::seconds{10}};
@@ -195,6 +191,8 @@ void Shard::refuse_packet(Connection& connection, const mqtt::ProtocolError& err
         STENTOR_LOG(info,
                     LogEvent("packet_refused",
                              {{"peer", connection.peer->address},
+                              {"port", connection.peer->port},
+                              {"client", client_of(connection)},
                               {"reason", mqtt::name(error.reason)},
                               {"suppressed", pass.suppressed}}),
                     "closing a connection: {}",

@@ -101,6 +101,24 @@ void Shard::refuse_connect(Connection& connection, ReasonCode reason, const char
     drop_connection(connection, true);
 }
 
+void Shard::log_not_admitted(const Connection& connection,
+                             const Admission& admission,
+                             Instant now) {
+    static LogEvery every{20, std::chrono::seconds{10}};  // whoever guesses passwords fills no disk
+    const auto pass = every.admit(now);
+    if (!pass) return;
+    STENTOR_LOG(info,
+                LogEvent("not_admitted",
+                         {{"peer", connection.peer->address},
+                          {"port", connection.peer->port},
+                          {"client", connection.request->client_id},
+                          {"user", connection.request->user_name.value_or(std::string{})},
+                          {"reason", mqtt::name(admission.reason)},
+                          {"suppressed", pass.suppressed}}),
+                "a client was not admitted: {}",
+                admission.why);
+}
+
 void Shard::admitted(Connection& connection, Admission admission, Instant now) {
     STENTOR_ASSERT(connection.phase == Phase::authenticating && connection.request);
     connection.request->password.reset();
@@ -110,6 +128,7 @@ void Shard::admitted(Connection& connection, Admission admission, Instant now) {
     }
     connection.exchange.reset();
     if (!admission.accepted) {
+        log_not_admitted(connection, admission, now);
         refuse_connect(connection, admission.reason, why_not_admitted(admission.reason));
         return;
     }

@@ -44,7 +44,6 @@ namespace stentor::server {
 
 struct ShardOptions {
     mqtt::SessionLimits limits;
-    std::uint32_t connections_max = 0;  // of this shard; 0: no bound of its own
     Duration connect_timeout = std::chrono::seconds{10};
     Duration lazy_commit_interval = std::chrono::seconds{1};  // QoS 1 progress (rule 5)
     RetainedLimits retained;
@@ -80,6 +79,8 @@ class Shard {
     // --- the driver's calls: see TransportPort ---------------------------------------------------
     /// A connection was accepted on this shard. kNoConnection: refused, close it.
     [[nodiscard]] ConnectionId opened(PeerInfo peer, Instant now);
+    /// The driver has closed one by itself: its listener has as many as it may have.
+    void turned_away() noexcept { ++counters_.connects_refused; }
     /// A TLS certificate or a proxy has said who the peer is; before received().
     void peer_is(ConnectionId connection, PeerInfo peer);
     /// Returns how many bytes were consumed; the others are to be offered again together with what
@@ -153,6 +154,7 @@ class Shard {
     void mark_dirty(Connection& connection);
     void flush_dirty();
     void dispatch(Connection& connection, const mqtt::PacketView& packet, Instant now);
+    [[nodiscard]] std::string_view client_of(const Connection& connection) noexcept;
     void refuse_packet(Connection& connection, const mqtt::ProtocolError& error, Instant now);
     void close(Connection& connection, const mqtt::Close& close, Instant now);
     void drop_connection(Connection& connection, bool send_rest);
@@ -166,6 +168,9 @@ class Shard {
     void on_connect(Connection& connection, const mqtt::ConnectView& packet, Instant now);
     void refuse_connect(Connection& connection, mqtt::ReasonCode reason, const char* detail);
     void admitted(Connection& connection, Admission admission, Instant now);
+    static void log_not_admitted(const Connection& connection,
+                                 const Admission& admission,
+                                 Instant now);
     void move_out();
     void move_in(std::unique_ptr<MovedConnection> moved, Instant now);
     void attach(Connection& connection, Instant now);

@@ -56,6 +56,7 @@ struct EpollDriver::Moved final : MovedSocket {
     Descriptor descriptor;
     Bytes unread;
     std::unique_ptr<Channel> channel;
+    PlaceAtDoor place;
 };
 
 EpollDriver::EpollDriver(const EpollOptions& options, std::function<Instant()> now)
@@ -225,11 +226,36 @@ void EpollDriver::accept_some(Shard& shard, const Listener& listener) {
         }
         PeerInfo peer = peer_info(address, listener);
         const Door& door = doors_[static_cast<std::size_t>(&listener - listeners_.data())];
+        PlaceAtDoor place_at_door;
+        if (door.connections) {
+            if (!door.connections->enter()) {
+                turn_away(shard, peer, *door.connections);
+                continue;
+            }
+            place_at_door.reset(door.connections.get());
+        }
         std::unique_ptr<Channel> channel;
         if (!door.plain()) channel = std::make_unique<Channel>(door, peer);
         const ConnectionId id = shard.opened(std::move(peer), now_);
         if (id == kNoConnection) continue;
-        place(id, std::move(accepted)).channel = std::move(channel);
+        Socket& socket = place(id, std::move(accepted));
+        socket.channel = std::move(channel);
+        socket.place = std::move(place_at_door);
+    }
+}
+
+/// Before CONNACK, even before TLS: a client that is shed comes again later.
+void EpollDriver::turn_away(Shard& shard, const PeerInfo& peer, const ConnectionCount& count) {
+    shard.turned_away();
+    static LogEvery every{5, std::chrono::seconds{10}};
+    if (const auto pass = every.admit(now_)) {
+        STENTOR_LOG(warn,
+                    LogEvent("connection_refused",
+                             {{"peer", peer.address},
+                              {"listener", peer.listener},
+                              {"suppressed", pass.suppressed}}),
+                    "max_connections = {} of this listener is reached",
+                    count.max());
     }
 }
 
@@ -539,6 +565,7 @@ std::unique_ptr<MovedSocket> EpollDriver::detach(ConnectionId connection) {
     moved->descriptor = std::move(socket->descriptor);
     moved->unread = std::move(socket->unread);
     moved->channel = std::move(socket->channel);
+    moved->place = std::move(socket->place);
     *socket = Socket{};
     return moved;
 }
@@ -548,6 +575,7 @@ void EpollDriver::attach(ConnectionId connection, std::unique_ptr<MovedSocket> s
     Socket& placed = place(connection, std::move(moved.descriptor));
     placed.unread = std::move(moved.unread);
     placed.channel = std::move(moved.channel);
+    placed.place = std::move(moved.place);
     if (placed.channel) (void)flush_network(connection, placed);
 }
 

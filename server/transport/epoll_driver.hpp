@@ -82,6 +82,7 @@ class EpollDriver final : public TransportPort {
         bool refeeds = false;              // queued: unread bytes wait to be offered again
         Bytes unread;                      // from the front of what the shard has not consumed
         std::unique_ptr<Channel> channel;  // null: the socket's bytes are MQTT's
+        PlaceAtDoor place;                 // null: its listener has no bound
     };
     struct Moved;
     /// A connection the shard is done with, whose last bytes are still to go and whose peer is
@@ -99,6 +100,7 @@ class EpollDriver final : public TransportPort {
     void poll_for(ConnectionId connection, Socket& socket);
     void remove(Socket& socket);
     void accept_some(Shard& shard, const Listener& listener);
+    void turn_away(Shard& shard, const PeerInfo& peer, const ConnectionCount& count);
     void pause_accepting(bool pause);
     void on_event(Shard& shard, std::uint64_t tag, std::uint32_t events);
     void receive(Shard& shard, ConnectionId connection);

@@ -49,8 +49,8 @@ def publish(topic, payload, qos=0, identifier=0):
 
 class Limits(unittest.TestCase):
     def serve(self, *settings):
-        command = [STENTOR, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", ":memory:",
-                   "--set", f"node.shards={SHARDS}"]
+        command = [STENTOR, "serve", "--set", "listener.0.url=mqtt://127.0.0.1:0",
+                   "--data", ":memory:", "--set", f"node.shards={SHARDS}"]
         for setting in settings:
             command += ["--set", setting]
         process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
@@ -124,6 +124,27 @@ class Limits(unittest.TestCase):
         self.assertIn(b"", answers)
         self.assertGreaterEqual(answers.count(b"\x20"), 5)
         self.said(event="connection_shed")
+
+    def test_a_listener_takes_no_more_connections_than_it_may(self):
+        self.serve("listener.0.max_connections=2")
+        first = self.open("a")
+        self.open("b")  # over all shards, and wherever a connection moves
+
+        def comes_in(name):
+            stream = self.open()
+            try:
+                stream.sendall(connect(name))
+                return stream.recv(1) == b"\x20"
+            except ConnectionError:
+                return False
+
+        for name in "cdef":
+            self.assertFalse(comes_in(name), name)
+        self.said(event="connection_refused")
+        first.close()
+        # The broker sees the close in its own time.
+        self.assertTrue(any(comes_in(f"g{i}") for i in range(10_000)))
+        self.assertFalse(comes_in("h"))
 
     def test_messages_beyond_the_rate_wait_and_none_is_lost(self):
         self.serve("limits.messages_per_second_max=20")
