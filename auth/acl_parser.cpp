@@ -100,7 +100,7 @@ class AclParser {
         if (mqtt::check_topic_filter(rest.text) != mqtt::TopicCheck::ok) {
             fail(rest,
                  quoted(rest.text) + " is not a topic filter",
-                 "\"+\" and \"#\" stand alone between slashes, \"#\" only at the end");
+                 R"("+" and "#" stand alone between slashes, "#" only at the end)");
             return;
         }
         rule.filter = rest.text;

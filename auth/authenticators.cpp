@@ -40,6 +40,7 @@ void PasswordAuthenticator::ask(Request request) const {
     }
     auto refused = executor_.post(std::make_unique<VerifyPassword>(file_, std::move(request)));
     if (refused == nullptr) return;
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): the one handed over above
     auto& job = static_cast<VerifyPassword&>(*refused);
     std::move(job).take_request().deny(Outcome::unavailable,
                                        "too many clients are being authenticated");

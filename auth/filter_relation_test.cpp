@@ -59,8 +59,9 @@ std::vector<std::string> paths(const std::vector<std::string>& levels, bool filt
     for (const std::string& a : levels) {
         all.push_back(a);
         for (const std::string& b : levels) {
-            all.push_back(a + '/' + b);
-            for (const std::string& c : levels) all.push_back(a + '/' + b + '/' + c);
+            all.emplace_back(a).append("/").append(b);
+            const std::string two = all.back();
+            for (const std::string& c : levels) all.emplace_back(two).append("/").append(c);
         }
     }
     if (filters) {

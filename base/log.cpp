@@ -216,8 +216,8 @@ std::mutex& backend_mutex() {
 
 /// Never destroyed: threads may log while the process exits.
 std::shared_ptr<Backend>& backend_slot() {
-    static auto* const slot = new std::shared_ptr<Backend>;
-    return *slot;
+    static auto* const kSlot = new std::shared_ptr<Backend>;
+    return *kSlot;
 }
 
 std::shared_ptr<Backend> backend() {

@@ -38,8 +38,8 @@ class StoreCategory final : public boost::system::error_category {
 }  // namespace
 
 const boost::system::error_category& store_category() noexcept {
-    static const StoreCategory category;
-    return category;
+    static const StoreCategory kCategory;
+    return kCategory;
 }
 
 }  // namespace stentor::store

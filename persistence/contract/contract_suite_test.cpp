@@ -517,8 +517,8 @@ TEST_P(EngineContract, ForgetsNothingUntilEveryShardHasSpoken) {
 
 TEST_P(EngineContract, ForgetsWhatNobodyNeeds) {
     open({.shards = 2});
-    std::vector<Seq> seqs;
-    for (int i = 0; i < 100; ++i) seqs.push_back(commit(samples::logged("t")));
+    std::vector<Seq> seqs(100);
+    for (Seq& seq : seqs) seq = commit(samples::logged("t"));
     engine().needed_from(ShardId{0}, next(seqs[99]));
     engine().needed_from(ShardId{1}, seqs[60]);
     engine().needed_from(ShardId{1}, seqs[10]);  // goes back: ignored

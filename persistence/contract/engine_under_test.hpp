@@ -1,6 +1,7 @@
 #pragma once
 // What the contract suite (contract_suite_test.cpp) needs to know about an engine to test it. An
 // engine's test program is made of that file and one that defines engine_cases().
+// One thread, but for engine(), whose threads are as in engine.hpp.
 
 #include "persistence/contract/engine.hpp"
 #include "persistence/contract/recording_sink.hpp"
@@ -71,6 +72,7 @@ struct EngineCase {
     std::string name;
     std::function<std::unique_ptr<EngineUnderTest>(const EngineBounds&)> make;
 
+    // NOLINTNEXTLINE(readability-identifier-naming): GoogleTest's name
     friend void PrintTo(const EngineCase& engine, std::ostream* out) { *out << engine.name; }
 };
 

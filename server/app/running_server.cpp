@@ -163,7 +163,7 @@ std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options
 
 class RunningServer final : public Server {
   public:
-    RunningServer(const config::Options& options, const Access& access);
+    RunningServer(const config::Options& options, Access access);
     ~RunningServer() override;
 
     [[nodiscard]] Result<void, Problem> open();
@@ -220,9 +220,9 @@ class RunningServer final : public Server {
     std::thread supervisor_;
 };
 
-RunningServer::RunningServer(const config::Options& options, const Access& access)
+RunningServer::RunningServer(const config::Options& options, Access access)
     : options_{options},
-      gate_{access.chain, access.acl},
+      gate_{std::move(access.chain), std::move(access.acl)},
       placement_{shard_count(options), random_hash_key()},
       connects_{options.limits.connects_per_second_max},
       fanout_{mailboxes_, [this] { store_failed(); }},
@@ -442,7 +442,7 @@ Result<void, Problem> RunningServer::run() {
 Result<std::unique_ptr<Server>, Problem> Server::start(const config::Options& options,
                                                        Access access) {
     mqtt::set_topic_hash_key(random_hash_key());
-    auto server = std::make_unique<RunningServer>(options, access);
+    auto server = std::make_unique<RunningServer>(options, std::move(access));
     STENTOR_TRY_VOID(server->open());
     return std::unique_ptr<Server>{std::move(server)};
 }

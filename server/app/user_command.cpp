@@ -47,14 +47,14 @@ struct Secret {
 class EchoOff {
   public:
     EchoOff() noexcept {
-        if (::tcgetattr(STDIN_FILENO, &before_) != 0) return;
+        if (::tcgetattr(STDIN_FILENO, &before) != 0) return;
         for (std::size_t i = 0; i < kSignals.size(); ++i) {
             struct sigaction action {};
             action.sa_handler = &restore_and_end;
             action.sa_flags = static_cast<int>(SA_RESETHAND);
             (void)::sigaction(kSignals[i], &action, &actions_[i]);
         }
-        termios quiet = before_;
+        termios quiet = before;
         quiet.c_lflag &= ~static_cast<tcflag_t>(ECHO);
         (void)::tcsetattr(STDIN_FILENO, TCSAFLUSH, &quiet);
         active_ = true;
@@ -63,7 +63,7 @@ class EchoOff {
     EchoOff& operator=(const EchoOff&) = delete;
     ~EchoOff() {
         if (active_) {
-            ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before_);
+            ::tcsetattr(STDIN_FILENO, TCSAFLUSH, &before);
             for (std::size_t i = 0; i < kSignals.size(); ++i) {
                 (void)::sigaction(kSignals[i], &actions_[i], nullptr);
             }
@@ -76,15 +76,15 @@ class EchoOff {
 
     /// The default action follows when it returns (SA_RESETHAND).
     static void restore_and_end(int signal) {
-        ::tcsetattr(STDIN_FILENO, TCSANOW, &before_);
+        ::tcsetattr(STDIN_FILENO, TCSANOW, &before);
         ::raise(signal);
     }
 
-    static termios before_;  // for the handler
+    static termios before;  // for the handler
     std::array<struct sigaction, kSignals.size()> actions_{};
     bool active_ = false;
 };
-termios EchoOff::before_{};
+termios EchoOff::before{};
 
 Secret prompt(const std::string& question) {
     const EchoOff quiet;

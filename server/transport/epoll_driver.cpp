@@ -96,6 +96,7 @@ void EpollDriver::run(Shard& shard,
     doors_ = doors;
     now_ = clock_();
     pause_accepting(false);
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): epoll_wait() fills it
     std::array<epoll_event, kEventsPerTurn> events;
     while (!stop_.load(std::memory_order_relaxed)) {
         const int timeout = sleep_milliseconds(shard, mailbox);
@@ -448,9 +449,10 @@ bool EpollDriver::send_some(int descriptor, mqtt::WireBuffer& out, bool& blocked
     blocked = false;
     while (!out.empty()) {
         std::array<ByteView, kPartsPerWrite> parts;
-        std::array<iovec, kPartsPerWrite> vectors;
+        std::array<iovec, kPartsPerWrite> vectors;  // NOLINT(*-member-init): filled below
         const std::size_t count = out.gather(parts);
         for (std::size_t i = 0; i < count; ++i) {
+            // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): iovec serves reads, too
             vectors[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
         }
         msghdr header{};
@@ -571,6 +573,7 @@ std::unique_ptr<MovedSocket> EpollDriver::detach(ConnectionId connection) {
 }
 
 void EpollDriver::attach(ConnectionId connection, std::unique_ptr<MovedSocket> socket) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): only detach() makes them
     auto& moved = static_cast<Moved&>(*socket);
     Socket& placed = place(connection, std::move(moved.descriptor));
     placed.unread = std::move(moved.unread);

@@ -177,8 +177,8 @@ std::string Process::Impl::story(std::string_view what) const {
 Process::Process(std::vector<std::string> command, ProcessOptions options)
     : impl_{std::make_unique<Impl>()} {
     // A child that has gone shows up as EPIPE in write(), not as the death of the test.
-    static const auto ignored = ::signal(SIGPIPE, SIG_IGN);
-    static_cast<void>(ignored);
+    static const auto kIgnored = ::signal(SIGPIPE, SIG_IGN);
+    static_cast<void>(kIgnored);
 
     auto in = make_pipe();
     auto out = make_pipe();

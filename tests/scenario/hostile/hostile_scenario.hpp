@@ -1,6 +1,7 @@
 #pragma once
 // What the scenarios with hostile peers have in common: a broker, and a well-behaved client that
-// must not notice what the others do.
+// must not notice what the others do. The broker must end with exit code 0.
+// One thread.
 
 #include "tests/kit/broker.hpp"
 #include "tests/scenario/hostile/raw_client.hpp"

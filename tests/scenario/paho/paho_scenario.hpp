@@ -1,6 +1,7 @@
 #pragma once
 // What the scenarios with Paho's C++ client have in common: a broker of one, two or five shards,
 // spoken to in one protocol version, that must stop with exit code 0.
+// The test's thread; Paho has threads of its own (client.hpp).
 
 #include "tests/kit/broker.hpp"
 #include "tests/scenario/paho/client.hpp"
