@@ -1,14 +1,14 @@
 // Any bytes are a record or an error; a record is written and read again without a change.
 
-#include <cstddef>
-#include <cstdint>
-#include <span>
-
 #include "base/assert.hpp"
 #include "base/bytes.hpp"
 #include "persistence/record_codec.hpp"
 #include "persistence/state/stored_state.hpp"
 #include "tests/fuzz/fuzz_target.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
 
 using namespace stentor;  // NOLINT(google-build-using-namespace): a test program
 
