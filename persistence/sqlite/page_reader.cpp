@@ -272,6 +272,10 @@ Result<SegmentPlan> PageReader::make_plan(const Stretch& stretch,
     plan.segment = segment.handle;
     plan.after = page.complete_through();
     plan.through = stretch.until;
+    if (stretch.until <= begin) {  // empty, and positions have jumped before it: nothing is there
+        plan.access = Access::index;
+        return plan;
+    }
     AccessFacts facts;
     facts.records = stretch.until.value() - std::max(plan.after, begin).value();
     if (next(plan.after) < stretch.snapshot.tail_first) {
