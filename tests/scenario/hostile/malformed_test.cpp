@@ -108,6 +108,13 @@ TEST_P(Malformed, OtherProtocols) {
     }
 }
 
+// The reason in the DISCONNECT that comes, with whatever Reason String, before the close.
+int disconnect_reason(RawClient& client) {
+    const auto answer = client.receive();
+    if (!answer || answer->type() != 14U || client.receive_rest() != "") return -1;
+    return static_cast<std::uint8_t>(answer->body.at(0));
+}
+
 TEST_P(Malformed, AGiantLengthIsRefusedBeforeItsBody) {
     const std::size_t before = broker.resident_bytes();
     for (int i = 0; i < 100; ++i) {
@@ -116,10 +123,10 @@ TEST_P(Malformed, AGiantLengthIsRefusedBeforeItsBody) {
         EXPECT_EQ(connects.receive_rest(), "");
         RawClient publishes = opened(Version::v5);
         publishes.send("\x30\xFF\xFF\xFF\x7F");
-        EXPECT_EQ(publishes.receive_rest(), "\xE0\x01\x95");
+        EXPECT_EQ(disconnect_reason(publishes), 0x95);
         RawClient endless = opened(Version::v5);
         endless.send("\x30\xFF\xFF\xFF\xFF\x01");
-        EXPECT_EQ(endless.receive_rest(), "\xE0\x01\x81");
+        EXPECT_EQ(disconnect_reason(endless), 0x81);
         RawClient old = opened(Version::v311);
         old.send("\x30\xFF\xFF\xFF\x7F");
         EXPECT_EQ(old.receive_rest(), "");
