@@ -65,6 +65,7 @@ TEST(Intrusive, ManyReferencesAreTakenAtOnce) {
 }
 
 TEST(Intrusive, ObjectsMayDestroyThemselves) {
+    SelfMade::destroyed = 0;  // --gtest_repeat
     { const auto owner = make_intrusive<SelfMade>(); }
     EXPECT_EQ(SelfMade::destroyed, 1);
 }
