@@ -131,7 +131,10 @@ void FaultyVfs::be_healthy() {
 }
 
 bool FaultyVfs::happens() {
-    if (++operations_ > power_until_) has_power_ = false;
+    if (++operations_ > power_until_ && has_power_) {
+        look_for_removals();  // those that come now do not reach the disk
+        has_power_ = false;
+    }
     return has_power_;
 }
 
@@ -181,7 +184,7 @@ void FaultyVfs::sync_directory(const std::string& path) {
 
 void FaultyVfs::power_up() {
     const std::lock_guard lock{mutex_};
-    look_for_removals();
+    if (has_power_) look_for_removals();
     for (auto& [path, entry] : entries_) {
         const Content* left = random_.chance(1, 2) ? entry.now : entry.durable;
         std::filesystem::remove(path + "-shm");

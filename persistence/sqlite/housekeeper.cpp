@@ -273,17 +273,18 @@ Result<void> Housekeeper::collect(Seq needed) {
 /// A step of what the surveys have begun; the next one comes with the next pass.
 Result<void> Housekeeper::collect_by_survey() {
     if (collector_.is_idle()) return {};
-    const Instant now = monotonic_now();
-    auto collected = collector_.step(now);
+    // A crash between the new file and pins that came after it would leave neither the messages nor
+    // their pins: the next start takes the new file for those it replaces.
+    for (const SegmentView& segment : collector_.about_to_replace()) {
+        if (!segment.handle->is_removed()) STENTOR_TRY_VOID(pin_references(segment));
+    }
+    auto collected = collector_.step(monotonic_now());
     if (!collected) return {};  // logged; nothing has changed
     for (const SegmentView& segment : collected->dead) {
         STENTOR_TRY_VOID(pin_references(segment));
         remove(segment);
     }
     if (collected->replacement) {
-        for (const SegmentView& segment : collected->replaced) {
-            STENTOR_TRY_VOID(pin_references(segment));
-        }
         catalog_.replace(
             collected->replaced, std::move(collected->path), *std::move(collected->replacement));
         for (const SegmentView& segment : collected->replaced) {

@@ -153,6 +153,11 @@ void LogCollector::begin(NeedSurvey needs, Seq applied_through, Instant now) {
     }
 }
 
+std::span<const SegmentView> LogCollector::about_to_replace() const noexcept {
+    if (is_idle() || examined_ < candidates_.size() || rewrites_.empty()) return {};
+    return rewrites_.back();
+}
+
 Result<Collected> LogCollector::step(Instant now) {
     Collected collected;
     if (examined_ < candidates_.size()) {

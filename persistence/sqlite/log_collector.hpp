@@ -4,7 +4,9 @@
 // is needed of those is copied into a new file, with its positions, and they go.
 //
 // The background thread's. One step looks at one segment or writes one file, so that applying and
-// sealing get their turn in between.
+// sealing get their turn in between. A file that has been written counts from the moment it is
+// sealed, whatever becomes of the process: what deliveries refer to in the files it takes the place
+// of is pinned before the step that writes it (about_to_replace()).
 
 #include "base/clock.hpp"
 #include "base/result.hpp"
@@ -22,7 +24,8 @@ namespace stentor::store {
 
 /// What one step found out or did.
 struct Collected {
-    std::vector<SegmentView> dead;  // to be removed; what deliveries refer to is to be pinned first
+    std::vector<SegmentView>
+        dead;  // to be removed; what deliveries refer to is to be pinned before
     /// If a file was written: what it replaces, in order, and what is now in their place.
     std::vector<SegmentView> replaced;
     std::optional<SegmentReader::Seal> replacement;
@@ -39,6 +42,8 @@ class LogCollector {
     [[nodiscard]] bool is_idle() const noexcept { return !needs_.has_value(); }
     /// Begins with what the log is now; only segments through `applied_through` are touched.
     void begin(NeedSurvey needs, Seq applied_through, Instant now);
+    /// What the file that the next step() writes takes the place of; nothing if it writes none.
+    [[nodiscard]] std::span<const SegmentView> about_to_replace() const noexcept;
     /// Fails when a segment cannot be read or written: nothing has changed, and the rest is given
     /// up until the next survey.
     [[nodiscard]] Result<Collected> step(Instant now);
