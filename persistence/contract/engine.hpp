@@ -17,6 +17,7 @@
 #include "persistence/state/stored_state.hpp"
 #include "persistence/store_error.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -132,6 +133,19 @@ struct Recovered {
 /// are, within a reserve.
 enum class Room : std::uint8_t { enough, none_for_messages };
 
+/// Which sessions' oldest messages stand against the bounds of the log. One that holds little is
+/// spared while others hold much: what is needed of old segments can be copied.
+struct GiveWay {
+    Seq too_old_below;    // kNoSeq: nothing is too old
+    Seq everybody_below;  // the log is about to be full; kNoSeq: it is not
+    Seq large_below;      // those for whom `large_bytes` wait below it; kNoSeq: nobody
+    std::uint64_t large_bytes = 0;
+
+    [[nodiscard]] Seq highest() const noexcept {
+        return std::max({too_old_below, everybody_below, large_below});
+    }
+};
+
 class StorageEngine {
   public:
     virtual ~StorageEngine() = default;
@@ -159,6 +173,9 @@ class StorageEngine {
     /// messages below the minimum over all shards; until every shard has called it forgets nothing.
     /// It always keeps retained values and unfinished messages. Values that go back are ignored.
     virtual void needed_from(ShardId shard, Seq seq) noexcept = 0;
+
+    /// Any thread; a hint: which sessions are to give way, so that the log stays within its bounds.
+    [[nodiscard]] virtual GiveWay give_way() const noexcept = 0;
 
     /// Any thread; a hint: whether a survey from each shard might free what needed_from() holds up.
     /// The shard then takes one in its own time.

@@ -42,6 +42,11 @@ class MemoryEngine final : public StorageEngine {
     [[nodiscard]] Push submit(WriteBatch& batch) noexcept override;
     [[nodiscard]] Push read(ReadRequest& request) noexcept override;
     void needed_from(ShardId shard, Seq seq) noexcept override;
+    [[nodiscard]] GiveWay give_way() const noexcept override {
+        GiveWay result;
+        result.everybody_below = Seq{give_way_below_.load()};
+        return result;
+    }
     [[nodiscard]] bool wants_survey(ShardId shard) const noexcept override;
     void survey(ShardId shard, NeedSurvey survey) noexcept override;
     [[nodiscard]] Room room() const noexcept override;
@@ -66,6 +71,7 @@ class MemoryEngine final : public StorageEngine {
     MemoryLog log_;  // the writer thread's, once it runs
     std::atomic<Room> room_{Room::enough};
     std::atomic<ShardMask> surveys_wanted_{0};
+    std::atomic<std::uint64_t> give_way_below_{0};
 
     std::mutex mutex_;  // guards what follows
     std::condition_variable wake_;

@@ -226,6 +226,14 @@ void MemoryLog::forget_needs() noexcept {
     for (auto& survey : surveys_) survey.reset();
 }
 
+GiveWay MemoryLog::give_way() const noexcept {
+    constexpr std::size_t kParts = 10;
+    GiveWay result;
+    if (entries_.empty() || bytes() < options_.bytes_max / kParts * (kParts - 1)) return result;
+    result.everybody_below = next(entries_[entries_.size() / kParts].seq);
+    return result;
+}
+
 /// When what the last one left has doubled: a message is looked at twice, on average.
 bool MemoryLog::wants_survey(ShardId shard) const noexcept {
     return entries_.size() >= std::max(options_.survey_messages_min, 2 * surveyed_) &&

@@ -74,6 +74,8 @@ class MemoryLog {
 
     /// See StorageEngine::needed_from(); takes effect in trim().
     void needed_from(ShardId shard, Seq seq) noexcept;
+    /// See StorageEngine: by size only, a tenth before the bound.
+    [[nodiscard]] GiveWay give_way() const noexcept;
     /// See StorageEngine; takes effect in trim() once all shards have given one.
     [[nodiscard]] bool wants_survey(ShardId shard) const noexcept;
     void survey(ShardId shard, NeedSurvey survey);

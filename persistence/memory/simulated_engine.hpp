@@ -55,6 +55,8 @@ class SimulatedEngine final : public StorageEngine {
     [[nodiscard]] Push submit(WriteBatch& batch) noexcept override;
     [[nodiscard]] Push read(ReadRequest& request) noexcept override;
     void needed_from(ShardId shard, Seq seq) noexcept override;
+    /// Nobody gives way: the oracle insists on every message.
+    [[nodiscard]] GiveWay give_way() const noexcept override { return {}; }
     [[nodiscard]] bool wants_survey(ShardId shard) const noexcept override;
     void survey(ShardId shard, NeedSurvey survey) noexcept override;
     [[nodiscard]] Room room() const noexcept override;

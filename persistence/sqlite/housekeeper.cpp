@@ -111,6 +111,11 @@ Seq Housekeeper::needed_from() const noexcept {
     return lowest == needs_.end() ? kNoSeq : lowest->value_or(kNoSeq);
 }
 
+GiveWay Housekeeper::give_way() const noexcept {
+    const std::lock_guard lock{mutex_};
+    return give_way_;
+}
+
 bool Housekeeper::wants_survey(ShardId shard) const noexcept {
     const std::lock_guard lock{mutex_};
     return surveys_wanted_ && !surveys_[shard.value()];
@@ -183,6 +188,7 @@ std::size_t Housekeeper::pass(Work& work) {
         }
         if (result) result = collect_by_survey();
         look_for_surveys(work.needed);
+        find_who_gives_way();
         if (result) result = rest();
     }
     if (result && work.marks_closed) {
@@ -293,6 +299,52 @@ Result<void> Housekeeper::collect_by_survey() {
     }
     if (collected->newest_is_dead) request_roll_();
     return {};
+}
+
+/// In whole segments, and before the bound is reached, so that room has been made before publishes
+/// would be refused: first those that hold much, and everybody when that has had its time and has
+/// not helped.
+void Housekeeper::find_who_gives_way() {
+    constexpr std::uint64_t kParts = 100;
+    constexpr std::uint64_t kLargeFrom = 85;  // of the bound
+    constexpr std::uint64_t kEverybodyFrom = 95;
+    constexpr std::uint64_t kSharesMax = 16;  // less than one of so many shares is little
+    const std::vector<SegmentView> segments = catalog_.segments();
+    const Instant now = state_.meta().at;
+    const bool has_age = options_.age_max > Duration::zero();
+    const auto began_before = [&](const SegmentView& segment, Duration age) {
+        return has_age && saturating_add(segment.handle->began_at(), age) <= now;
+    };
+    const std::uint64_t target = options_.log_bytes_max / kParts * kLargeFrom;
+    std::uint64_t excess = bytes() > target ? bytes() - target : 0;
+    if (bytes() <= options_.log_bytes_max / kParts * kEverybodyFrom) {
+        nearly_full_since_ = kNever;
+    } else if (nearly_full_since_ == kNever) {
+        nearly_full_since_ = monotonic_now();
+    }
+    const bool must_all = nearly_full_since_ != kNever &&
+                          monotonic_now() - nearly_full_since_ >= options_.give_way_patience;
+    if (excess != 0) collector_.hurry(monotonic_now());
+    GiveWay result;
+    std::uint64_t large = 0;
+    for (std::size_t i = 0; i + 1 < segments.size(); ++i) {
+        // What is older than the beginning of the next one is all too old.
+        const bool is_old = began_before(segments[i + 1], options_.age_max);
+        if (!is_old && excess == 0) break;
+        const Seq below = next(segments[i].summary.last);
+        if (is_old) result.too_old_below = below;
+        if (excess == 0) continue;
+        if (must_all) result.everybody_below = below;
+        result.large_below = below;
+        large += segments[i].summary.bytes;
+        excess -= std::min(excess, segments[i].summary.bytes);
+    }
+    result.large_bytes = large / kSharesMax;
+    const SegmentView& newest = segments.back();
+    // One that takes long to fill must not keep what is in it for as long.
+    if (newest.summary.bytes != 0 && began_before(newest, options_.age_max / 4)) request_roll_();
+    const std::lock_guard lock{mutex_};
+    give_way_ = result;
 }
 
 /// Nothing is being written: the files may become as small as they can.

@@ -61,6 +61,7 @@ class Housekeeper {
     // --- any thread ---
 
     void needed_from(ShardId shard, Seq seq) noexcept;
+    [[nodiscard]] GiveWay give_way() const noexcept;
     [[nodiscard]] bool wants_survey(ShardId shard) const noexcept;
     void survey(ShardId shard, NeedSurvey survey) noexcept;
     /// Below this no shard needs messages; kNoSeq until all have spoken.
@@ -104,6 +105,7 @@ class Housekeeper {
     void remove(const SegmentView& segment);
     void look_for_surveys(Seq needed);
     [[nodiscard]] Result<void> rest();
+    void find_who_gives_way();
 
     const SqliteEngineOptions& options_;
     LogCatalog& catalog_;
@@ -113,7 +115,8 @@ class Housekeeper {
     std::size_t unapplied_bytes_ = 0;
     std::int64_t wall_unix_ms_ = 0;
     LogCollector collector_;
-    Seq last_seen_;         // the newest position at the end of the last pass
+    Seq last_seen_;  // the newest position at the end of the last pass
+    Instant nearly_full_since_ = kNever;
     bool is_idle_ = false;  // nothing has come since the pass before
     bool is_tidy_ = false;  // nothing has been applied since state.db was tidied
 
@@ -134,6 +137,7 @@ class Housekeeper {
     bool is_urgent_ = false;
     bool surveys_wanted_ = false;
     std::vector<std::optional<NeedSurvey>> surveys_;
+    GiveWay give_way_;
 
     std::jthread thread_;
 };

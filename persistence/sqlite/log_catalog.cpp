@@ -8,18 +8,21 @@
 
 namespace stentor::store {
 
-void LogCatalog::add_segment(std::string path, Seq first) {
+void LogCatalog::add_segment(std::string path, Seq first, Instant began_at) {
     const std::lock_guard lock{mutex_};
     Segment& segment = segments_.emplace_back();
-    segment.handle = std::make_shared<SegmentView::Handle>(std::move(path), first);
+    segment.handle = std::make_shared<SegmentView::Handle>(std::move(path), first, began_at);
     segment.summary.last = Seq{first.value() - 1};
     segment.index = std::make_unique<TopicIndex>();
 }
 
-void LogCatalog::add_sealed(std::string path, Seq first, SegmentReader::Seal seal) {
+void LogCatalog::add_sealed(std::string path,
+                            Seq first,
+                            Instant began_at,
+                            SegmentReader::Seal seal) {
     const std::lock_guard lock{mutex_};
     Segment& segment = segments_.emplace_back();
-    segment.handle = std::make_shared<SegmentView::Handle>(std::move(path), first);
+    segment.handle = std::make_shared<SegmentView::Handle>(std::move(path), first, began_at);
     segment.handle->filter_ = std::move(seal.filter);
     segment.summary = seal.summary;
     last_ = std::max(last_, seal.summary.last);
@@ -202,7 +205,8 @@ void LogCatalog::replace(const std::vector<SegmentView>& segments,
                          std::string path,
                          SegmentReader::Seal seal) {
     Segment written;
-    written.handle = std::make_shared<SegmentView::Handle>(std::move(path), segments.front().first);
+    written.handle = std::make_shared<SegmentView::Handle>(
+        std::move(path), segments.front().first, segments.front().handle->began_at());
     written.handle->filter_ = std::move(seal.filter);
     written.summary = seal.summary;
     const std::lock_guard lock{mutex_};

@@ -37,9 +37,12 @@ struct SegmentView {
 /// What does not change about a segment, and the filter, set once before is_sealed.
 class SegmentView::Handle {
   public:
-    Handle(std::string path, Seq first) : path_{std::move(path)}, first_{first} {}
+    Handle(std::string path, Seq first, Instant began_at)
+        : path_{std::move(path)}, first_{first}, began_at_{began_at} {}
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
     [[nodiscard]] Seq first() const noexcept { return first_; }
+    /// The store's clock before its first commit.
+    [[nodiscard]] Instant began_at() const noexcept { return began_at_; }
     /// Whether its file is gone, or about to be.
     [[nodiscard]] bool is_removed() const noexcept { return removed_.load(); }
     /// Of a sealed segment.
@@ -49,6 +52,7 @@ class SegmentView::Handle {
     friend class LogCatalog;
     const std::string path_;
     const Seq first_;
+    const Instant began_at_;
     std::atomic<bool> removed_{false};
     TopicFilter filter_;
 };
@@ -69,8 +73,8 @@ class LogCatalog {
     // --- recovery and the log writer ---
 
     /// A new newest segment; the one before is full.
-    void add_segment(std::string path, Seq first);
-    void add_sealed(std::string path, Seq first, SegmentReader::Seal seal);
+    void add_segment(std::string path, Seq first, Instant began_at);
+    void add_sealed(std::string path, Seq first, Instant began_at, SegmentReader::Seal seal);
     /// A record of a stored row, while the newest segment is read at recovery.
     void add_recovered(Seq seq, const Record& record);
     void add_recovered_bytes(std::size_t bytes);

@@ -14,6 +14,7 @@
 #include "persistence/sqlite/log_catalog.hpp"
 #include "persistence/sqlite/sqlite_options.hpp"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -52,6 +53,10 @@ class LogCollector {
     [[nodiscard]] bool wants_survey(Seq needed, Instant now) const;
     /// From here on the shards take them.
     void asked() { asked_at_ = catalog_.last(); }
+    /// What the last survey did not free is about to be given up: the next one comes soon.
+    void hurry(Instant now) {
+        next_at_ = std::min(next_at_, saturating_add(now, options_.survey_pause_min));
+    }
 
   private:
     struct Candidate {

@@ -50,8 +50,8 @@ TEST(RowCache, ARetainedValueIsThereAndNotForSessions) {
 }
 
 TEST(RowCache, FindsTheRowThatAnswersForAPosition) {
-    const auto segment = std::make_shared<SegmentView::Handle>("a", Seq{1});
-    const auto other = std::make_shared<SegmentView::Handle>("b", Seq{1});
+    const auto segment = std::make_shared<SegmentView::Handle>("a", Seq{1}, Instant{});
+    const auto other = std::make_shared<SegmentView::Handle>("b", Seq{1}, Instant{});
     RowCache cache{1U << 20U};
     cache.add(segment, row(10, 5, Seq{10}));
     cache.add(segment, row(30, 5, Seq{20}));  // nothing between 20 and 30
@@ -66,7 +66,7 @@ TEST(RowCache, FindsTheRowThatAnswersForAPosition) {
 }
 
 TEST(RowCache, KeepsWhatWasUsedLastWithinItsBound) {
-    const auto segment = std::make_shared<SegmentView::Handle>("a", Seq{1});
+    const auto segment = std::make_shared<SegmentView::Handle>("a", Seq{1}, Instant{});
     const std::size_t cost = row(10, 10, Seq{10}).cost_bytes();
     RowCache cache{4 * cost + cost / 2};
     for (std::uint64_t first = 10; first <= 40; first += 10) {

@@ -16,7 +16,8 @@ FilterSetPtr set_of(std::vector<std::string> filters) {
 
 SegmentView segment_at(std::uint64_t first) {
     SegmentView view;
-    view.handle = std::make_shared<SegmentView::Handle>("log/" + std::to_string(first), Seq{first});
+    view.handle = std::make_shared<SegmentView::Handle>(
+        "log/" + std::to_string(first), Seq{first}, Instant{});
     view.first = Seq{first};
     return view;
 }

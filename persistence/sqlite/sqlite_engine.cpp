@@ -46,12 +46,21 @@ namespace {
     return kept_bytes != 0 ? StoreErrc::store_full : StoreErrc::commit_failed;
 }
 
+/// The log gives way in whole segments: a small one has small ones.
+[[nodiscard]] SqliteEngineOptions with_fitting_segments(SqliteEngineOptions options) {
+    constexpr std::uint64_t kSegmentsMin = 16;
+    const auto fitting = static_cast<std::size_t>(options.log_bytes_max / kSegmentsMin);
+    options.segment_bytes_max =
+        std::min(options.segment_bytes_max, std::max(fitting, std::size_t{1}));
+    return options;
+}
+
 void name_thread(const char* name) { (void)::pthread_setname_np(::pthread_self(), name); }
 
 }  // namespace
 
 SqliteEngine::SqliteEngine(const SqliteEngineOptions& options)
-    : options_{options}, catalog_{options.tail_bytes_max} {}
+    : options_{with_fitting_segments(options)}, catalog_{options.tail_bytes_max} {}
 
 SqliteEngine::~SqliteEngine() {
     STENTOR_ASSERT(!writer_.joinable() && !reader_.joinable(), "drain_and_close() comes before");
@@ -106,6 +115,8 @@ Push SqliteEngine::read(ReadRequest& request) noexcept {
 void SqliteEngine::needed_from(ShardId shard, Seq seq) noexcept {
     housekeeper_->needed_from(shard, seq);
 }
+
+GiveWay SqliteEngine::give_way() const noexcept { return housekeeper_->give_way(); }
 
 bool SqliteEngine::wants_survey(ShardId shard) const noexcept {
     return housekeeper_->wants_survey(shard);
@@ -281,7 +292,7 @@ void SqliteEngine::roll() {
     const std::string path = log_directory(options_) + '/' + segment_name({.first = next(last_)});
     auto writer = SegmentWriter::open(path, options_.acknowledge_after, options_.vfs);
     if (!writer) return;
-    catalog_.add_segment(path, next(last_));
+    catalog_.add_segment(path, next(last_), at_);
     housekeeper_->retire(std::exchange(*newest_, *std::move(writer)));
     newest_bytes_ = 0;
 }

@@ -21,6 +21,9 @@ struct SqliteEngineOptions {
     // Segments, retained and pinned messages together; then store_full for messages.
     std::uint64_t log_bytes_max = std::uint64_t{10} << 30U;
     std::uint64_t disk_free_bytes_min = 0;  // less on the file system: the same
+    Duration age_max = {};  // of messages, by the store's clock; zero: any. See give_way()
+    // A log may be nearly full before everybody has to give way who needs the oldest of it.
+    Duration give_way_patience = std::chrono::seconds{10};
 
     std::size_t queue_batches_max = 4096;  // submitted and not yet committed; then Push::full
     std::size_t queue_bytes_max = std::size_t{64} << 20U;  // one batch above it fits an empty queue

@@ -184,7 +184,12 @@ Result<void> StateStore::read_meta() {
 }
 
 Result<void> StateStore::read_references() {
-    STENTOR_TRY(Statement sessions, database_.prepare(kSessionColumns));
+    // Few among many: the others refer to nothing.
+    const std::string referring =
+        std::string{kSessionColumns} +
+        " WHERE length(unfinished) > 0 OR client IN"
+        " (SELECT client FROM subscription WHERE replay_next IS NOT NULL)";
+    STENTOR_TRY(Statement sessions, database_.prepare(referring.c_str()));
     for (;;) {
         STENTOR_TRY(const Statement::Step step, sessions.step());
         if (step == Statement::Step::done) break;

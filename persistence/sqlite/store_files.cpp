@@ -150,16 +150,17 @@ class Recovery {
         }
         newest_ = path;
         newest_is_sealed_ = seal.has_value();
+        STENTOR_TRY(const Instant began_at, clock_at_begin(reader, first));
         if (seal) {
             const Seq last = seal->summary.last;
-            catalog_.add_sealed(path, first, *std::move(seal));
+            catalog_.add_sealed(path, first, began_at, *std::move(seal));
             if (last <= meta_.applied_through) return {};
             STENTOR_TRY_VOID(read_rows(reader, next(meta_.applied_through), false));
         } else {
             // A process that died between write and sync left rows that only the system has. State
             // built on them must not reach the disk before they do.
             STENTOR_TRY_VOID(reader.checkpoint());
-            catalog_.add_segment(path, first);
+            catalog_.add_segment(path, first, began_at);
             STENTOR_TRY_VOID(read_rows(reader, first, true));
         }
         // One transaction per segment bounds the sessions held in memory.
@@ -170,7 +171,7 @@ class Recovery {
         if (newest_.empty() || newest_is_sealed_) {
             const Seq first = next(meta_.applied_through);
             newest_ = log_directory(options_) + '/' + segment_name({.first = first});
-            catalog_.add_segment(newest_, first);
+            catalog_.add_segment(newest_, first, meta_.at);
         }
         return SegmentWriter::open(newest_, options_.acknowledge_after, options_.vfs);
     }
@@ -179,6 +180,15 @@ class Recovery {
     [[nodiscard]] StateMeta& meta() noexcept { return meta_; }
 
   private:
+    [[nodiscard]] Result<Instant> clock_at_begin(SegmentReader& reader, Seq first) const {
+        Instant at = meta_.at;
+        STENTOR_TRY_VOID(reader.for_each_row(first, [&](const LogRow& row) {
+            at = row.header().at;
+            return false;
+        }));
+        return at;
+    }
+
     [[nodiscard]] Result<void> read_rows(SegmentReader& reader, Seq from, bool indexes) {
         Result<void> failure;
         STENTOR_TRY_VOID(reader.for_each_row(from, [&](const LogRow& row) {

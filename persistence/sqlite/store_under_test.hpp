@@ -47,6 +47,7 @@ class Store {
 
     Result<void> commit(std::vector<Record> records) {
         WriteBatch batch = samples::batch(kShard, ++ticket_, std::move(records));
+        batch.at = now_;
         STENTOR_ASSERT(wait([&] { return engine_->submit(batch) == Push::ok; }));
         STENTOR_ASSERT(wait([&] { return sink_->result(kShard, ticket_).has_value(); }));
         return sink_->result(kShard, ticket_).value_or(make_error_code(StoreErrc::io_error));
@@ -94,6 +95,9 @@ class Store {
         return sink_->wait(condition, std::chrono::seconds{60});
     }
 
+    /// The clock of the commits from here on.
+    void set_now(Instant now) { now_ = now; }
+
     SqliteEngine& engine() { return *engine_; }
     const Recovered& recovered() const { return recovered_; }
     RecordingSink& sink() { return *sink_; }
@@ -104,6 +108,7 @@ class Store {
     std::unique_ptr<SqliteEngine> engine_;
     std::unique_ptr<RecordingSink> sink_;
     Recovered recovered_;
+    Instant now_;
     CommitTicket ticket_ = 0;
     std::uint64_t cookie_ = 0;
 };

@@ -110,7 +110,10 @@ constexpr std::array kDropNames = {"outbox_full",
                                    "not_authorized",
                                    "no_longer_stored",
                                    "session_ended",
-                                   "retained_limit"};
+                                   "retained_limit",
+                                   "backlog_full",
+                                   "too_old",
+                                   "log_full"};
 
 void describe(const Effects& fx, Lines& lines) {
     for (const Release& release : fx.releases) {

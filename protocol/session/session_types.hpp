@@ -73,6 +73,9 @@ enum class DropReason : std::uint8_t {
     no_longer_stored,  // an unfinished message could not be read back
     session_ended,     // waiting in a queue that ended with its session
     retained_limit,    // retained_messages_max
+    backlog_full,      // the oldest of what waited for a durable session, beyond its backlog
+    too_old,           // ... beyond the age of the log
+    log_full,          // ... beyond the size of the log
     count_,
 };
 

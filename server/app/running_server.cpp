@@ -18,6 +18,8 @@
 #include "server/transport/epoll_driver.hpp"
 #include "server/transport/listener.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
@@ -118,6 +120,8 @@ server::ShardOptions shard_options(const config::Options& options, std::uint16_t
     to.messages_per_second_max = from.messages_per_second_max;
     to.retained.messages_max = (from.retained_messages_max + shards - 1) / shards;
     to.shared_waiting_messages_max = from.session_backlog_messages_max;
+    to.backlog = {.messages_max = from.session_backlog_messages_max,
+                  .bytes_max = from.session_backlog_bytes_max};
     return to;
 }
 
@@ -157,6 +161,7 @@ std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options
     to.log_bytes_max = options.store.bytes_max;
     to.disk_free_bytes_min = options.store.disk_free_bytes_min;
     to.segment_bytes_max = options.store.segment_bytes_max;
+    to.age_max = options.store.age_max;
     to.reopens_after = seen;
     return std::make_unique<store::SqliteEngine>(to);
 }
@@ -270,11 +275,16 @@ Surroundings RunningServer::surroundings() {
 
 RunningServer::Group RunningServer::make_group(OpenStore store) {
     clock_.advance_to(store.recovered.at);
-    return std::make_unique<ShardGroup>(surroundings(),
-                                        shard_options(options_, placement_.shards()),
-                                        std::move(store.engine),
-                                        store.recovered,
-                                        clock_.now());
+    auto group = std::make_unique<ShardGroup>(surroundings(),
+                                              shard_options(options_, placement_.shards()),
+                                              std::move(store.engine),
+                                              store.recovered,
+                                              clock_.now());
+    // The shards have what is theirs. A million sessions are half a gigabyte, which glibc would
+    // keep.
+    store.recovered = {};
+    (void)::malloc_trim(0);
+    return group;
 }
 
 Result<void, Problem> RunningServer::open_listeners() {

@@ -168,14 +168,17 @@ std::vector<Key> store_keys() {
          .field = option<&Options::store, &StoreOptions::age_max>(),
          .min = kMinute,
          .max = kCentury,
-         .description = "Messages that wait longer are given up. Without effect in this version."},
+         .description =
+             "Messages that wait longer for a durable session are lost to it, and it is told."},
         {.path = "store.max_bytes",
          .kind = Kind::size,
          .field = option<&Options::store, &StoreOptions::bytes_max>(),
          .min = std::uint64_t{1} << 20U,
          .max = kBytesMax,
-         .description = "Bytes of waiting messages on disk. At the bound QoS 1, QoS 2 and retained "
-                        "publishes are refused."},
+         .description =
+             "Bytes of waiting messages on disk. Before the bound is reached the sessions "
+             "that need the oldest lose them and are told; at the bound QoS 1, QoS 2 and "
+             "retained publishes are refused."},
         {.path = "store.min_free_bytes",
          .kind = Kind::size,
          .field = option<&Options::store, &StoreOptions::disk_free_bytes_min>(),
@@ -217,14 +220,16 @@ std::vector<Key> session_limit_keys() {
          .field = option<&Options::limits, &LimitOptions::session_backlog_messages_max>(),
          .min = 1,
          .max = kMany,
-         .description = "Messages that wait for one shared subscription whose members are away; "
-                        "for durable sessions without effect in this version."},
+         .description =
+             "Messages that wait for one durable session; beyond it the session loses the "
+             "oldest and is told. Also for one shared subscription whose members are "
+             "away; beyond it new ones are dropped."},
         {.path = "limits.session_backlog_bytes_max",
          .kind = Kind::size,
          .field = option<&Options::limits, &LimitOptions::session_backlog_bytes_max>(),
          .min = 1024,
          .max = kBytesMax,
-         .description = "Bytes that wait for one durable session. Without effect in this version."},
+         .description = "Bytes that wait for one durable session, likewise."},
         {.path = "limits.transient_queue_messages_max",
          .kind = Kind::count,
          .field = option<&Options::limits, &LimitOptions::transient_queue_messages_max>(),

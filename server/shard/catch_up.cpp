@@ -82,6 +82,7 @@ void Shard::feed_from_log(SessionEntry& entry, Instant now) {
     const AttachmentRef who{entry.slot, entry.generation};
     CatchUp& catch_up = entry.attached->catch_up;
     mqtt::Session& session = entry.attached->session;
+    if (entry.attached->advancing) return;
     if (catch_up.page_valid) {
         if (!send_page(entry, now)) {  // gone, or the window is full
             if (sessions_.attached(who.slot, who.generation) == nullptr) return;
@@ -231,11 +232,12 @@ void Shard::submit_reads() {
 /// Sessions take turns: each has one page on its way, and asks again behind all others.
 bool Shard::may_submit_read() const noexcept {
     const std::size_t waiting = reads_.size() + near_reads_.size();
-    return waiting != 0 && readers_.size() - waiting < kReadsOutMax;
+    return waiting != 0 && readers_.size() + backlog_reads_.size() - waiting < kReadsOutMax;
 }
 
 void Shard::page_read(store::Page page, Instant now) {
     ++counters_.pages_read;
+    if (backlog_page(page, now)) return;
     const auto reader = readers_.find(page.cookie);
     if (reader == readers_.end()) return;
     const AttachmentRef who = reader->second;
@@ -385,7 +387,9 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
     (void)retained_.sweep(now, 1000);
     sweep_timers();
     scan_needs(now);
-    const Duration pause = need_scan_.running ? kNeedScanPause : kHousekeepingInterval;
+    const bool goes_on = need_scan_.running || !backlog_reads_.empty() ||
+                         need_scan_.first_put_off != NeedScan::kNobody;
+    const Duration pause = goes_on ? kNeedScanPause : kHousekeepingInterval;
     timers_.set(saturating_add(now, pause), TimerKind::housekeeping, which, 0);
 }
 
@@ -393,6 +397,7 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
 /// be committed because the log waits for it.
 void Shard::scan_needs(Instant now) {
     if (!need_scan_.running) {
+        see_who_gives_way();
         need_scan_ = {
             .next_slot = 0, .started_at = applied_, .lowest = next(applied_), .running = true};
         if (shared_.engine->wants_survey(id_)) need_scan_.survey.emplace(applied_);
@@ -409,9 +414,11 @@ void Shard::scan_needs(Instant now) {
         if (!needed) continue;
         need_scan_.lowest = std::min(need_scan_.lowest, *needed);
         if (need_scan_.survey) survey_needs(*entry);
+        consider_backlog(*entry, *needed);
         if (entry->attached == nullptr || !entry->attached->open) continue;
         if (*needed > last_durable_) continue;
-        const bool lags = applied_.value() - entry->committed_through.value() > kLagMax;
+        const bool lags = applied_.value() - entry->committed_through.value() > kLagMax ||
+                          *needed < give_way_.highest();
         if ((lags || quiet) && entry->attached->deliveries_on_their_way == 0 &&
             entry->attached->session.sent_through() >= entry->committed_through) {
             commit_delivery(*entry, now);

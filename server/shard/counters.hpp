@@ -29,6 +29,12 @@ namespace stentor::server {
             return "session_ended";
         case mqtt::DropReason::retained_limit:
             return "retained_limit";
+        case mqtt::DropReason::backlog_full:
+            return "backlog_full";
+        case mqtt::DropReason::too_old:
+            return "too_old";
+        case mqtt::DropReason::log_full:
+            return "log_full";
         case mqtt::DropReason::count_:
             break;
     }
@@ -51,6 +57,7 @@ struct Counters {
     std::array<std::uint64_t, kDropReasons> messages_dropped{};
     std::uint64_t batches_failed = 0;
     std::uint64_t pages_read = 0;
+    std::uint64_t sessions_advanced = 0;  // past messages they had not got, at a bound
 
     void dropped(mqtt::DropReason reason, std::uint64_t messages = 1) noexcept {
         messages_dropped[static_cast<std::size_t>(reason)] += messages;

@@ -287,7 +287,7 @@ void Shard::finish_attach(SessionEntry& entry, Instant now) {
     retry_all(std::move(attached.retry_when_attached));
     fx_.clear();
     fx_.out = &connection.out;
-    attached.session.send_connack(attached.session_present, {}, fx_);
+    send_connack(entry);
     mark_dirty(connection);
     STENTOR_LOG(debug,
                 LogEvent("connected",
@@ -347,7 +347,10 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
     for (const Subscription& subscription : entry.subscriptions) {
         unindex_subscription(entry, subscription, Leaving::away);
     }
-    if (attached.session.live()) attached.session.advance(applied_);
+    if (attached.session.live()) {
+        attached.session.advance(applied_);
+        entry.backlog_count_at = backlog_load_ + kFullBacklog;  // nothing waits yet
+    }
     mqtt::SessionParts parts = std::move(attached.session).take_parts();
     return_shared(entry);
     // A replay under way goes on from what was sent.

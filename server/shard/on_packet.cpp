@@ -34,6 +34,10 @@ const char* explanation_of(mqtt::DropReason reason) noexcept {
             return "it waited in memory for a session or share that has ended";
         case mqtt::DropReason::retained_limit:
             return "limits.retained_messages_max is reached";
+        case mqtt::DropReason::backlog_full:
+        case mqtt::DropReason::too_old:
+        case mqtt::DropReason::log_full:
+            return "the oldest of what waited for a session (see session_advanced)";
         case mqtt::DropReason::count_:
             break;
     }
@@ -157,8 +161,17 @@ void Shard::drop(mqtt::DropReason reason, std::string_view client, std::uint64_t
     counters_.dropped(reason, messages);
     if (reason == mqtt::DropReason::expired) return;  // as its publisher wished
     using std::chrono_literals::operator""s;
-    static std::array<LogEvery, Counters::kDropReasons> every{
-        {{5, 10s}, {5, 10s}, {5, 10s}, {5, 10s}, {5, 10s}, {5, 10s}, {5, 10s}, {5, 10s}}};
+    static std::array<LogEvery, Counters::kDropReasons> every{{{5, 10s},
+                                                               {5, 10s},
+                                                               {5, 10s},
+                                                               {5, 10s},
+                                                               {5, 10s},
+                                                               {5, 10s},
+                                                               {5, 10s},
+                                                               {5, 10s},
+                                                               {5, 10s},
+                                                               {5, 10s},
+                                                               {5, 10s}}};
     const auto pass = every[static_cast<std::size_t>(reason)].admit(stepped_at_);
     if (!pass) return;
     STENTOR_LOG(warn,

@@ -148,6 +148,7 @@ void Shard::commit_group(const store::CommitGroup& group, Instant now) {
                 if (message->for_durable_sessions) {
                     last_durable_ = seq;
                     last_durable_at_ = now;
+                    backlog_load_ += options_.backlog.load_of(1, message->message->bytes());
                 }
                 if (message->sets_retained) apply_retained(seq, *message, now);
                 // A retained value goes to every shard: a subscription that came after the publish
@@ -224,7 +225,10 @@ void Shard::acknowledge_action(Action& action, Instant now) {
         }
         SessionEntry* entry = sessions_.attached(delivery->who.slot, delivery->who.generation);
         if (entry == nullptr) return;
-        --entry->attached->deliveries_on_their_way;
+        if (--entry->attached->deliveries_on_their_way == 0 &&
+            std::exchange(entry->attached->advancing, false)) {
+            request_feed(*entry);
+        }
         with_session(
             *entry, now, [&](auto& session, auto& fx) { session.delivery_committed(now, fx); });
     } else if (const auto* detach = std::get_if<ConfirmDetach>(&action)) {

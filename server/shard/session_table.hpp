@@ -9,6 +9,7 @@
 #include "server/core/access.hpp"
 #include "server/core/interest_table.hpp"
 #include "server/core/retained_store.hpp"
+#include "server/shard/backlog_check.hpp"
 #include "server/shard/shard_message.hpp"
 
 #include <boost/container/deque.hpp>
@@ -69,6 +70,12 @@ struct CatchUp {
     std::size_t page_messages = 128;
 };
 
+/// What a session has lost to a bound and has not been told; the next CONNACK tells.
+struct BacklogLoss {
+    std::uint64_t messages = 0;
+    mqtt::DropReason reason = mqtt::DropReason::backlog_full;  // of the newest of them
+};
+
 struct PendingWill {
     mqtt::WillMessage will;
     Instant due = kNever;  // valid while detached
@@ -93,6 +100,7 @@ struct Attachment {
     ConnectionId connection;
     bool open = false;       // CONNACK sent
     bool restoring = false;  // unfinished messages are being read back
+    bool advancing = false;  // past what it lost to a bound; until the log knows, nothing follows
     bool session_present = false;
     std::unique_ptr<BeforeAttach> before;  // null once attached, and for a new session
     // What failed to get into the log and is tried again as soon as it is known whether this attach
@@ -134,11 +142,14 @@ struct SessionEntry {
     mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
     std::uint32_t expiry_seconds = 0;
     Identity identity;
-    Seq sent_through;       // while detached
-    Seq committed_through;  // by the log
+    Seq sent_through;                  // while detached
+    Seq committed_through;             // by the log
+    BacklogLoad backlog_count_at = 0;  // nothing can have reached a bound before
+    bool backlog_checking = false;
     Instant detached_at;
     std::vector<Subscription> subscriptions;  // by text
     std::unique_ptr<PendingWill> will;
+    std::unique_ptr<BacklogLoss> loss;          // null: none
     std::unique_ptr<mqtt::SessionParts> parts;  // while detached; null: nothing unfinished
     std::unique_ptr<Attachment> attached;
 

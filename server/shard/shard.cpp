@@ -61,6 +61,7 @@ void Shard::recover_session(const store::StoredSession& stored, Instant now) {
     entry.sent_through = stored.sent_through;
     entry.committed_through = stored.sent_through;
     entry.detached_at = stored.attached ? now : stored.detached_at;
+    entry.backlog_count_at = kBacklogSlack;  // not all of them at once
     for (const store::StoredSubscription& from : stored.subscriptions) {
         Subscription& to = entry.subscriptions.emplace_back();
         to.text = from.filter;

@@ -20,6 +20,7 @@
 #include "server/core/placement.hpp"
 #include "server/core/retained_store.hpp"
 #include "server/core/subscription_index.hpp"
+#include "server/shard/backlog_check.hpp"
 #include "server/shard/commit_queue.hpp"
 #include "server/shard/counters.hpp"
 #include "server/shard/mailbox.hpp"
@@ -48,6 +49,7 @@ struct ShardOptions {
     Duration lazy_commit_interval = std::chrono::seconds{1};  // QoS 1 progress (rule 5)
     RetainedLimits retained;
     std::uint32_t shared_waiting_messages_max = 100'000;  // of a group without attached member
+    BacklogBounds backlog;                                // of a durable session
     std::uint32_t messages_per_second_max = 0;            // of a client; 0: no bound
     std::uint64_t seed = 0;                               // of assigned client identifiers
 };
@@ -307,6 +309,29 @@ class Shard {
     [[nodiscard]] static std::optional<Seq> needed_position(const SessionEntry& entry);
     [[nodiscard]] static std::optional<Seq> needed_by_filters(const SessionEntry& entry);
 
+    // backlog.cpp
+    struct BacklogRead {  // what waits for a session is being counted
+        AttachmentRef who;
+        store::FilterSetPtr filters;
+        Seq after;  // read so far
+        Seq until;
+        bool counts_all = false;  // until what was the newest, at `load`
+        BacklogLoad load = 0;
+        BacklogCheck check;
+    };
+    void see_who_gives_way();
+    [[nodiscard]] Seq gives_way_below(const SessionEntry& entry) const;
+    void consider_backlog(SessionEntry& entry, Seq needed);
+    void read_backlog(BacklogRead read);
+    [[nodiscard]] bool backlog_page(store::Page& page, Instant now);
+    [[nodiscard]] bool waits_for(SessionEntry& entry,
+                                 const store::FilterSet& filters,
+                                 const store::PageEntry& logged);
+    void conclude_backlog(SessionEntry& entry, const BacklogRead& read, Instant now);
+    void count_loss(SessionEntry& entry, const BacklogCheck::Outcome& outcome, Instant now);
+    void send_connack(SessionEntry& entry);
+    [[nodiscard]] static store::FilterSetPtr wanted_filters(const SessionEntry& entry);
+
     // retained.cpp
     void apply_retained(Seq seq, const store::MessageRecord& record, Instant now);
     void start_replay(SessionEntry& entry,
@@ -439,8 +464,16 @@ class Shard {
         Seq lowest;
         bool running = false;
         std::optional<store::NeedSurvey> survey = {};  // the same by filter, if the engine asks
+        static constexpr std::uint32_t kNobody = UINT32_MAX;
+        std::uint32_t first_put_off = kNobody;  // by slot: whose backlog is to be counted first
     } need_scan_;
-    Seq last_durable_;  // newest message for durable sessions that came by
+    boost::unordered_flat_map<std::uint64_t, BacklogRead> backlog_reads_;  // by cookie of the read
+    boost::unordered_flat_map<std::uint32_t, Seq>
+        backlog_spared_;              // by slot: below it, holds little
+    BacklogLoad backlog_load_ = 0;    // all that was logged
+    std::uint32_t backlog_turn_ = 0;  // the slot with which this round begins to count
+    store::GiveWay give_way_;         // as the engine said when the round began
+    Seq last_durable_;                // newest message for durable sessions that came by
     Instant last_durable_at_;
 
     std::uint64_t next_ingress_ticket_ = 1;

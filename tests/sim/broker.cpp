@@ -72,7 +72,10 @@ class Broker::Sink final : public store::CommitSink {
 /// The engine as the shards see it.
 class Broker::Engine final : public store::StorageEngine {
   public:
-    Engine(Store& engine, Mutation mutation) : engine_{&engine}, mutation_{mutation} {}
+    Engine(Store& engine, const BrokerOptions& options)
+        : engine_{&engine},
+          mutation_{options.mutation},
+          log_positions_max_{options.log_positions_max} {}
 
     Result<store::Recovered> recover() override { return engine_->recover(); }
     void start(store::CommitSink& sink) override { engine_->start(sink); }
@@ -86,6 +89,14 @@ class Broker::Engine final : public store::StorageEngine {
         if (mutation_ == Mutation::trims_too_much) seq = Seq{seq.value() + 20};
         engine_->needed_from(shard, seq);
     }
+    store::GiveWay give_way() const noexcept override {
+        store::GiveWay result;
+        const std::uint64_t last = engine_->last().value();
+        if (log_positions_max_ != 0 && last > log_positions_max_) {
+            result.everybody_below = Seq{last - log_positions_max_};
+        }
+        return result;
+    }
     bool wants_survey(ShardId shard) const noexcept override {
         return engine_->wants_survey(shard);
     }
@@ -98,6 +109,7 @@ class Broker::Engine final : public store::StorageEngine {
   private:
     Store* engine_;
     Mutation mutation_;
+    std::uint64_t log_positions_max_;
 };
 
 server::Admission admitted() {
@@ -213,7 +225,7 @@ Broker::Broker(const BrokerOptions& options, const Instant& now)
       now_{&now},
       random_{options.seed},
       store_{options.store(store_options(options))},
-      faulty_engine_{std::make_unique<Engine>(*store_, options.mutation)},
+      faulty_engine_{std::make_unique<Engine>(*store_, options_)},
       access_{std::make_unique<Access>(random_.split(), options)},
       placement_{options.shards, HashKey{.k0 = options.seed, .k1 = 7}} {
     start();
@@ -292,6 +304,7 @@ void Broker::run_others() {
 void Broker::crash() {
     for (auto& transport : transports_) transport->crash();
     store_->crash();
+    lost_before_ = lost_to_bounds();
     shards_.clear();
     mailboxes_.clear();
     access_->forget();
@@ -303,6 +316,17 @@ void Broker::be_gentle() {
     store_->be_gentle();
     access_->be_quick();
     for (auto& transport : transports_) transport->set_gentle(true);
+}
+
+std::uint64_t Broker::lost_to_bounds() const {
+    std::uint64_t lost = lost_before_;
+    for (const auto& shard : shards_) {
+        using mqtt::DropReason;
+        for (const auto why : {DropReason::backlog_full, DropReason::log_full}) {
+            lost += shard->counters().messages_dropped[static_cast<std::size_t>(why)];
+        }
+    }
+    return lost;
 }
 
 bool Broker::idle() const {

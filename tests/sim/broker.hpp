@@ -49,6 +49,7 @@ struct BrokerOptions {
     Mutation mutation = Mutation::none;
     TestMethod test_method = TestMethod::none;
     StoreMaker store = make_simulated_store;
+    std::uint64_t log_positions_max = 0;  // sessions further behind give way; 0: nobody does
 };
 
 class Broker {
@@ -83,6 +84,8 @@ class Broker {
     [[nodiscard]] const server::InterestTable& interest() const noexcept { return *interest_; }
     /// Nothing waits for anything but time.
     [[nodiscard]] bool idle() const;
+    /// Deliveries counted as lost to a bound, by this process and those before.
+    [[nodiscard]] std::uint64_t lost_to_bounds() const;
     [[nodiscard]] std::size_t wires(std::size_t shard) const { return transports_[shard]->size(); }
 
   private:
@@ -97,6 +100,7 @@ class Broker {
     const Instant* now_;
     Random random_;
     bool gentle_ = false;
+    std::uint64_t lost_before_ = 0;  // by processes that have ended
     std::unique_ptr<Store> store_;
     std::unique_ptr<Engine> faulty_engine_;
     std::unique_ptr<Access> access_;

@@ -2,6 +2,7 @@
 #include "tests/sim/client.hpp"
 
 #include <algorithm>
+#include <charconv>
 
 namespace stentor::sim {
 
@@ -162,6 +163,14 @@ void Client::check_session_present(bool present) {
 void Client::on_connected(const mqtt::Connected& event) {
     trace_->add("{} CONNACK session present {}", persona_.name, event.session_present);
     check_session_present(event.session_present);
+    for (const mqtt::UserProperty& property : event.properties.user_properties()) {
+        if (property.name != "stentor-lost-messages") continue;
+        std::uint64_t lost = 0;
+        (void)std::from_chars(
+            property.value.data(), property.value.data() + property.value.size(), lost);
+        trace_->add("{} is told that {} messages are lost", persona_.name, lost);
+        oracle_->told_lost(lost);
+    }
     oracle_->connected(persona_.name, event.session_present);
     must_clean_ = false;
     was_connected_ = true;

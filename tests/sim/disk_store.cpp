@@ -186,6 +186,7 @@ class DiskStore final : public Store {
         return Push::ok;
     }
     void needed_from(ShardId shard, Seq seq) noexcept override { engine_->needed_from(shard, seq); }
+    store::GiveWay give_way() const noexcept override { return engine_->give_way(); }
     bool wants_survey(ShardId shard) const noexcept override {
         return engine_->wants_survey(shard);
     }

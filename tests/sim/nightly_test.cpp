@@ -1,6 +1,7 @@
 // Thousands of seeds at each number of shards, and whichever you choose:
 //   STENTOR_SIM_FIRST=1 STENTOR_SIM_SEEDS=10000 STENTOR_SIM_SHARDS=5 STENTOR_SIM_TRACE=100000
-//   STENTOR_SIM_FAILURES=3 STENTOR_SIM_ROUNDS=2500 sim_nightly --gtest_filter=Sim.Chosen
+//   STENTOR_SIM_BOUNDS=1 STENTOR_SIM_FAILURES=3 STENTOR_SIM_ROUNDS=2500 sim_nightly
+//   --gtest_filter=Sim.Chosen
 
 #include "tests/sim/run_seeds.hpp"
 
@@ -17,7 +18,11 @@ constexpr std::uint64_t kSeedsPerTest = 1000;
 void expect_content(const Seeds& seeds) {
     const Outcome outcome = run_seeds(seeds);
     for (const Failure& failure : outcome.failures) ADD_FAILURE() << failure.report;
-    std::printf("%zu deliveries, %zu of them owed\n", outcome.deliveries, outcome.obligations);
+    std::printf("%zu deliveries, %zu of them owed; %llu lost to bounds, %llu told of\n",
+                outcome.deliveries,
+                outcome.obligations,
+                static_cast<unsigned long long>(outcome.lost),
+                static_cast<unsigned long long>(outcome.told));
 }
 
 class SimNightly : public testing::TestWithParam<std::tuple<std::uint16_t, std::uint64_t>> {};

@@ -81,6 +81,13 @@ class Oracle {
     // --- deliveries
     void received(const std::string& client, const mqtt::PublishView& packet);
 
+    /// The broker counts this many deliveries of durable sessions as lost to a bound, since it was
+    /// made: so many may be missing, no more.
+    void counted_lost(std::uint64_t deliveries) noexcept { counted_lost_ = deliveries; }
+    /// CONNACK said that so many were lost.
+    void told_lost(std::uint64_t deliveries) noexcept { told_lost_ += deliveries; }
+    [[nodiscard]] std::uint64_t told_lost() const noexcept { return told_lost_; }
+
     /// The broker died. `lossy`: it may have lost commits; nothing before is owed any more.
     void crashed(bool lossy);
 
@@ -188,6 +195,8 @@ class Oracle {
     std::size_t taken_ = 0;
     std::size_t deliveries_ = 0;
     std::size_t obligations_ = 0;
+    std::uint64_t counted_lost_ = 0;
+    std::uint64_t told_lost_ = 0;
 };
 
 }  // namespace stentor::sim

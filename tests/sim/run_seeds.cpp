@@ -27,6 +27,7 @@ Outcome run_seeds(const Seeds& seeds) {
         RunOptions options{.seed = seed,
                            .shards = seeds.shards,
                            .mutation = seeds.mutation,
+                           .has_bounds = seeds.has_bounds,
                            .rounds = seeds.rounds,
                            .store = seeds.store};
         const bool traces_at_once = seeds.count == 1 || !seeds.repeatable;
@@ -34,6 +35,8 @@ Outcome run_seeds(const Seeds& seeds) {
         const Verdict verdict = simulate(options);
         outcome.deliveries += verdict.deliveries;
         outcome.obligations += verdict.obligations;
+        outcome.lost += verdict.lost;
+        outcome.told += verdict.told;
         if (!verdict.complaint) continue;
         Failure failure{.seed = seed, .complaint = *verdict.complaint, .report = {}};
         if (traces_at_once) {
@@ -46,11 +49,12 @@ Outcome run_seeds(const Seeds& seeds) {
         }
         failure.report += fmt::format(
             "seed {}: {}\n(STENTOR_SIM_FIRST={} STENTOR_SIM_SEEDS=1 STENTOR_SIM_SHARDS={} "
-            "STENTOR_SIM_TRACE=100000 {})\n",
+            "{}STENTOR_SIM_TRACE=100000 {})\n",
             seed,
             failure.complaint,
             seed,
             seeds.shards,
+            seeds.has_bounds ? "STENTOR_SIM_BOUNDS=1 " : "",
             seeds.chosen_by);
         outcome.failures.push_back(std::move(failure));
         if (outcome.failures.size() >= seeds.failures_max) break;
@@ -62,6 +66,7 @@ Seeds chosen_seeds() {
     return {.first = setting("STENTOR_SIM_FIRST", 1),
             .count = setting("STENTOR_SIM_SEEDS", 100),
             .shards = static_cast<std::uint16_t>(setting("STENTOR_SIM_SHARDS", 0)),
+            .has_bounds = setting("STENTOR_SIM_BOUNDS", 0) != 0,
             .failures_max = setting("STENTOR_SIM_FAILURES", 3),
             .trace_lines = setting("STENTOR_SIM_TRACE", 150),
             .rounds = setting("STENTOR_SIM_ROUNDS", 0)};

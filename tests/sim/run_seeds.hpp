@@ -16,6 +16,7 @@ struct Seeds {
     std::uint64_t count = 0;
     std::uint16_t shards = 0;  // 0: each seed chooses 1, 2 or 5
     Mutation mutation = Mutation::none;
+    bool has_bounds = false;
     std::size_t failures_max = 3;  // then it stops
     std::size_t trace_lines = 0;   // of each failure
     std::size_t rounds = 0;        // 0: the default length
@@ -34,12 +35,15 @@ struct Outcome {
     std::vector<Failure> failures;
     std::size_t deliveries = 0;
     std::size_t obligations = 0;
+    std::uint64_t lost = 0;
+    std::uint64_t told = 0;
 };
 
 /// Failures are run a second time with a trace where that gives the same run.
 [[nodiscard]] Outcome run_seeds(const Seeds& seeds);
 
-/// What the environment asks for: STENTOR_SIM_FIRST, _SEEDS, _SHARDS, _ROUNDS, _FAILURES, _TRACE.
+/// What the environment asks for: STENTOR_SIM_FIRST, _SEEDS, _SHARDS, _BOUNDS, _ROUNDS,
+/// _FAILURES, _TRACE.
 [[nodiscard]] Seeds chosen_seeds();
 
 /// A line of the file of seeds that once failed: "seed shards why".

@@ -28,6 +28,22 @@ TEST_P(SimSeeds, TheOracleIsContent) {
 
 INSTANTIATE_TEST_SUITE_P(Gate, SimSeeds, testing::Range<std::uint64_t>(0, 8));
 
+/// Sessions lose the oldest of what waits for them: no more than is counted, nothing twice, nothing
+/// out of order, and what is in flight in QoS 2 goes on.
+class SimBounds : public testing::TestWithParam<std::uint64_t> {};
+
+TEST_P(SimBounds, NothingIsMissingThatIsNotCounted) {
+    const Outcome outcome = run_seeds({.first = 1 + GetParam() * kSeedsPerTest,
+                                       .count = kSeedsPerTest,
+                                       .has_bounds = true,
+                                       .trace_lines = kTraceLines});
+    for (const Failure& failure : outcome.failures) ADD_FAILURE() << failure.report;
+    EXPECT_GT(outcome.lost, kSeedsPerTest);
+    EXPECT_GT(outcome.told, 0U);
+}
+
+INSTANTIATE_TEST_SUITE_P(Gate, SimBounds, testing::Range<std::uint64_t>(0, 4));
+
 TEST(Sim, SeedsThatOnceFailed) {
     const auto seeds = read_old_seeds(STENTOR_SOURCE_DIR "/tests/sim/seeds");
     ASSERT_FALSE(seeds.empty());

@@ -99,6 +99,10 @@ void Simulation::choose_broker(const RunOptions& options) {
     if (random_.chance(1, 3)) limits.inflight_maximum = 3;
     if (random_.chance(1, 3)) limits.receive_maximum = 4;
     if (random_.chance(1, 4)) limits.outbox_bytes_max = 4096;
+    if (!options.has_bounds) return;
+    Random bounds{options.seed};  // the rest of the run is drawn as without
+    if (bounds.chance(2, 3)) broker_options_.shard.backlog.messages_max = bounds.between(1, 15);
+    if (bounds.chance(1, 2)) broker_options_.log_positions_max = bounds.between(10, 200);
 }
 
 Persona Simulation::random_persona(std::size_t number) {
@@ -312,14 +316,18 @@ Verdict Simulation::run() {
     }
     if (!failed()) {
         for (auto& client : clients_) client->judge_wills({crashes_, commits_fail_});
+        oracle_.counted_lost(broker_->lost_to_bounds());
         oracle_.judge_end();
     }
+    const std::uint64_t lost = broker_->lost_to_bounds();
     if (!failed()) judge_retained();
     if (!failed()) end_everything();
     return {.complaint = oracle_.complaint(),
             .trace = trace_.text(),
             .deliveries = oracle_.deliveries(),
-            .obligations = oracle_.obligations()};
+            .obligations = oracle_.obligations(),
+            .lost = lost,
+            .told = oracle_.told_lost()};
 }
 
 }  // namespace

@@ -15,6 +15,7 @@ struct RunOptions {
     std::uint64_t seed = 0;
     std::uint16_t shards = 0;  // 0: the seed chooses 1, 2 or 5
     Mutation mutation = Mutation::none;
+    bool has_bounds = false;      // sessions that are away or slow lose their oldest messages
     std::size_t rounds = 0;       // 0: the default length
     std::size_t trace_lines = 0;  // 0: no trace
     StoreMaker store = make_simulated_store;
@@ -25,6 +26,8 @@ struct Verdict {
     std::string trace;
     std::size_t deliveries = 0;   // PUBLISH packets the clients received
     std::size_t obligations = 0;  // deliveries the oracle insisted on
+    std::uint64_t lost = 0;       // deliveries that the broker counted as lost to a bound
+    std::uint64_t told = 0;       // those that sessions were told of
 };
 
 [[nodiscard]] Verdict simulate(const RunOptions& options);

@@ -52,13 +52,13 @@ def text(value):
 class Client:
     """A connection; one thread. MQTT 5 unless version=4."""
 
-    def __init__(self, port, client_id, version=5, clean=False):
+    def __init__(self, port, client_id, version=5, clean=False, expiry=3600):
         self.version = version
         self.put_aside = []  # messages that came before what was waited for
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.buffer = b""
         self.next_id = 1
-        properties = b"\x05\x11" + struct.pack("!I", 3600) if version == 5 else b""
+        properties = b"\x05\x11" + struct.pack("!I", expiry) if version == 5 else b""
         body = text("MQTT") + bytes([version, 2 if clean else 0]) + b"\0\0" + properties
         self.send(0x10, body + text(client_id))
         try:
@@ -66,6 +66,7 @@ class Client:
         except Closed:
             self.close()
             raise
+        self.connack = body
         self.session_present = body[0] == 1
         if body[1] != 0:
             self.close()

@@ -1,0 +1,219 @@
+// Bounds on what waits for a session that is away or slow: by messages and bytes of its own, and by
+// age and size of the log, where the session with the oldest need gives way instead of everybody's
+// log being cut (design: garbage and bounds). What waits is not counted as it comes, that would
+// cost every publish; it is read from the log when the distance alone says that a bound may be
+// reached. What is unfinished stays: it is not behind the position any more.
+#include "base/log.hpp"
+#include "server/shard/shard.hpp"
+
+#include <algorithm>
+#include <array>
+#include <string>
+#include <utility>
+
+namespace stentor::server {
+
+namespace {
+
+constexpr std::size_t kReadsMax = 16;  // at a time: catch-up shares the reader with them
+constexpr std::size_t kPageMessages = 1024;
+constexpr std::size_t kPageBytes = std::size_t{1} << 20U;
+
+LogEvery& advanced_lines() {
+    static LogEvery every{5, std::chrono::seconds{10}};
+    return every;
+}
+
+/// The configuration key that the operator would change.
+std::string_view bound_of(mqtt::DropReason reason) {
+    if (reason == mqtt::DropReason::too_old) return "store.max_age";
+    if (reason == mqtt::DropReason::log_full) return "store.max_bytes";
+    return "limits.session_backlog_messages_max or _bytes_max";
+}
+
+Seq position_of(const SessionEntry& entry) {
+    return entry.attached != nullptr ? entry.attached->session.sent_through() : entry.sent_through;
+}
+
+}  // namespace
+
+/// Whose oldest message is below this is to give way, as far as is known.
+Seq Shard::gives_way_below(const SessionEntry& entry) const {
+    const Seq everybody = std::max(give_way_.too_old_below, give_way_.everybody_below);
+    if (give_way_.large_below <= everybody) return everybody;
+    const auto spared = backlog_spared_.find(entry.slot);
+    const bool is_spared =
+        spared != backlog_spared_.end() && spared->second >= give_way_.large_below;
+    return is_spared ? everybody : give_way_.large_below;
+}
+
+/// When a round begins.
+void Shard::see_who_gives_way() {
+    give_way_ = shared_.engine->give_way();
+    if (give_way_.large_below == kNoSeq) backlog_spared_.clear();
+    backlog_turn_ = need_scan_.first_put_off == NeedScan::kNobody ? 0 : need_scan_.first_put_off;
+}
+
+/// A session in the round of scan_needs(): `needed` is the oldest position that waits for it by
+/// what is committed. A live session has all there is.
+void Shard::consider_backlog(SessionEntry& entry, Seq needed) {
+    if (entry.backlog_checking || entry.slot < backlog_turn_) return;
+    if (entry.attached != nullptr &&
+        (!entry.attached->open || entry.attached->session.live() || entry.attached->restoring)) {
+        return;
+    }
+    const Seq position = position_of(entry);
+    const Seq oldest = std::max(needed, next(position));
+    const bool is_old = oldest < gives_way_below(entry);
+    const bool may_be_long = backlog_load_ >= entry.backlog_count_at && oldest <= applied_;
+    if (!is_old && !may_be_long) return;
+    if (backlog_reads_.size() >= kReadsMax) {
+        // The next round begins with who did not get his turn in this one.
+        if (need_scan_.first_put_off == NeedScan::kNobody) need_scan_.first_put_off = entry.slot;
+        return;
+    }
+    BacklogRead read{.who = {entry.slot, entry.generation},
+                     .filters = wanted_filters(entry),
+                     .after = position,
+                     .until = may_be_long ? applied_ : std::min(applied_, give_way_.highest()),
+                     .counts_all = may_be_long,
+                     .load = backlog_load_,
+                     .check = BacklogCheck{options_.backlog, give_way_}};
+    if (read.filters->empty()) {  // shares only, which wait elsewhere
+        conclude_backlog(entry, read, stepped_at_);
+        return;
+    }
+    entry.backlog_checking = true;
+    read_backlog(std::move(read));
+}
+
+void Shard::read_backlog(BacklogRead read) {
+    store::ReadRequest request;
+    request.shard = id_;
+    request.cookie = next_cookie_++;
+    request.after = read.after;
+    request.filters = read.filters;
+    request.messages_max = kPageMessages;
+    request.bytes_max = kPageBytes;
+    backlog_reads_.emplace(request.cookie, std::move(read));
+    reads_.push_back(std::move(request));
+}
+
+/// Whether the page was asked for here.
+bool Shard::backlog_page(store::Page& page, Instant now) {
+    const auto at = backlog_reads_.find(page.cookie);
+    if (at == backlog_reads_.end()) return false;
+    BacklogRead read = std::move(at->second);
+    backlog_reads_.erase(at);
+    SessionEntry* entry = sessions_.same(read.who.slot, read.who.generation);
+    if (entry == nullptr) return true;
+    entry->backlog_checking = false;
+    // Attached anew since, or the log could not be read: another round will come.
+    if (entry->generation != read.who.generation || !page.result) return true;
+    for (const store::PageEntry& each : page.entries) {
+        if (each.seq > read.until) break;
+        if (!waits_for(*entry, *read.filters, each)) continue;
+        if (each.message->expired(now)) continue;  // lost to nobody
+        read.check.add(each.seq, each.message->bytes());
+    }
+    const bool advances = page.complete_through > read.after;
+    read.after = page.complete_through;
+    if (advances && read.after < read.until && !read.check.is_due()) {
+        entry->backlog_checking = true;
+        read_backlog(std::move(read));
+    } else {
+        conclude_backlog(*entry, read, now);
+    }
+    return true;
+}
+
+/// What merge_grant() would say, whether the session is attached or not.
+bool Shard::waits_for(SessionEntry& entry,
+                      const store::FilterSet& filters,
+                      const store::PageEntry& logged) {
+    const mqtt::Message& message = *logged.message;
+    matching_filters_.clear();
+    filters.matching(message.topic(), matching_filters_);
+    const bool is_wanted =
+        std::any_of(matching_filters_.begin(), matching_filters_.end(), [&](std::string_view text) {
+            const Subscription* subscription = entry.find(text);  // null: unsubscribed meanwhile
+            return subscription != nullptr && logged.seq > subscription->since &&
+                   subscription->options.qos != mqtt::QoS::at_most_once &&
+                   !(subscription->options.no_local && message.publisher() == entry.client_id);
+        });
+    return is_wanted &&
+           (!shared_.access->checks_deliveries() ||
+            shared_.access->allows(
+                TopicAction::deliver, entry.identity, entry.client_id, message.topic()));
+}
+
+void Shard::conclude_backlog(SessionEntry& entry, const BacklogRead& read, Instant now) {
+    const Seq read_through = read.filters->empty() ? read.until : std::min(read.after, read.until);
+    const BacklogCheck::Outcome outcome = read.check.conclude(position_of(entry), read_through);
+    if (read.counts_all) entry.backlog_count_at = read.load + outcome.room;
+    if (outcome.spared) backlog_spared_.insert_or_assign(entry.slot, read.check.large_below());
+    if (outcome.through == kNoSeq) return;
+    if (outcome.lost != 0) count_loss(entry, outcome, now);
+    if (entry.attached != nullptr) {
+        // A page that is here or on its way begins before the new position: that part is passed
+        // over. What follows waits for the commit. After a crash before it the session would get
+        // the lost messages after all, behind those that had come later.
+        entry.attached->session.advance(outcome.through);
+        entry.attached->advancing = true;
+        commit_delivery(entry, now);
+        return;
+    }
+    entry.sent_through = outcome.through;
+    ++entry.detaches_on_their_way;
+    commits_.add(whole_state(entry),
+                 ConfirmDetach{entry.slot, entry.generation, entry.sent_through});
+}
+
+void Shard::count_loss(SessionEntry& entry, const BacklogCheck::Outcome& outcome, Instant now) {
+    if (entry.loss == nullptr) entry.loss = std::make_unique<BacklogLoss>();
+    entry.loss->messages += outcome.lost;
+    entry.loss->reason = outcome.reason;
+    ++counters_.sessions_advanced;
+    counters_.dropped(outcome.reason, outcome.lost);
+    const auto pass = advanced_lines().admit(now);
+    if (!pass) return;
+    STENTOR_LOG(warn,
+                LogEvent("session_advanced",
+                         {{"client", entry.client_id},
+                          {"messages", outcome.lost},
+                          {"reason", name(outcome.reason)},
+                          {"bound", bound_of(outcome.reason)},
+                          {"suppressed", pass.suppressed}}),
+                "the oldest messages that waited for a session are lost to a bound");
+}
+
+/// CONNACK, with what the session has lost since the last one. 3.1.1 has no way to say it there.
+void Shard::send_connack(SessionEntry& entry) {
+    const Attachment& attached = *entry.attached;
+    mqtt::Session& session = entry.attached->session;
+    const std::unique_ptr<BacklogLoss> loss = std::move(entry.loss);
+    if (loss == nullptr || !attached.session_present) {
+        session.send_connack(attached.session_present, {}, fx_);
+        return;
+    }
+    const std::string count = std::to_string(loss->messages);
+    std::array<mqtt::UserProperty, 2> properties;
+    properties[0].name = "stentor-lost-messages";
+    properties[0].value = count;
+    properties[1].name = "stentor-lost-reason";
+    properties[1].value = name(loss->reason);
+    session.send_connack(attached.session_present, properties, fx_);
+}
+
+store::FilterSetPtr Shard::wanted_filters(const SessionEntry& entry) {
+    std::vector<std::string> filters;
+    for (const Subscription& subscription : entry.subscriptions) {
+        if (subscription.options.qos == mqtt::QoS::at_most_once || subscription.share_key != 0) {
+            continue;
+        }
+        filters.push_back(subscription.text);
+    }
+    return make_intrusive<store::FilterSet>(std::move(filters));
+}
+
+}  // namespace stentor::server
