@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <deque>
 #include <mutex>
 #include <optional>
 
@@ -163,11 +164,14 @@ class ShapeRegistry {
 }  // namespace
 
 struct InterestTable::Impl {
-    explicit Impl(const HashKey& hash_key) : key{hash_key} {}
+    explicit Impl(const HashKey& hash_key) : key{hash_key} {
+        for (std::size_t i = 0; i < kStripes; ++i) stripes.emplace_back(chunks);
+    }
 
     HashKey key;
     ShapeRegistry shapes;
-    std::array<InterestStripe, kStripes> stripes;
+    InterestChunks chunks;
+    std::deque<InterestStripe> stripes;  // kStripes: they cannot be moved
 
     [[nodiscard]] InterestStripe& stripe_of(InterestKey interest_key) noexcept {
         return stripes[interest_key.bits() >> 56U];
@@ -231,6 +235,7 @@ Interest InterestTable::look_up(std::string_view topic, std::uint64_t topic_hash
 InterestTable::Counters InterestTable::counters() const {
     Counters counters;
     impl_->shapes.count(counters);
+    counters.memory_bytes += impl_->chunks.memory_bytes();
     for (const InterestStripe& stripe : impl_->stripes) {
         const InterestStripe::Counters part = stripe.counters();
         counters.keys += part.keys;

@@ -41,6 +41,15 @@ TEST(InterestTable, NamesTheShardsThatWantATopic) {
     EXPECT_EQ(look_up(table, "c/d"), interest(0, false));
 }
 
+TEST(InterestTable, AFilterOfOneSubscriberIsSmall) {
+    InterestTable table;
+    constexpr std::size_t kFilters = 100'000;
+    for (std::size_t i = 0; i < kFilters; ++i) {
+        table.raise("user/" + std::to_string(i) + "/inbox", ShardId{0}, kDurable);
+    }
+    EXPECT_LT(table.counters().memory_bytes, kFilters * 36);
+}
+
 TEST(InterestTable, LeadingWildcardsDoNotWantDollarTopics) {  // [MQTT-4.7.2-1]
     InterestTable table;
     table.raise("#", ShardId{0}, kDurable);
