@@ -38,10 +38,10 @@ Seq position_of(const SessionEntry& entry) {
 }  // namespace
 
 /// Whose oldest message is below this is to give way, as far as is known.
-Seq Shard::gives_way_below(const SessionEntry& entry) const {
+Seq Shard::gives_way_below(std::uint32_t slot) const {
     const Seq everybody = std::max(give_way_.too_old_below, give_way_.everybody_below);
     if (give_way_.large_below <= everybody) return everybody;
-    const auto spared = backlog_spared_.find(entry.slot);
+    const auto spared = backlog_spared_.find(slot);
     const bool is_spared =
         spared != backlog_spared_.end() && spared->second >= give_way_.large_below;
     return is_spared ? everybody : give_way_.large_below;
@@ -54,29 +54,40 @@ void Shard::see_who_gives_way() {
     backlog_turn_ = need_scan_.first_put_off == NeedScan::kNobody ? 0 : need_scan_.first_put_off;
 }
 
+/// Whether a session might have to lose something whose oldest waiting message is at `oldest`.
+bool Shard::backlog_is_due(std::uint32_t slot, Seq oldest, BacklogLoad count_at) const {
+    return oldest < gives_way_below(slot) || (backlog_load_ >= count_at && oldest <= applied_);
+}
+
+/// False: not now. The next round begins with who did not get his turn in this one.
+bool Shard::take_backlog_turn(std::uint32_t slot) {
+    if (slot < backlog_turn_) return false;
+    if (backlog_reads_.size() < kReadsMax) return true;
+    if (need_scan_.first_put_off == NeedScan::kNobody) need_scan_.first_put_off = slot;
+    return false;
+}
+
 /// A session in the round of scan_needs(): `needed` is the oldest position that waits for it by
 /// what is committed. A live session has all there is.
 void Shard::consider_backlog(SessionEntry& entry, Seq needed) {
-    if (entry.backlog_checking || entry.slot < backlog_turn_) return;
+    if (entry.backlog_checking) return;
     if (entry.attached != nullptr &&
         (!entry.attached->open || entry.attached->session.live() || entry.attached->restoring)) {
         return;
     }
     const Seq position = position_of(entry);
     const Seq oldest = std::max(needed, next(position));
-    const bool is_old = oldest < gives_way_below(entry);
-    const bool may_be_long = backlog_load_ >= entry.backlog_count_at && oldest <= applied_;
-    if (!is_old && !may_be_long) return;
-    if (backlog_reads_.size() >= kReadsMax) {
-        // The next round begins with who did not get his turn in this one.
-        if (need_scan_.first_put_off == NeedScan::kNobody) need_scan_.first_put_off = entry.slot;
-        return;
-    }
+    if (!backlog_is_due(entry.slot, oldest, entry.backlog_count_at)) return;
+    if (take_backlog_turn(entry.slot)) count_backlog(entry, position);
+}
+
+void Shard::count_backlog(SessionEntry& entry, Seq position) {
+    const bool counts_all = backlog_load_ >= entry.backlog_count_at;
     BacklogRead read{.who = {entry.slot, entry.generation},
                      .filters = wanted_filters(entry),
                      .after = position,
-                     .until = may_be_long ? applied_ : std::min(applied_, give_way_.highest()),
-                     .counts_all = may_be_long,
+                     .until = counts_all ? applied_ : std::min(applied_, give_way_.highest()),
+                     .counts_all = counts_all,
                      .load = backlog_load_,
                      .check = BacklogCheck{options_.backlog, give_way_}};
     if (read.filters->empty()) {  // shares only, which wait elsewhere

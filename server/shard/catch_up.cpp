@@ -393,6 +393,15 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
     timers_.set(saturating_add(now, pause), TimerKind::housekeeping, which, 0);
 }
 
+template <class AnySubscription>
+void Shard::survey_filter(const AnySubscription& subscription, Seq position) {
+    if (subscription.options.qos == QoS::at_most_once) return;
+    const std::string_view text = subscription.text;
+    const std::string_view filter =
+        subscription.share_key == 0 ? text : mqtt::parse_subscription_filter(text).filter;
+    need_scan_.survey->add(filter, next(std::max(subscription.since, position)));
+}
+
 /// A slice of the look at all sessions: which position each still needs, and whose progress is to
 /// be committed because the log waits for it.
 void Shard::scan_needs(Instant now) {
@@ -408,21 +417,51 @@ void Shard::scan_needs(Instant now) {
             finish_need_scan();
             break;
         }
-        SessionEntry* entry = sessions_.at(need_scan_.next_slot++);
-        if (entry == nullptr || !entry->durable) continue;
-        const std::optional<Seq> needed = needed_position(*entry);
-        if (!needed) continue;
-        need_scan_.lowest = std::min(need_scan_.lowest, *needed);
-        if (need_scan_.survey) survey_needs(*entry);
-        consider_backlog(*entry, *needed);
-        if (entry->attached == nullptr || !entry->attached->open) continue;
-        if (*needed > last_durable_) continue;
-        const bool lags = applied_.value() - entry->committed_through.value() > kLagMax ||
-                          *needed < give_way_.highest();
-        if ((lags || quiet) && entry->attached->deliveries_on_their_way == 0 &&
-            entry->attached->session.sent_through() >= entry->committed_through) {
-            commit_delivery(*entry, now);
+        const std::uint32_t slot = need_scan_.next_slot++;
+        if (sessions_.resting(slot) != nullptr) {
+            scan_resting(slot);
+        } else if (SessionEntry* entry = sessions_.at(slot); entry != nullptr && entry->durable) {
+            scan_awake(*entry, quiet, now);
         }
+    }
+}
+
+void Shard::scan_awake(SessionEntry& entry, bool quiet, Instant now) {
+    if (const std::optional<Seq> needed = needed_position(entry)) {
+        need_scan_.lowest = std::min(need_scan_.lowest, *needed);
+        if (need_scan_.survey) survey_needs(entry);
+        consider_backlog(entry, *needed);
+        commit_if_it_lags(entry, *needed, quiet, now);
+    }
+    if (RestingSession::can_rest(entry)) sessions_.rest(entry);
+}
+
+/// The same for one that rests, and stays so unless its backlog has to be counted.
+void Shard::scan_resting(std::uint32_t slot) {
+    const RestingSession& resting = *sessions_.resting(slot);
+    std::optional<Seq> oldest;
+    resting.for_each_subscription([&](const RestingSubscription& subscription) {
+        if (subscription.options.qos == QoS::at_most_once) return;
+        oldest = oldest ? std::min(*oldest, subscription.since) : subscription.since;
+        if (need_scan_.survey) survey_filter(subscription, resting.position());
+    });
+    if (!oldest) return;
+    const Seq needed = next(std::max(*oldest, resting.position()));
+    need_scan_.lowest = std::min(need_scan_.lowest, needed);
+    if (backlog_is_due(slot, needed, resting.backlog_count_at()) && take_backlog_turn(slot)) {
+        SessionEntry& entry = sessions_.wake(slot);
+        count_backlog(entry, entry.sent_through);
+    }
+}
+
+/// The log waits for what the session has done.
+void Shard::commit_if_it_lags(SessionEntry& entry, Seq needed, bool quiet, Instant now) {
+    if (entry.attached == nullptr || !entry.attached->open || needed > last_durable_) return;
+    const bool lags = applied_.value() - entry.committed_through.value() > kLagMax ||
+                      needed < give_way_.highest();
+    if ((lags || quiet) && entry.attached->deliveries_on_their_way == 0 &&
+        entry.attached->session.sent_through() >= entry.committed_through) {
+        commit_delivery(entry, now);
     }
 }
 
@@ -448,11 +487,7 @@ void Shard::finish_need_scan() {
 /// What needed_position() says of the whole session, for each of its filters.
 void Shard::survey_needs(const SessionEntry& entry) {
     for (const Subscription& subscription : entry.subscriptions) {
-        if (subscription.options.qos == QoS::at_most_once) continue;
-        const std::string_view text = subscription.text;
-        const std::string_view filter =
-            subscription.share_key == 0 ? text : mqtt::parse_subscription_filter(text).filter;
-        need_scan_.survey->add(filter, next(std::max(subscription.since, entry.committed_through)));
+        survey_filter(subscription, entry.committed_through);
     }
     if (entry.attached == nullptr) return;
     if (const auto unlisted = entry.attached->session.lowest_unlisted()) {

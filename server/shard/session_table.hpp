@@ -1,176 +1,34 @@
 #pragma once
-// The sessions at home on one shard, attached and detached, by client identifier and by slot.
-// One thread: the shard's. References live until the entry is erased.
+// The sessions at home on one shard, attached and detached, by client identifier and by slot. Those
+// that nobody is connected to rest in a compact form and are woken when somebody asks for them.
+// One thread: the shard's. References live until the entry is erased or laid to rest.
 
-#include "base/clock.hpp"
-#include "base/ids.hpp"
-#include "persistence/contract/engine.hpp"
-#include "protocol/session/session.hpp"
-#include "server/core/access.hpp"
-#include "server/core/interest_table.hpp"
-#include "server/core/retained_store.hpp"
-#include "server/shard/backlog_check.hpp"
-#include "server/shard/shard_message.hpp"
+#include "server/shard/resting_session.hpp"
+#include "server/shard/session_entry.hpp"
 
-#include <boost/container/deque.hpp>
-#include <boost/unordered/unordered_flat_map.hpp>
+#include <boost/functional/hash.hpp>
+#include <boost/unordered/unordered_flat_set.hpp>
 
-#include <algorithm>
+#include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
 namespace stentor::server {
 
-struct Subscription {
-    std::string text;             // as the client wrote it, with $share/...
-    std::uint64_t share_key = 0;  // 0: not a shared one
-    mqtt::SubscriptionOptions options;
-    std::uint32_t identifier = 0;  // subscription identifier; 0: none
-    Seq since;
-    // A durable subscription's retained replay that is not done (rule 9).
-    std::optional<std::string> replay_next;
-    Seq replay_until;
-};
-
-/// Retained values on their way to a new subscription, from all shards, in topic order.
-struct RetainedReplay {
-    std::string text;    // the subscription
-    std::string filter;  // without $share
-    Seq until;
-    std::uint64_t cookie = 0;
-    struct Source {
-        ShardId shard;
-        RetainedCursor cursor;
-        std::deque<RetainedValue> values = {};  // fetched and not yet sent
-        bool asked = false;
-        std::vector<std::string> superseded = {};  // live while a page was on its way
-    };
-    std::vector<Source> sources;
-    std::string next_topic;   // everything before it has been sent
-    bool progressed = false;  // next_topic has moved since the last commit
-};
-
-/// How a durable session reads the log while it is behind.
-struct CatchUp {
-    store::FilterSetPtr filters;  // what the log is asked for; null: to be collected anew
-    // Those that decide how a message is delivered, QoS 0 among them; null: the same.
-    store::FilterSetPtr granting;
-    bool reading = false;
-    std::uint64_t cookie = 0;  // of the read on its way; an answer to an earlier one is ignored
-    boost::container::deque<store::PageEntry> page;
-    Seq page_through;
-    bool page_valid = false;
-    // What the next page may hold: less where the window is full before a page is done, because the
-    // rest waits here, in memory.
-    std::size_t page_messages = 128;
-};
-
-/// What a session has lost to a bound and has not been told; the next CONNACK tells.
-struct BacklogLoss {
-    std::uint64_t messages = 0;
-    mqtt::DropReason reason = mqtt::DropReason::backlog_full;  // of the newest of them
-};
-
-struct PendingWill {
-    mqtt::WillMessage will;
-    Instant due = kNever;  // valid while detached
-};
-
-/// What a stored session was before a CONNECT whose commit is still on its way, and is again if
-/// that fails: then nothing the CONNECT asked for may come to be.
-struct BeforeAttach {
-    mqtt::ProtocolVersion version;
-    std::uint32_t expiry_seconds;
-    Identity identity;
-    std::unique_ptr<PendingWill> will;
-    bool will_stored;
-};
-
-/// What a session has only while a client is connected.
-struct Attachment {
-    Attachment(mqtt::Session the_session, ConnectionId the_connection)
-        : session{std::move(the_session)}, connection{the_connection} {}
-
-    mqtt::Session session;
-    ConnectionId connection;
-    bool open = false;       // CONNACK sent
-    bool restoring = false;  // unfinished messages are being read back
-    bool advancing = false;  // past what it lost to a bound; until the log knows, nothing follows
-    bool session_present = false;
-    std::unique_ptr<BeforeAttach> before;  // null once attached, and for a new session
-    // What failed to get into the log and is tried again as soon as it is known whether this attach
-    // got there: it speaks of a will, and an attach replaces wills.
-    std::vector<std::unique_ptr<store::Record>> retry_when_attached;
-    bool queued_for_commit = false;
-    bool queued_for_lazy_commit = false;
-    std::uint32_t deliveries_on_their_way = 0;  // commits of its delivery state
-    bool queued_for_feed = false;
-    // Messages from the client on their way to the log: unlogged ones go there too meanwhile, so
-    // that none overtakes another (rule 8). QoS 0 may overtake the rest, but not itself.
-    std::uint32_t logging_qos0 = 0;
-    std::uint32_t logging_others = 0;
-    CatchUp catch_up;
-    std::vector<Seq> restoring_seqs;
-    // Boost's deques: an empty one owns no memory, the standard library's 600 bytes.
-    boost::container::deque<RetainedReplay> replays;        // the first one is under way
-    boost::container::deque<SharedDeliver> shared_waiting;  // its share of groups, for the window
-
-    /// Ends the replays for which `ended` holds; false if there was none.
-    template <class Predicate>
-    bool drop_replays(Predicate ended) {
-        const auto gone = std::remove_if(replays.begin(), replays.end(), ended);
-        const bool any = gone != replays.end();
-        replays.erase(gone, replays.end());
-        return any;
-    }
-};
-
-struct SessionEntry {
-    std::string client_id;
-    std::uint32_t slot = 0;
-    std::uint32_t born = 0;                   // the slot's generation when this session took it
-    std::uint32_t generation = 0;             // of the attachment, or of the last one
-    bool durable = false;                     // stored in the log, kept when the connection ends
-    bool will_stored = false;                 // the log knows a will of it
-    std::uint32_t detaches_on_their_way = 0;  // commits of its state as a detached session
-    bool state_unsure = false;  // a commit about its deliveries failed, see rewrite_state()
-    mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
-    std::uint32_t expiry_seconds = 0;
-    Identity identity;
-    Seq sent_through;                  // while detached
-    Seq committed_through;             // by the log
-    BacklogLoad backlog_count_at = 0;  // nothing can have reached a bound before
-    bool backlog_checking = false;
-    Instant detached_at;
-    std::vector<Subscription> subscriptions;  // by text
-    std::unique_ptr<PendingWill> will;
-    std::unique_ptr<BacklogLoss> loss;          // null: none
-    std::unique_ptr<mqtt::SessionParts> parts;  // while detached; null: nothing unfinished
-    std::unique_ptr<Attachment> attached;
-
-    [[nodiscard]] Subscription* find(std::string_view text);
-    /// The shared one with that key.
-    [[nodiscard]] const Subscription* find_share(std::uint64_t key) const noexcept;
-    [[nodiscard]] Durability durability(const mqtt::SubscriptionOptions& options) const noexcept {
-        return durable && options.qos != mqtt::QoS::at_most_once ? Durability::durable
-                                                                 : Durability::transient;
-    }
-    [[nodiscard]] Instant expires_at() const noexcept {
-        if (expiry_seconds == store::kNeverExpires) return kNever;
-        return saturating_add(detached_at, std::chrono::seconds{expiry_seconds});
-    }
-};
-
 class SessionTable {
   public:
+    SessionTable() : by_client_{0, Hash{*this}, Equal{*this}} {}
+    SessionTable(const SessionTable&) = delete;
+    SessionTable& operator=(const SessionTable&) = delete;
+
+    /// Wakes it.
     [[nodiscard]] SessionEntry* find(std::string_view client_id);
+    /// Null for one that rests, too: nobody can be attached to it.
     [[nodiscard]] SessionEntry* at(std::uint32_t slot) noexcept {
-        return slot < slots_.size() ? slots_[slot].get() : nullptr;
+        return slot < awake_.size() ? awake_[slot].get() : nullptr;
     }
     /// The entry if that attachment is still there.
     [[nodiscard]] SessionEntry* attached(std::uint32_t slot, std::uint32_t generation) noexcept {
@@ -179,21 +37,59 @@ class SessionTable {
                    ? entry
                    : nullptr;
     }
-    /// The entry if it is still the same session, attached or not.
-    [[nodiscard]] SessionEntry* same(std::uint32_t slot, std::uint32_t generation) noexcept {
-        SessionEntry* entry = at(slot);
-        return entry != nullptr && generation >= entry->born ? entry : nullptr;
+    /// The entry if it is still the same session, attached or not. Wakes it.
+    [[nodiscard]] SessionEntry* same(std::uint32_t slot, std::uint32_t generation);
+
+    /// Null if there is none, or it is awake. Valid until it is woken.
+    [[nodiscard]] const RestingSession* resting(std::uint32_t slot) const noexcept {
+        return slot < resting_.size() && resting_[slot] ? &resting_[slot] : nullptr;
     }
+    /// One that rests.
+    SessionEntry& wake(std::uint32_t slot);
+    /// One that can: see RestingSession. The entry is gone afterwards.
+    void rest(SessionEntry& entry);
+
     SessionEntry& create(std::string client_id);
     void erase(SessionEntry& entry);
     [[nodiscard]] std::size_t size() const noexcept { return by_client_.size(); }
-    [[nodiscard]] std::size_t slots() const noexcept { return slots_.size(); }
+    [[nodiscard]] std::size_t slots() const noexcept { return awake_.size(); }
 
   private:
-    std::vector<std::unique_ptr<SessionEntry>> slots_;
+    // The index holds slots: the identifiers are in the sessions.
+    struct Hash {
+        using is_transparent = void;
+        explicit Hash(const SessionTable& the_table) noexcept : table{&the_table} {}
+        std::size_t operator()(std::string_view client_id) const noexcept {
+            return boost::hash<std::string_view>{}(client_id);
+        }
+        std::size_t operator()(std::uint32_t slot) const noexcept {
+            return (*this)(table->client_id(slot));
+        }
+        const SessionTable* table;
+    };
+    struct Equal {
+        using is_transparent = void;
+        explicit Equal(const SessionTable& the_table) noexcept : table{&the_table} {}
+        bool operator()(std::uint32_t a, std::uint32_t b) const noexcept { return a == b; }
+        bool operator()(std::string_view a, std::uint32_t b) const noexcept {
+            return a == table->client_id(b);
+        }
+        bool operator()(std::uint32_t a, std::string_view b) const noexcept {
+            return table->client_id(a) == b;
+        }
+        const SessionTable* table;
+    };
+    [[nodiscard]] std::string_view client_id(std::uint32_t slot) const noexcept {
+        return resting_[slot] ? resting_[slot].client_id()
+                              : std::string_view{awake_[slot]->client_id};
+    }
+
+    // By slot; at most one of the two.
+    std::vector<std::unique_ptr<SessionEntry>> awake_;
+    std::vector<RestingSession> resting_;
     std::vector<std::uint32_t> generations_;  // the last one of each slot, so that none comes twice
     std::vector<std::uint32_t> free_;
-    boost::unordered_flat_map<std::string_view, std::uint32_t> by_client_;  // keys in the entries
+    boost::unordered_flat_set<std::uint32_t, Hash, Equal> by_client_;
 };
 
 }  // namespace stentor::server

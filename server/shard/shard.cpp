@@ -105,6 +105,7 @@ void Shard::recover_session(const store::StoredSession& stored, Instant now) {
     if (expires != kNever) {
         timers_.set(expires, TimerKind::session_expiry, entry.slot, entry.generation);
     }
+    if (RestingSession::can_rest(entry)) sessions_.rest(entry);
 }
 
 void Shard::handle(ShardMessage& message, Instant now) {
@@ -221,6 +222,10 @@ bool Shard::is_stale(const Timer& timer) {
                    !Timers::same_tag(timer.tag(), connection->id.generation);
         }
         case TimerKind::session_expiry: {
+            if (const RestingSession* resting = sessions_.resting(timer.id)) {
+                return !Timers::same_tag(timer.tag(), resting->generation()) ||
+                       resting->expires_at() > timer.at;
+            }
             const SessionEntry* entry = sessions_.at(timer.id);
             return entry == nullptr || !Timers::same_tag(timer.tag(), entry->generation) ||
                    entry->attached != nullptr || entry->expires_at() > timer.at;

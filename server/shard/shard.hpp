@@ -304,7 +304,12 @@ class Shard {
     void sweep_timers();
     [[nodiscard]] bool is_stale(const Timer& timer);
     void scan_needs(Instant now);
+    void scan_awake(SessionEntry& entry, bool quiet, Instant now);
+    void scan_resting(std::uint32_t slot);
+    void commit_if_it_lags(SessionEntry& entry, Seq needed, bool quiet, Instant now);
     void finish_need_scan();
+    template <class AnySubscription>
+    void survey_filter(const AnySubscription& subscription, Seq position);
     void survey_needs(const SessionEntry& entry);
     [[nodiscard]] static std::optional<Seq> needed_position(const SessionEntry& entry);
     [[nodiscard]] static std::optional<Seq> needed_by_filters(const SessionEntry& entry);
@@ -320,8 +325,11 @@ class Shard {
         BacklogCheck check;
     };
     void see_who_gives_way();
-    [[nodiscard]] Seq gives_way_below(const SessionEntry& entry) const;
+    [[nodiscard]] Seq gives_way_below(std::uint32_t slot) const;
+    [[nodiscard]] bool backlog_is_due(std::uint32_t slot, Seq oldest, BacklogLoad count_at) const;
+    [[nodiscard]] bool take_backlog_turn(std::uint32_t slot);
     void consider_backlog(SessionEntry& entry, Seq needed);
+    void count_backlog(SessionEntry& entry, Seq position);
     void read_backlog(BacklogRead read);
     [[nodiscard]] bool backlog_page(store::Page& page, Instant now);
     [[nodiscard]] bool waits_for(SessionEntry& entry,

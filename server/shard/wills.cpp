@@ -61,6 +61,11 @@ void Shard::will_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
 }
 
 void Shard::expiry_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
+    if (const RestingSession* resting = sessions_.resting(slot)) {
+        if (!Timers::same_tag(tag, resting->generation()) || resting->expires_at() > now) return;
+        discard_session(sessions_.wake(slot), now);
+        return;
+    }
     SessionEntry* entry = sessions_.at(slot);
     if (entry == nullptr || !Timers::same_tag(tag, entry->generation)) return;
     if (entry->attached != nullptr || entry->expires_at() > now) return;

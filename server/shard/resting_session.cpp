@@ -1,0 +1,156 @@
+#include "server/shard/resting_session.hpp"
+
+#include "base/assert.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <string>
+#include <type_traits>
+#include <utility>
+
+namespace stentor::server {
+
+/// Counts what would be written, or writes it.
+class RestingSession::Writer {
+  public:
+    explicit Writer(std::byte* to) noexcept : to_{to} {}
+
+    void put(const void* from, std::size_t size) noexcept {
+        if (to_ != nullptr && size != 0) std::memcpy(to_ + written_, from, size);
+        written_ += size;
+    }
+    template <class T>
+    void put(const T& value) noexcept {
+        static_assert(std::is_trivially_copyable_v<T>);
+        put(&value, sizeof value);
+    }
+    void put(std::string_view text) noexcept { put(text.data(), text.size()); }
+
+    void put_subscription(const Subscription& from) noexcept {
+        SubscriptionHead head{};
+        head.since = from.since;
+        head.text_bytes = static_cast<std::uint16_t>(from.text.size());
+        head.options = from.options.to_byte();
+        if (from.share_key != 0) head.flags |= kHasShareKey;
+        if (from.identifier != 0) head.flags |= kHasIdentifier;
+        put(&head, kSubscriptionHeadBytes);
+        if (from.share_key != 0) put(from.share_key);
+        if (from.identifier != 0) put(from.identifier);
+        put(std::string_view{from.text});
+    }
+    [[nodiscard]] std::size_t written() const noexcept { return written_; }
+
+  private:
+    std::byte* to_;
+    std::size_t written_ = 0;
+};
+
+bool RestingSession::can_rest(const SessionEntry& entry) noexcept {
+    constexpr std::size_t kTextMax = std::numeric_limits<std::uint16_t>::max();
+    const bool is_settled = entry.attached == nullptr && entry.durable &&
+                            entry.detaches_on_their_way == 0 && !entry.state_unsure &&
+                            !entry.backlog_checking &&
+                            entry.committed_through == entry.sent_through;
+    const bool has_more = entry.will != nullptr || entry.will_stored || entry.loss != nullptr ||
+                          (entry.parts != nullptr &&
+                           !(entry.parts->inflight.empty() && entry.parts->inbound_qos2.empty() &&
+                             entry.parts->queued_shares.empty()));
+    if (!is_settled || has_more) return false;
+    if (entry.client_id.size() > kTextMax || entry.identity.user.size() > kTextMax) return false;
+    return std::none_of(entry.subscriptions.begin(), entry.subscriptions.end(), [](const auto& s) {
+        return s.replay_next.has_value() || s.text.size() > kTextMax;
+    });
+}
+
+RestingSession::RestingSession(const SessionEntry& entry) {
+    STENTOR_ASSERT(can_rest(entry));
+    const Head head{
+        .position = entry.sent_through,
+        .backlog_count_at = entry.backlog_count_at,
+        .detached_at = entry.detached_at,
+        .expiry_seconds = entry.expiry_seconds,
+        .born = entry.born,
+        .generation = entry.generation,
+        .subscriptions = static_cast<std::uint32_t>(entry.subscriptions.size()),
+        .client_id_bytes = static_cast<std::uint16_t>(entry.client_id.size()),
+        .user_bytes = static_cast<std::uint16_t>(entry.identity.user.size()),
+        .last_packet_id = entry.parts != nullptr ? entry.parts->last_packet_id : std::uint16_t{0},
+        .version = entry.version,
+        .admin = entry.identity.admin};
+    const auto write = [&](Writer& out) {
+        out.put(head);
+        out.put(std::string_view{entry.client_id});
+        out.put(std::string_view{entry.identity.user});
+        for (const Subscription& each : entry.subscriptions) out.put_subscription(each);
+    };
+    Writer size{nullptr};
+    write(size);
+    block_ = std::make_unique_for_overwrite<std::byte[]>(size.written());
+    Writer out{block_.get()};
+    write(out);
+}
+
+std::string_view RestingSession::client_id() const noexcept {
+    return as_text({block_.get() + sizeof(Head), head().client_id_bytes});
+}
+
+const std::byte* RestingSession::first_subscription() const noexcept {
+    const Head from = head();
+    return block_.get() + sizeof(Head) + from.client_id_bytes + from.user_bytes;
+}
+
+const std::byte* RestingSession::read(const std::byte* at, RestingSubscription& to) {
+    const auto take = [&at](void* into, std::size_t size) {
+        std::memcpy(into, at, size);
+        at += size;
+    };
+    SubscriptionHead head{};
+    take(&head, kSubscriptionHeadBytes);
+    const auto options = mqtt::SubscriptionOptions::from_byte(head.options);
+    STENTOR_ASSERT(options.has_value());
+    to.options = *options;
+    to.since = head.since;
+    if ((head.flags & kHasShareKey) != 0) take(&to.share_key, sizeof to.share_key);
+    if ((head.flags & kHasIdentifier) != 0) take(&to.identifier, sizeof to.identifier);
+    to.text = as_text({at, head.text_bytes});
+    return at + head.text_bytes;
+}
+
+void RestingSession::wake(SessionEntry& entry) const {
+    const Head from = head();
+    entry.client_id = client_id();
+    entry.born = from.born;
+    entry.generation = from.generation;
+    entry.durable = true;
+    entry.version = from.version;
+    entry.expiry_seconds = from.expiry_seconds;
+    entry.identity.user =
+        as_text({block_.get() + sizeof(Head) + from.client_id_bytes, from.user_bytes});
+    entry.identity.admin = from.admin;
+    entry.sent_through = from.position;
+    entry.committed_through = from.position;
+    entry.backlog_count_at = from.backlog_count_at;
+    entry.detached_at = from.detached_at;
+    entry.subscriptions.reserve(from.subscriptions);
+    for_each_subscription([&](const RestingSubscription& each) {
+        Subscription& to = entry.subscriptions.emplace_back();
+        to.text = each.text;
+        to.share_key = each.share_key;
+        to.options = each.options;
+        to.identifier = each.identifier;
+        to.since = each.since;
+    });
+    if (from.last_packet_id != 0) {
+        entry.parts = std::make_unique<mqtt::SessionParts>();
+        entry.parts->last_packet_id = from.last_packet_id;
+    }
+}
+
+std::size_t RestingSession::bytes() const noexcept {
+    const std::byte* end = first_subscription();
+    RestingSubscription ignored;
+    for (std::uint32_t left = head().subscriptions; left != 0; --left) end = read(end, ignored);
+    return static_cast<std::size_t>(end - block_.get());
+}
+
+}  // namespace stentor::server

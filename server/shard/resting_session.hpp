@@ -1,0 +1,114 @@
+#pragma once
+// A durable session that nobody is connected to, in one block of memory: most of a million phones
+// are that. It holds what a session is and where it stands; a session about which something is on
+// its way, unfinished or waiting for its time stays a SessionEntry (see can_rest()).
+// One thread: the shard's. Movable.
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "protocol/codec/types.hpp"
+#include "server/shard/session_entry.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <optional>
+#include <string_view>
+
+namespace stentor::server {
+
+/// Borrows its text from the session.
+struct RestingSubscription {
+    std::string_view text;
+    std::uint64_t share_key = 0;
+    mqtt::SubscriptionOptions options;
+    std::uint32_t identifier = 0;
+    Seq since;
+};
+
+class RestingSession {
+  public:
+    /// None.
+    RestingSession() noexcept = default;
+    /// `entry` must be able to rest.
+    explicit RestingSession(const SessionEntry& entry);
+
+    /// Detached and durable, without a will, a loss to tell or deliveries that are not finished,
+    /// and with all of its state in the log.
+    [[nodiscard]] static bool can_rest(const SessionEntry& entry) noexcept;
+
+    [[nodiscard]] explicit operator bool() const noexcept { return block_ != nullptr; }
+    void reset() noexcept { block_.reset(); }
+
+    /// Fills an entry in; all but its slot.
+    void wake(SessionEntry& entry) const;
+
+    [[nodiscard]] std::string_view client_id() const noexcept;
+    [[nodiscard]] std::uint32_t born() const noexcept { return head().born; }
+    [[nodiscard]] std::uint32_t generation() const noexcept { return head().generation; }
+    [[nodiscard]] Seq position() const noexcept { return head().position; }
+    [[nodiscard]] BacklogLoad backlog_count_at() const noexcept { return head().backlog_count_at; }
+    [[nodiscard]] Instant expires_at() const noexcept {
+        return SessionEntry::expires_at(head().detached_at, head().expiry_seconds);
+    }
+
+    /// Calls visit(const RestingSubscription&) for each, in order of text.
+    template <class Visit>
+    void for_each_subscription(Visit&& visit) const;
+
+    /// The bytes it takes besides this object.
+    [[nodiscard]] std::size_t bytes() const noexcept;
+
+  private:
+    // In front of the block; client identifier, user and subscriptions follow.
+    struct Head {
+        Seq position;  // all that matches and lies at or below it was sent; the log knows it
+        BacklogLoad backlog_count_at = 0;
+        Instant detached_at;
+        std::uint32_t expiry_seconds = 0;
+        std::uint32_t born = 0;
+        std::uint32_t generation = 0;
+        std::uint32_t subscriptions = 0;
+        std::uint16_t client_id_bytes = 0;
+        std::uint16_t user_bytes = 0;
+        std::uint16_t last_packet_id = 0;
+        mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
+        bool admin = false;
+    };
+    // Before each subscription's text; share key and identifier stand between where flagged.
+    struct SubscriptionHead {
+        Seq since;
+        std::uint16_t text_bytes = 0;
+        std::byte options{};
+        std::uint8_t flags = 0;
+    };
+    static constexpr std::uint8_t kHasShareKey = 1;
+    static constexpr std::uint8_t kHasIdentifier = 2;
+    // Without the padding at its end.
+    static constexpr std::size_t kSubscriptionHeadBytes = 12;
+
+    class Writer;
+
+    [[nodiscard]] Head head() const noexcept {
+        Head head;
+        std::memcpy(&head, block_.get(), sizeof head);
+        return head;
+    }
+    [[nodiscard]] const std::byte* first_subscription() const noexcept;
+    [[nodiscard]] static const std::byte* read(const std::byte* at, RestingSubscription& to);
+
+    std::unique_ptr<std::byte[]> block_;
+};
+
+template <class Visit>
+void RestingSession::for_each_subscription(Visit&& visit) const {
+    const std::byte* at = first_subscription();
+    for (std::uint32_t left = head().subscriptions; left != 0; --left) {
+        RestingSubscription subscription;
+        at = read(at, subscription);
+        visit(subscription);
+    }
+}
+
+}  // namespace stentor::server

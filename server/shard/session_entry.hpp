@@ -1,0 +1,172 @@
+#pragma once
+// A session at home on a shard: what it is, what it subscribes to, and, while a client is
+// connected, what belongs to the connection. One thread: the shard's.
+
+#include "base/clock.hpp"
+#include "base/ids.hpp"
+#include "persistence/contract/engine.hpp"
+#include "protocol/session/session.hpp"
+#include "server/core/access.hpp"
+#include "server/core/interest_table.hpp"
+#include "server/core/retained_store.hpp"
+#include "server/shard/backlog_check.hpp"
+#include "server/shard/shard_message.hpp"
+
+#include <boost/container/deque.hpp>
+
+#include <algorithm>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace stentor::server {
+
+struct Subscription {
+    std::string text;             // as the client wrote it, with $share/...
+    std::uint64_t share_key = 0;  // 0: not a shared one
+    mqtt::SubscriptionOptions options;
+    std::uint32_t identifier = 0;  // subscription identifier; 0: none
+    Seq since;
+    // A durable subscription's retained replay that is not done (rule 9).
+    std::optional<std::string> replay_next;
+    Seq replay_until;
+};
+
+/// Retained values on their way to a new subscription, from all shards, in topic order.
+struct RetainedReplay {
+    std::string text;    // the subscription
+    std::string filter;  // without $share
+    Seq until;
+    std::uint64_t cookie = 0;
+    struct Source {
+        ShardId shard;
+        RetainedCursor cursor;
+        std::deque<RetainedValue> values = {};  // fetched and not yet sent
+        bool asked = false;
+        std::vector<std::string> superseded = {};  // live while a page was on its way
+    };
+    std::vector<Source> sources;
+    std::string next_topic;   // everything before it has been sent
+    bool progressed = false;  // next_topic has moved since the last commit
+};
+
+/// How a durable session reads the log while it is behind.
+struct CatchUp {
+    store::FilterSetPtr filters;  // what the log is asked for; null: to be collected anew
+    // Those that decide how a message is delivered, QoS 0 among them; null: the same.
+    store::FilterSetPtr granting;
+    bool reading = false;
+    std::uint64_t cookie = 0;  // of the read on its way; an answer to an earlier one is ignored
+    boost::container::deque<store::PageEntry> page;
+    Seq page_through;
+    bool page_valid = false;
+    // What the next page may hold: less where the window is full before a page is done, because the
+    // rest waits here, in memory.
+    std::size_t page_messages = 128;
+};
+
+/// What a session has lost to a bound and has not been told; the next CONNACK tells.
+struct BacklogLoss {
+    std::uint64_t messages = 0;
+    mqtt::DropReason reason = mqtt::DropReason::backlog_full;  // of the newest of them
+};
+
+struct PendingWill {
+    mqtt::WillMessage will;
+    Instant due = kNever;  // valid while detached
+};
+
+/// What a stored session was before a CONNECT whose commit is still on its way, and is again if
+/// that fails: then nothing the CONNECT asked for may come to be.
+struct BeforeAttach {
+    mqtt::ProtocolVersion version;
+    std::uint32_t expiry_seconds;
+    Identity identity;
+    std::unique_ptr<PendingWill> will;
+    bool will_stored;
+};
+
+/// What a session has only while a client is connected.
+struct Attachment {
+    Attachment(mqtt::Session the_session, ConnectionId the_connection)
+        : session{std::move(the_session)}, connection{the_connection} {}
+
+    mqtt::Session session;
+    ConnectionId connection;
+    bool open = false;       // CONNACK sent
+    bool restoring = false;  // unfinished messages are being read back
+    bool advancing = false;  // past what it lost to a bound; until the log knows, nothing follows
+    bool session_present = false;
+    std::unique_ptr<BeforeAttach> before;  // null once attached, and for a new session
+    // What failed to get into the log and is tried again as soon as it is known whether this attach
+    // got there: it speaks of a will, and an attach replaces wills.
+    std::vector<std::unique_ptr<store::Record>> retry_when_attached;
+    bool queued_for_commit = false;
+    bool queued_for_lazy_commit = false;
+    std::uint32_t deliveries_on_their_way = 0;  // commits of its delivery state
+    bool queued_for_feed = false;
+    // Messages from the client on their way to the log: unlogged ones go there too meanwhile, so
+    // that none overtakes another (rule 8). QoS 0 may overtake the rest, but not itself.
+    std::uint32_t logging_qos0 = 0;
+    std::uint32_t logging_others = 0;
+    CatchUp catch_up;
+    std::vector<Seq> restoring_seqs;
+    // Boost's deques: an empty one owns no memory, the standard library's 600 bytes.
+    boost::container::deque<RetainedReplay> replays;        // the first one is under way
+    boost::container::deque<SharedDeliver> shared_waiting;  // its share of groups, for the window
+
+    /// Ends the replays for which `ended` holds; false if there was none.
+    template <class Predicate>
+    bool drop_replays(Predicate ended) {
+        const auto gone = std::remove_if(replays.begin(), replays.end(), ended);
+        const bool any = gone != replays.end();
+        replays.erase(gone, replays.end());
+        return any;
+    }
+};
+
+struct SessionEntry {
+    std::string client_id;
+    std::uint32_t slot = 0;
+    std::uint32_t born = 0;                   // the slot's generation when this session took it
+    std::uint32_t generation = 0;             // of the attachment, or of the last one
+    bool durable = false;                     // stored in the log, kept when the connection ends
+    bool will_stored = false;                 // the log knows a will of it
+    std::uint32_t detaches_on_their_way = 0;  // commits of its state as a detached session
+    bool state_unsure = false;  // a commit about its deliveries failed, see rewrite_state()
+    mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
+    std::uint32_t expiry_seconds = 0;
+    Identity identity;
+    Seq sent_through;                  // while detached
+    Seq committed_through;             // by the log
+    BacklogLoad backlog_count_at = 0;  // nothing can have reached a bound before
+    bool backlog_checking = false;
+    Instant detached_at;
+    std::vector<Subscription> subscriptions;  // by text
+    std::unique_ptr<PendingWill> will;
+    std::unique_ptr<BacklogLoss> loss;          // null: none
+    std::unique_ptr<mqtt::SessionParts> parts;  // while detached; null: nothing unfinished
+    std::unique_ptr<Attachment> attached;
+
+    [[nodiscard]] Subscription* find(std::string_view text);
+    /// The shared one with that key.
+    [[nodiscard]] const Subscription* find_share(std::uint64_t key) const noexcept;
+    [[nodiscard]] Durability durability(const mqtt::SubscriptionOptions& options) const noexcept {
+        return durable && options.qos != mqtt::QoS::at_most_once ? Durability::durable
+                                                                 : Durability::transient;
+    }
+    [[nodiscard]] Instant expires_at() const noexcept {
+        return expires_at(detached_at, expiry_seconds);
+    }
+    [[nodiscard]] static Instant expires_at(Instant detached_at,
+                                            std::uint32_t expiry_seconds) noexcept {
+        if (expiry_seconds == store::kNeverExpires) return kNever;
+        return saturating_add(detached_at, std::chrono::seconds{expiry_seconds});
+    }
+};
+
+}  // namespace stentor::server
