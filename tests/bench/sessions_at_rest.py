@@ -9,7 +9,7 @@ starts the broker on it and looks at its resident memory against a start on the 
 flight, and says how fast they were acknowledged: by the design this does not depend on how many
 sessions wait.
 
-    sessions_at_rest.py STENTOR [--sessions N] [--shards N] [--own] [--publish N]
+    sessions_at_rest.py STENTOR [--sessions N] [--shards N] [--own] [--expiry SECONDS] [--publish N]
 """
 import argparse
 import os
@@ -21,6 +21,8 @@ import subprocess
 import sys
 import tempfile
 import time
+
+NEVER = 0xFFFFFFFF  # a session that does not expire
 
 
 def start(binary, directory, shards):
@@ -53,10 +55,10 @@ def memory(broker):
     return values
 
 
-def fill(directory, sessions, own):
+def fill(directory, sessions, own, expiry):
     db = sqlite3.connect(os.path.join(directory, "state.db"))
     db.execute("PRAGMA synchronous=OFF")
-    rows = ((f"client-{i:017d}".encode(), 5, 0xFFFFFFFF, 0, 0, b"", 0, 0, b"", b"", 0, None)
+    rows = ((f"client-{i:017d}".encode(), 5, expiry, 0, 0, b"", 0, 0, b"", b"", 0, None)
             for i in range(sessions))
     db.executemany("INSERT INTO session VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", rows)
     shared = b"broadcast/to/everybody/no/000001"
@@ -102,13 +104,14 @@ def main():
     parser.add_argument("--sessions", type=int, default=200_000)
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--own", action="store_true")
+    parser.add_argument("--expiry", type=int, default=NEVER)
     parser.add_argument("--publish", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stentor-bench-") as directory:
         broker, empty_seconds, _ = start(arguments.stentor, directory, arguments.shards)
         empty = memory(broker)["VmRSS"]
         stop(broker)
-        fill(directory, arguments.sessions, arguments.own)
+        fill(directory, arguments.sessions, arguments.own, arguments.expiry)
         broker, seconds, port = start(arguments.stentor, directory, arguments.shards)
         time.sleep(2)
         full = memory(broker)
