@@ -134,17 +134,20 @@ struct Subscribed {
 
 /// Ends a retained replay of these filters too. What that replay has sent and not yet listed as
 /// unfinished must be listed by a record before this one: afterwards the store may have let go of
-/// retained values that were superseded meanwhile. (The same holds for Detached, which lists all.)
+/// retained values that were superseded meanwhile. (The same holds for Detached, which lists all,
+/// and for a Subscribed that starts a replay over.)
 struct Unsubscribed {
     ClientId client;
     std::vector<std::string> filters;
 };
 
 /// How far a durable subscription's retained replay is (rule 9). Topics are replayed in the order
-/// of their bytes.
+/// of their bytes. About a replay that another SUBSCRIBE has taken the place of since, only
+/// `delivery` counts.
 struct RetainedReplay {
     ClientId client;
     std::string filter;
+    Seq until;               // of the SUBSCRIBE that began it
     std::string next_topic;  // empty: done
     DeliveryState delivery;  // what of the replay is unfinished, one commit with the progress;
                              // `client` empty here

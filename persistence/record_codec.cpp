@@ -24,8 +24,9 @@ enum class Kind : std::uint8_t {
     subscribed = 6,
     unsubscribed = 7,
     delivery_state = 8,
-    retained_replay = 9,
+    // 9 was a retained_replay that did not say of which SUBSCRIBE
     will_forgotten = 10,
+    retained_replay = 11,
 };
 
 // Flag bits, each record kind has its own.
@@ -435,6 +436,7 @@ Field<Record> read_delivery_state(FieldReader& in) {
 void write(const RetainedReplay& record, FieldWriter& out) {
     out.text(record.client);
     out.text(record.filter);
+    out.varint(record.until.value());
     out.text(record.next_topic);
     out.delivery(record.delivery);
 }
@@ -443,6 +445,7 @@ Field<Record> read_retained_replay(FieldReader& in) {
     RetainedReplay record;
     STENTOR_TRY(record.client, in.text("retained_replay.client"));
     STENTOR_TRY(record.filter, in.text("retained_replay.filter"));
+    STENTOR_TRY(record.until, in.seq("retained_replay.until"));
     STENTOR_TRY(record.next_topic, in.text("retained_replay.next_topic"));
     STENTOR_TRY(record.delivery, in.delivery());
     return Record{std::move(record)};

@@ -42,6 +42,7 @@ class RandomRecords {
             case 8:
                 return RetainedReplay{.client = text(),
                                       .filter = text(),
+                                      .until = Seq{random_.between(0, 1'000'000)},
                                       .next_topic = coin() ? text() : std::string{},
                                       .delivery = delivery()};
             default:

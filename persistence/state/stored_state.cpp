@@ -224,6 +224,7 @@ void StoredState::on(Seq /*seq*/, const RetainedReplay& record) {
     deliver(*session, record.delivery);
     const auto subscription = find_subscription(*session, record.filter);
     if (subscription == session->subscriptions.end() || !replays(*subscription)) return;
+    if (subscription->replay_until != record.until) return;
     if (!record.next_topic.empty()) {
         subscription->replay_next = record.next_topic;
         return;

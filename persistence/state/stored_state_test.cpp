@@ -44,11 +44,13 @@ Subscribed replaying(std::string_view client, std::string_view filter) {
 
 RetainedReplay replay(std::string_view client,
                       std::string_view filter,
+                      Seq until,
                       std::string_view next_topic,
                       DeliveryState delivery = {}) {
     RetainedReplay record;
     record.client = client;
     record.filter = filter;
+    record.until = until;
     record.next_topic = next_topic;
     record.delivery = std::move(delivery);
     return record;
@@ -164,7 +166,7 @@ TEST_F(StoredStateTest, RecordsOfUnknownSessionsChangeNothing) {
     apply(subscribed("c", "t"));
     apply(Unsubscribed{.client = "c", .filters = {"t"}});
     apply(delivered("c", Seq{1}, {unfinished(Seq{1}, 1)}));
-    apply(replay("c", "t", "u", delivered("", Seq{1}, {unfinished(Seq{1}, 1)})));
+    apply(replay("c", "t", Seq{1}, "u", delivered("", Seq{1}, {unfinished(Seq{1}, 1)})));
     apply(WillForgotten{.client = "c"});
     apply(InboundForgotten{.client = "c", .packet_id = PacketId{1}});
     MessageRecord record = logged("t");
@@ -427,13 +429,13 @@ TEST_F(StoredStateTest, WhatTheLogLetsGoStaysWhileItIsUnfinished) {
 TEST_F(StoredStateTest, AReplayMayListAValueThatWasSupersededMeanwhile) {
     const Seq value = apply(retained("t", "1"));
     apply(attached("c"));
-    apply(replaying("c", "#"));
+    const Seq until = apply(replaying("c", "#"));
     apply(retained("t", "2"));
     EXPECT_EQ(pinned(value), "1");
-    apply(replay("c", "#", "u", delivered("", value, {unfinished(value, 1)})));
+    apply(replay("c", "#", until, "u", delivered("", value, {unfinished(value, 1)})));
     EXPECT_EQ(pinned(value), "1");
     EXPECT_EQ(subscription("#").replay_next, "u");
-    apply(replay("c", "#", "", delivered("", value, {unfinished(value, 1)})));
+    apply(replay("c", "#", until, "", delivered("", value, {unfinished(value, 1)})));
     EXPECT_EQ(subscription("#").replay_next, std::nullopt);
     EXPECT_EQ(pinned(value), "1");
     apply(delivered("c", value));
@@ -477,8 +479,9 @@ TEST_F(StoredStateTest, AHeldValuePassesToTheOlderReplay) {
 TEST_F(StoredStateTest, ANewReplayTakesThePlaceOfTheOneUnderWay) {
     const Seq first = apply(retained("t", "1"));
     apply(attached("c"));
-    apply(replaying("c", "#"));
-    apply(replay("c", "#", "m"));
+    const Seq earlier = apply(replaying("c", "#"));
+    apply(replay("c", "#", earlier, "m"));
+    EXPECT_EQ(subscription("#").replay_next, "m");
     apply(retained("t", "2"));
     const Seq until = apply(replaying("c", "#"));
     EXPECT_EQ(subscription("#").replay_next, "");
@@ -490,6 +493,24 @@ TEST_F(StoredStateTest, ANewReplayTakesThePlaceOfTheOneUnderWay) {
     EXPECT_EQ(subscription("#").replay_next, "") << "what an earlier SUBACK promised goes on";
 }
 
+// They were on their way to the log while the SUBSCRIBE was, or are written again after a failure.
+TEST_F(StoredStateTest, ProgressOfAReplayIsNotThatOfTheNextOne) {
+    apply(retained("t", "1"));
+    apply(attached("c"));
+    const Seq earlier = apply(replaying("c", "#"));
+    const Seq until = apply(replaying("c", "#"));
+    const Seq message = apply(logged("t"));
+    apply(replay("c", "#", earlier, "m", delivered("", message, {unfinished(message, 1)})));
+    EXPECT_EQ(subscription("#").replay_next, "");
+    EXPECT_TRUE(state_.is_referenced(message));
+    apply(replay("c", "#", earlier, ""));
+    EXPECT_EQ(subscription("#").replay_next, "");
+    apply(replay("c", "#", until, "n"));
+    EXPECT_EQ(subscription("#").replay_next, "n");
+    apply(replay("c", "#", until, ""));
+    EXPECT_EQ(subscription("#").replay_next, std::nullopt);
+}
+
 // --- all of it ---
 
 /// References, pinned messages and bytes always add up, whatever comes.
@@ -499,6 +520,7 @@ TEST(StoredState, KeepsNothingOnceAllSessionsAreGone) {
         Random random{seed};
         StoredState state;
         Seq seq;
+        std::vector<Seq> replays;
         const auto name = [&](const char* prefix) {
             return prefix + std::to_string(random.below(4));
         };
@@ -536,6 +558,7 @@ TEST(StoredState, KeepsNothingOnceAllSessionsAreGone) {
                 }
                 case 2:
                     record = replaying(name("c"), name("t"));
+                    replays.push_back(next(seq));
                     break;
                 case 3:
                     record = Unsubscribed{.client = name("c"), .filters = {name("t")}};
@@ -547,8 +570,13 @@ TEST(StoredState, KeepsNothingOnceAllSessionsAreGone) {
                     break;
                 }
                 case 5:
-                    record = replay(
-                        name("c"), name("t"), random.chance(1, 2) ? "" : "t2", some_delivery());
+                    record = replay(name("c"),
+                                    name("t"),
+                                    random.chance(1, 2) || replays.empty()
+                                        ? seq
+                                        : replays[random.below(replays.size())],
+                                    random.chance(1, 2) ? "" : "t2",
+                                    some_delivery());
                     break;
                 case 6: {
                     MessageRecord fired = retained(name("t"), random.chance(1, 3) ? "" : "v");

@@ -71,6 +71,7 @@ void Shard::feed(SessionEntry& entry, Instant now) {
         if (still == nullptr) return;
     }
     if (!still->attached->replays.empty()) {
+        if (still->attached->replays_held != 0) return;
         feed_replay(*still, now);
         still = sessions_.attached(who.slot, who.generation);
         if (still == nullptr || !still->attached->replays.empty()) return;
@@ -374,6 +375,7 @@ void Shard::commit_delivery(SessionEntry& entry, Instant now) {
         store::RetainedReplay record;
         record.client = std::exchange(state.client, {});
         record.filter = replay.text;
+        record.until = replay.until;
         record.next_topic = replay.next_topic;
         record.delivery = std::move(state);
         commits_.add(std::move(record), confirm);

@@ -85,6 +85,7 @@ struct FinishSubscribe {
     std::vector<PendingSubscription> subscriptions;
     std::uint64_t cookie = 0;       // of the joins below
     std::uint32_t joins_asked = 0;  // shared groups at home elsewhere, whose answer SUBACK awaits
+    bool holds_replays = false;     // until it is in the log
 };
 
 struct FinishUnsubscribe {
@@ -92,6 +93,7 @@ struct FinishUnsubscribe {
     PacketId packet_id;
     std::vector<std::string> filters;
     std::vector<mqtt::ReasonCode> codes;
+    bool holds_replays = false;  // until it is in the log
 };
 
 class CommitQueue {

@@ -365,6 +365,7 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
         store::RetainedReplay progress;
         progress.client = entry.client_id;
         progress.filter = replay.text;
+        progress.until = replay.until;
         progress.next_topic = replay.next_topic;
         progress.delivery.sent_through = parts.sent_through;
         progress.delivery.whole = true;
@@ -430,6 +431,7 @@ void Shard::rewrite_state(SessionEntry& entry) {
         store::RetainedReplay record;
         record.client = entry.client_id;
         record.filter = subscription.text;
+        record.until = subscription.replay_until;
         record.next_topic = subscription.replay_next.value_or(std::string{});
         record.delivery.sent_through = entry.sent_through;
         ++entry.detaches_on_their_way;

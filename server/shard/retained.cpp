@@ -55,6 +55,22 @@ void Shard::start_replay(SessionEntry& entry,
     request_feed(entry);
 }
 
+/// A change of a durable session's subscriptions goes to the log: what replays have sent is listed
+/// before it, and none goes on until release_replays().
+void Shard::hold_replays(SessionEntry& entry, Instant now) {
+    if (!entry.attached->replays.empty()) commit_delivery(entry, now);
+    ++entry.attached->replays_held;
+}
+
+/// The change is in the log, and has ended what it ends, or it has failed.
+void Shard::release_replays(const AttachmentRef& who) {
+    SessionEntry* entry = sessions_.attached(who.slot, who.generation);
+    if (entry == nullptr) return;
+    STENTOR_ASSERT(entry->attached->replays_held != 0);
+    --entry->attached->replays_held;
+    request_feed(*entry);
+}
+
 /// Sends what the window and the outbox allow of the first replay, in topic order over all shards.
 void Shard::feed_replay(SessionEntry& entry, Instant now) {
     const AttachmentRef who{entry.slot, entry.generation};

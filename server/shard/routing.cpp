@@ -319,6 +319,7 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
         SessionEntry* entry =
             sessions_.attached((*unsubscribe)->who.slot, (*unsubscribe)->who.generation);
         if (entry == nullptr) return;
+        if ((*unsubscribe)->holds_replays) release_replays((*unsubscribe)->who);
         if (entry->version != mqtt::ProtocolVersion::v5) {  // 3.1.1 has no way to say no
             close(connection_of(*entry), unavailable, now);
             return;
@@ -394,6 +395,7 @@ void Shard::fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant n
         each.code = ReasonCode::implementation_specific_error;
         lower_interest(each.text, each.durability);
     }
+    if (operation->holds_replays) release_replays(operation->who);
     acknowledge(std::move(operation), now);
 }
 

@@ -348,6 +348,8 @@ class Shard {
                       Seq until,
                       std::string next_topic);
     void feed_replay(SessionEntry& entry, Instant now);
+    void hold_replays(SessionEntry& entry, Instant now);
+    void release_replays(const AttachmentRef& who);
     [[nodiscard]] bool send_retained(SessionEntry& entry,
                                      RetainedReplay& replay,
                                      const RetainedValue& value,

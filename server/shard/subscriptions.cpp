@@ -94,6 +94,8 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
         operation->subscriptions.push_back(std::move(pending));
     }
     if (entry.durable && !record.subscriptions.empty()) {
+        hold_replays(entry, now);
+        operation->holds_replays = true;
         commits_.add(std::move(record), std::move(operation));
         return;
     }
@@ -112,6 +114,7 @@ void Shard::activate(FinishSubscribe& operation, Seq seq, Instant now) {
         }
         activate_one(*entry, operation, wanted, seq, now);
     }
+    if (operation.holds_replays) release_replays(operation.who);
 }
 
 void Shard::activate_one(SessionEntry& entry,
@@ -148,6 +151,11 @@ void Shard::activate_one(SessionEntry& entry,
         ++operation.joins_asked;
     } else {
         index_subscription(entry, *subscription);
+    }
+    if (wanted.replays_retained) {
+        // What was under way is started over when SUBACK has been sent [MQTT-3.8.4-4].
+        (void)entry.attached->drop_replays(
+            [&](const RetainedReplay& replay) { return replay.text == wanted.text; });
     }
     // What was read from the log was read with the filters as they were.
     CatchUp& catch_up = entry.attached->catch_up;
@@ -204,28 +212,17 @@ void Shard::on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& pac
     operation->packet_id = packet.packet_id;
     store::Unsubscribed record;
     record.client = entry.client_id;
-    bool replaying = false;
     for (const std::string_view filter : packet.filters) {
         operation->filters.emplace_back(filter);
         record.filters.emplace_back(filter);
-        for (const RetainedReplay& replay : entry.attached->replays) {
-            replaying = replaying || replay.text == filter;
-        }
     }
     if (!entry.durable) {
         activate(*operation, now);
         acknowledge(*operation, now);
         return;
     }
-    // What a replay has sent must be listed before the log may let go of it
-    // (persistence/record.hpp).
-    if (replaying) commit_delivery(entry, now);
-    const auto ended = [&](const RetainedReplay& replay) {
-        return std::find(record.filters.begin(), record.filters.end(), replay.text) !=
-               record.filters.end();
-    };
-    // What waited behind it, another replay or the log, has its turn.
-    if (entry.attached->drop_replays(ended)) request_feed(entry);
+    hold_replays(entry, now);
+    operation->holds_replays = true;
     commits_.add(std::move(record), std::move(operation));
 }
 
@@ -256,6 +253,7 @@ void Shard::activate(FinishUnsubscribe& operation, Instant now) {
                                    (subscription - entry->subscriptions.data()));
         if (shared && entry->attached != nullptr) return_shared(*entry);
     }
+    if (operation.holds_replays) release_replays(operation.who);
 }
 
 void Shard::acknowledge(FinishUnsubscribe& operation, Instant now) {

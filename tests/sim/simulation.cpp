@@ -37,6 +37,7 @@ class Simulation {
     [[nodiscard]] Persona random_persona(std::size_t number);
     void pass_time(Duration step);
     void round();
+    void set_and_ask();
     void crash();
     void settle(const char* what);
     void judge_retained();
@@ -200,7 +201,23 @@ void Simulation::round() {
                 clients_[random_.below(clients_.size())]->turn();
         }
     }
+    if (retained_lasts_ && random_.chance(1, 100)) set_and_ask();
     if (random_.chance(crash_per_mille_, 1000) || broker_->store().has_failed()) crash();
+}
+
+/// A retained value is set while others ask for it: each gets it from where it is kept or live, and
+/// one of the two is enough.
+void Simulation::set_and_ask() {
+    const auto anybody = [this]() -> Client& { return *clients_[random_.below(clients_.size())]; };
+    const auto some_qos = [this] { return static_cast<QoS>(random_.between(1, 2)); };
+    const std::string& topic = kTopics[random_.below(kTopics.size())];
+    Client& publisher = anybody();
+    if (publisher.connected()) publisher.publish(topic, some_qos(), true);
+    for (auto count = random_.between(1, 3); count != 0; --count) {
+        Client& asks = anybody();
+        if (!asks.connected() || asks.persona().shares) continue;
+        asks.subscribe(random_.chance(1, 2) ? topic : "#", {.qos = some_qos()});
+    }
 }
 
 void Simulation::crash() {

@@ -93,7 +93,7 @@ class Describer {
     }
     bool operator()(const RetainedReplay& r) {
         if (!about(r.client, "retained_replay")) return false;
-        out_.add("filter", r.filter).add("next_topic", r.next_topic);
+        out_.add("filter", r.filter).add("until", r.until.value()).add("next_topic", r.next_topic);
         add_delivery(r.delivery);
         return true;
     }
