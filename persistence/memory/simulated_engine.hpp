@@ -101,7 +101,7 @@ class SimulatedEngine final : public StorageEngine {
     };
     /// One thing that can happen next.
     struct Event {
-        enum class Kind : std::uint8_t { commit, handover, ticket, page } kind;
+        enum class Kind : std::uint8_t { commit, handover, ticket, page } kind = Kind::commit;
         std::uint16_t shard = 0;
         Instant due;
     };

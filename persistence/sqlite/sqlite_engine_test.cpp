@@ -5,7 +5,9 @@
 #include "persistence/contract/samples.hpp"
 #include "persistence/sqlite/faulty_vfs.hpp"
 #include "persistence/sqlite/random_traffic.hpp"
+#include "persistence/sqlite/segment.hpp"
 #include "persistence/sqlite/state_facts.hpp"
+#include "persistence/sqlite/store_files.hpp"
 #include "persistence/sqlite/store_under_test.hpp"
 #include "tests/kit/temp_dir.hpp"
 
@@ -113,6 +115,45 @@ TEST_F(SqliteEngineTest, PositionsJumpAfterAnUncleanStopThatMayHaveLostSome) {
         EXPECT_TRUE(store.recovered().clean);
         EXPECT_EQ(store.recovered().last, last) << "a clean stop loses nothing";
     }
+}
+
+// The newest segment is lost with what was in it, the one before is full: the log goes on in an
+// empty segment whose end lies before its beginning.
+TEST_F(SqliteEngineTest, ALogThatEndsWithAnEmptySegmentBehindAJumpIsRead) {
+    SqliteEngineOptions small = options();
+    small.acknowledge_after = AcknowledgeAfter::os;
+    small.segment_bytes_max = 4000;
+    small.tail_bytes_max = 0;
+    FaultyVfs vfs{1};
+    small.vfs = vfs.name();
+    Store store{small};
+    ASSERT_TRUE(store.open().has_value());
+    const std::string payload(500, 'x');
+    for (int i = 0; i < 20; ++i) {
+        ASSERT_TRUE(store.commit(samples::logged("t", payload)).has_value());
+    }
+    store.close();  // seals what is full
+    ASSERT_TRUE(store.open().has_value());
+    vfs.cut_power_after(0);
+    store.close();
+    vfs.power_up();
+    std::vector<std::string> segments;
+    for (const auto& file : std::filesystem::directory_iterator{log_directory(small)}) {
+        if (segment_id(file.path().filename().string())) segments.push_back(file.path());
+    }
+    ASSERT_GE(segments.size(), 2U);
+    std::sort(segments.begin(), segments.end());
+    remove_segment_files(segments.back());
+
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_GT(store.recovered().last, Seq{1000});
+    const std::size_t left = store.read_all({"t"}).size();
+    EXPECT_GT(left, 0U);
+    EXPECT_LT(left, 20U);
+    EXPECT_EQ(store.read_all({"+"}).size(), left);
+    EXPECT_TRUE(store.read_all({"elsewhere"}).empty());
+    ASSERT_TRUE(store.commit(samples::logged("t", payload)).has_value());
+    EXPECT_EQ(store.read_all({"t"}).size(), left + 1);
 }
 
 TEST(StoreClock, GoesOnByAPlausibleDifferenceOnly) {

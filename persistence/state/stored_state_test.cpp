@@ -530,7 +530,7 @@ TEST(StoredState, KeepsNothingOnceAllSessionsAreGone) {
             delivery.whole = random.chance(1, 2);
             for (std::uint64_t i = random.below(3); i != 0 && seq != kNoSeq; --i) {
                 const auto id = static_cast<std::uint16_t>(random.between(1, 4));
-                if (!delivery.whole) delivery.done.push_back(PacketId{id});
+                if (!delivery.whole) delivery.done.emplace_back(id);
                 if (std::none_of(delivery.changed.begin(), delivery.changed.end(), [&](auto& u) {
                         return u.packet_id == PacketId{id};
                     })) {

@@ -69,7 +69,8 @@ using Action = std::variant<NothingToDo,
 struct PendingSubscription {
     std::string text;  // as the client wrote it
     mqtt::SubscriptionOptions options;
-    mqtt::ReasonCode code;  // granted QoS, or why not; a refused one is in no record
+    mqtt::ReasonCode code =
+        mqtt::ReasonCode::success;  // granted QoS, or why not; a refused one is in no record
     bool accepted = false;
     Durability durability = Durability::transient;  // the interest that was raised for it
     bool keeps_since = false;       // replaces the options of one that stays (rule 6)

@@ -116,9 +116,9 @@ struct Attachment {
     CatchUp catch_up;
     std::vector<Seq> restoring_seqs;
     // Boost's deques: an empty one owns no memory, the standard library's 600 bytes.
-    boost::container::deque<RetainedReplay> replays;        // the first one is under way
-    // SUBSCRIBEs and UNSUBSCRIBEs on their way to the log. No replay goes on meanwhile: behind their
-    // records the store may let go of values that it has sent and not listed
+    boost::container::deque<RetainedReplay> replays;  // the first one is under way
+    // SUBSCRIBEs and UNSUBSCRIBEs on their way to the log. No replay goes on meanwhile: behind
+    // their records the store may let go of values that it has sent and not listed
     // (persistence/record.hpp).
     std::uint32_t replays_held = 0;
     boost::container::deque<SharedDeliver> shared_waiting;  // its share of groups, for the window

@@ -121,18 +121,17 @@ class Shard {
         open,
     };
     // Why a connection does not read; it reads when no bit is set.
-    enum Pause : std::uint8_t {
-        kPauseOpening = 1,
-        kPauseIngress = 2,
-        kPauseCongested = 4,
-        kPauseRate = 8,
-    };
+    using Pause = std::uint8_t;
+    static constexpr Pause kPauseOpening = 1;
+    static constexpr Pause kPauseIngress = 2;
+    static constexpr Pause kPauseCongested = 4;
+    static constexpr Pause kPauseRate = 8;
 
     struct Connection {
         explicit Connection(mqtt::DecodeLimits limits) : decoder{limits} {}
         ConnectionId id;
         Phase phase = Phase::handshake;
-        std::uint8_t paused = 0;
+        Pause paused = 0;
         bool dirty = false;
         bool write_blocked = false;
         bool verdict_due = false;  // in phase open: an authenticator thinks about AUTH
