@@ -1,6 +1,7 @@
 #include "persistence/sqlite/store_files.hpp"
 
 #include "base/log.hpp"
+#include "base/sync_directory.hpp"
 #include "persistence/sqlite/log_row.hpp"
 
 #include <fcntl.h>
@@ -72,16 +73,6 @@ struct Jump {
     return StoreErrc::io_error;
 }
 
-[[nodiscard]] Result<void> sync_directory(const std::filesystem::path& path) {
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (descriptor < 0) return cannot("open the directory", path.string(), errno);
-    const int error = ::fsync(descriptor) == 0 ? 0 : errno;
-    ::close(descriptor);
-    if (error != 0) return cannot("sync the directory", path.string(), error);
-    return {};
-}
-
 /// SQLite syncs the directories that its files are in, but not those above them.
 [[nodiscard]] Result<void> make_directory(const std::filesystem::path& path) {
     std::error_code error;
@@ -96,7 +87,10 @@ struct Jump {
     }
     if (error) return cannot("make the store's directory", path.string(), error.value());
     for (const auto& parent : parents) {
-        STENTOR_TRY_VOID(sync_directory(parent.empty() ? "." : parent));
+        const auto synced = sync_directory(parent.empty() ? "." : parent);
+        if (!synced) {
+            return cannot("sync the directory", parent.string(), synced.error().value());
+        }
     }
     return {};
 }

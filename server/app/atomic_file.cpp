@@ -1,6 +1,7 @@
 #include "server/app/atomic_file.hpp"
 
 #include "base/descriptor.hpp"
+#include "base/sync_directory.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -30,12 +31,6 @@ bool write_all(int fd, std::string_view content) {
     return true;
 }
 
-/// The rename is only safe on disk once its directory is.
-void sync_directory(const std::filesystem::path& directory) {
-    const Descriptor opened{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
-    if (opened) ::fsync(opened.get());
-}
-
 }  // namespace
 
 Result<void, std::string> replace_file(const std::string& path, std::string_view content) {
@@ -63,7 +58,9 @@ Result<void, std::string> replace_file(const std::string& path, std::string_view
         ::unlink(temporary.c_str());
         return error;
     }
-    sync_directory(target.has_parent_path() ? target.parent_path() : ".");
+    // The rename outlives a power cut only once its directory is on disk. Some file systems cannot
+    // sync one; the file is replaced all the same.
+    (void)sync_directory(target.has_parent_path() ? target.parent_path() : ".");
     return {};
 }
 

@@ -1,12 +1,8 @@
 #include "persistence/sqlite/inspect/backup.hpp"
 
+#include "base/sync_directory.hpp"
 #include "persistence/sqlite/segment.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -21,14 +17,11 @@ namespace fs = std::filesystem;
 // segment in that time makes another one necessary.
 constexpr int kTries = 20;
 
-[[nodiscard]] Result<void, Trouble> sync_directory(const std::string& path) {
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool is_synced = descriptor >= 0 && ::fsync(descriptor) == 0;
-    const int error = errno;
-    if (descriptor >= 0) ::close(descriptor);
-    if (is_synced) return {};
-    return Trouble{.what = "cannot sync " + path + ": " + std::strerror(error), .hint = {}};
+[[nodiscard]] Result<void, Trouble> on_disk(const std::string& directory) {
+    const auto synced = sync_directory(directory);
+    if (synced) return {};
+    return Trouble{.what = "cannot sync " + directory + ": " + synced.error().message(),
+                   .hint = {}};
 }
 
 /// The directory that is filled; removed unless it was finished.
@@ -65,8 +58,8 @@ class Partial {
     }
 
     [[nodiscard]] Result<void, Trouble> finish() {
-        STENTOR_TRY_VOID(sync_directory(path_ + "/log"));
-        STENTOR_TRY_VOID(sync_directory(path_));
+        STENTOR_TRY_VOID(on_disk(path_ + "/log"));
+        STENTOR_TRY_VOID(on_disk(path_));
         std::error_code error;
         fs::rename(path_, destination_, error);
         if (error) {
@@ -74,7 +67,7 @@ class Partial {
         }
         is_ours_ = false;
         const std::string parent = fs::absolute(destination_, error).parent_path().string();
-        return sync_directory(parent);
+        return on_disk(parent);
     }
 
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
