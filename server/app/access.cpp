@@ -12,8 +12,9 @@ namespace {
 
 using config::Diagnostic;
 
-std::vector<Diagnostic> unreadable(config::ValueError error) {
-    return {Diagnostic{.source = "configuration",
+/// `key` of the configuration names the file.
+std::vector<Diagnostic> unreadable(std::string key, config::ValueError error) {
+    return {Diagnostic{.source = std::move(key),
                        .place = {},
                        .line_text = {},
                        .what = std::move(error.what),
@@ -70,8 +71,9 @@ auth::Anonymous policy_of(config::AnonymousPolicy policy) noexcept {
 }  // namespace
 
 Result<auth::PasswordFile, std::vector<Diagnostic>> read_password_file(const std::string& path) {
-    auto text = config::read_text_file(path, kAccessFileBytesMax);
-    if (!text) return unreadable(std::move(text).error());
+    auto text = config::read_text_file(
+        path, kAccessFileBytesMax, "`stentor user add " + path + " NAME` makes it");
+    if (!text) return unreadable("auth.password_file", std::move(text).error());
     auto file = auth::PasswordFile::parse(*text);
     if (!file) return located(path, *text, std::move(file).error(), ShowLine::no);
     return *std::move(file);
@@ -79,8 +81,11 @@ Result<auth::PasswordFile, std::vector<Diagnostic>> read_password_file(const std
 
 Result<auth::Acl, std::vector<Diagnostic>> read_acl_file(const std::string& path,
                                                          auth::SubscribePolicy policy) {
-    auto text = config::read_text_file(path, kAccessFileBytesMax);
-    if (!text) return unreadable(std::move(text).error());
+    auto text = config::read_text_file(
+        path,
+        kAccessFileBytesMax,
+        "write it (\"pattern readwrite #\" allows all to all), or leave acl_file out");
+    if (!text) return unreadable("auth.acl_file", std::move(text).error());
     auto acl = auth::Acl::parse(*text, policy);
     if (!acl) return located(path, *text, std::move(acl).error(), ShowLine::yes);
     return *std::move(acl);

@@ -22,7 +22,13 @@ std::string way_out(const std::string& directory, const boost::system::error_cod
         return "stop the other one, or give this one a directory of its own: --data DIR";
     }
     if (why == StoreErrc::store_full) return "make room on the disk";
-    return "this user must be able to write to the directory; the line before says more";
+    std::error_code unknown;
+    if (!std::filesystem::is_directory(directory, unknown)) {
+        return "it cannot be made there: give a directory that this user can make, --data DIR or "
+               "node.data_dir";
+    }
+    return "let this user write to the directory, or give another one with --data DIR; the line "
+           "before says more";
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "server/config/document.hpp"
 
 #include "server/config/options_table.hpp"
+#include "server/config/syntax_mistake.hpp"
 #include "server/config/unknown_key.hpp"
 
 #include <algorithm>
@@ -13,8 +14,8 @@
 // "[{" it would abort or worse. Without either it goes on to report the error, which is right.
 #undef NDEBUG
 #define TOML_ASSERT(expr) static_assert(true)
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
+#define TOML_EXCEPTIONS 0         // NOLINT(readability-identifier-naming): the library's name
+#define TOML_ENABLE_FORMATTERS 0  // NOLINT(readability-identifier-naming): the library's name
 #include <toml++/toml.h>
 
 namespace stentor::config {
@@ -177,35 +178,6 @@ class Walker {
     ListenerOptions unused_;  // what keys outside [[listener]] are given
 };
 
-std::string_view trimmed(std::string_view text) noexcept {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
-/// The most common slip: a text, size or duration without quotes.
-std::string syntax_hint(std::string_view line) {
-    const auto equals = line.find('=');
-    if (equals == std::string_view::npos || trimmed(line).starts_with('[')) return {};
-    std::string_view value = line.substr(equals + 1);
-    value = trimmed(value.substr(0, value.find('#')));
-    if (value.empty()) return "a value is missing after \"=\"";
-    if (value.find_first_of("\"'[]{}=,") != std::string_view::npos) return {};
-    if (value == "yes" || value == "on" || value == "True") return "write true";
-    if (value == "no" || value == "off" || value == "False") return "write false";
-    return "texts, sizes and durations stand in quotes: \"" + std::string{value} + '"';
-}
-
-/// "Error while parsing key-value pair: expected value, saw '\n'" without its first part.
-std::string syntax_message(std::string_view description) {
-    constexpr std::string_view kPrefix = "Error while parsing ";
-    if (!description.starts_with(kPrefix)) return std::string{description};
-    description.remove_prefix(kPrefix.size());
-    const auto colon = description.find(": ");
-    if (colon == std::string_view::npos) return std::string{description};
-    return std::string{description.substr(colon + 2)};
-}
-
 /// Replaces one line by blanks, so that what follows keeps its place.
 void blank_line(std::string& text, std::uint32_t line) {
     const std::string_view bad = line_of(text, line);
@@ -223,6 +195,7 @@ void read_document(std::string_view text,
     std::vector<Diagnostic> syntax_errors;
     std::string rest{text};
     bool readable = true;  // what remains still means what it did
+    std::uint32_t last_line = 0;
     while (true) {
         const toml::parse_result parsed = toml::parse(std::string_view{rest});
         if (parsed) {
@@ -236,16 +209,23 @@ void read_document(std::string_view text,
         }
         const FilePlace place = place_of(parsed.error().source());
         const std::string line{line_of(text, place.line)};
+        const std::string_view about = parsed.error().description();
+        SyntaxMistake mistake = explain_syntax(text, place, about);
         // A parser reports the first mistake only: take out its line and look for more.
-        const bool further = syntax_errors.empty() || place.line > syntax_errors.back().place.line;
-        if (further) {
+        const bool further = place.line > last_line;
+        last_line = place.line;
+        // Without its header, a section's keys repeat those of the one above.
+        if (further && (readable || !mistake.is_repetition)) {
             syntax_errors.push_back(Diagnostic{.source = file_name,
                                                .place = place,
                                                .line_text = line,
-                                               .what = syntax_message(parsed.error().description()),
-                                               .hint = syntax_hint(line)});
+                                               .what = std::move(mistake.error.what),
+                                               .hint = std::move(mistake.error.hint)});
         }
-        if (!further || line.empty() || syntax_errors.size() == kSyntaxErrorsMax) break;
+        if (!further || line.empty() || mistake.reach == SyntaxReach::rest ||
+            syntax_errors.size() == kSyntaxErrorsMax) {
+            break;
+        }
         // Without its header, a section's keys would be blamed for being in the wrong one.
         readable =
             readable && !trimmed(line).starts_with('[') && line.find('=') != std::string::npos;

@@ -195,6 +195,76 @@ stentor.toml:4:19: error: limits.connect_timeout: the number 10 has no unit
 )");
 }
 
+TEST(Document, NamesTheLineThatWasFirst) {
+    EXPECT_EQ(errors_of("[limits]\nreceive_maximum = 3 # few\n\nreceive_maximum = 4\n"),
+              R"(stentor.toml:4:19: error: cannot redefine existing integer 'receive_maximum'
+   4 | receive_maximum = 4
+     |                   ^
+     = line 2 sets it already: keep one of the two
+)");
+    // The keys below the second header are those of the first, which is no further mistake.
+    EXPECT_EQ(errors_of("[node] # first\nshards = 1\n[node]\nshards = 2\n"),
+              R"(stentor.toml:3:1: error: cannot redefine existing table 'node'
+   3 | [node]
+     | ^
+     = line 1 begins it already: put its keys there
+)");
+}
+
+TEST(Document, SaysHowATextIsClosed) {
+    constexpr std::string_view kClose = R"(stentor.toml:2:8: error: the text is not closed
+   2 | name = "mill
+     |             ^
+     = end it on its line with "
+)";
+    for (const std::string_view rest : {"", "\nshards = 2\n"}) {
+        std::string text = "[node]\nname = \"mill";
+        text += rest;
+        std::string found = errors_of(text);
+        // The parser points behind the text's end.
+        EXPECT_EQ(found.replace(found.find(":13:"), 4, ":8:"), kClose);
+    }
+}
+
+struct Slip {
+    std::string_view line;
+    std::string_view hint;
+};
+
+TEST(Document, HasARemedyForEverySlip) {
+    for (const auto& [line, hint] : {
+             Slip{"[node", "write [node]"},
+             Slip{"[[listener]", "write [[listener]]"},
+             Slip{"[limits]]", "write [limits]"},
+             Slip{"limits]", "write [limits]"},
+             Slip{"[]", "a section is a word in brackets, for example [limits]"},
+             Slip{"[li mits]", "a section is a word in brackets, for example [limits]"},
+             Slip{"a : 1", "write = between a key and its value"},
+             Slip{"a", "a key needs a value: key = value"},
+             Slip{"a b = 1", "a key is one word of letters, digits, _ and -, followed by ="},
+             Slip{"= 1", "a line is a key = value, a [section] or a # comment"},
+             Slip{"a = 'x' y", "only a comment, begun by #, may follow on this line"},
+             Slip{"a = 'x', 'y'", R"(a list stands in brackets: ["a", "b"])"},
+             Slip{R"(a = "C:\data")",
+                  R"(write \\ for a backslash, or take single quotes: 'C:\data')"},
+             Slip{"a = 01", "write the number without zeros in front"},
+             Slip{"a = \"\x01\"", R"(write it as an escape in double quotes: \u001B for example)"},
+             Slip{"a = [1\nb = 2",
+                  "put commas between the entries of a list, and ] behind the last"},
+             Slip{"a = { b = 1,\nc = 2 }", "write { key = value, key = value } on one line"},
+             Slip{"a = x\"", "texts stand in quotes, lists in brackets: toml.io shows how"},
+             Slip{"a = [1, 2", "a quote or bracket that was opened is not closed"},
+             Slip{"\xFF", "save the file as UTF-8"},
+         }) {
+        for (const std::string_view end : {"", "\n"}) {
+            const Read result = read(std::string{line} + std::string{end});
+            ASSERT_EQ(result.errors.size(), 1U) << line << '\n' << render(result.errors);
+            EXPECT_EQ(result.errors[0].hint, hint) << render(result.errors);
+            EXPECT_NE(result.errors[0].place.line, 0U) << line;
+        }
+    }
+}
+
 TEST(Document, DoesNotBlameKeysBelowABrokenHeader) {
     const Read result = read("[limits\nreceive_maximum = 3\n");
     ASSERT_EQ(result.errors.size(), 1U) << render(result.errors);

@@ -64,7 +64,10 @@ class Loader {
 
   private:
     void read_file(const std::string& path) {
-        auto text = read_text_file(path, kConfigFileBytesMax);
+        auto text = read_text_file(
+            path,
+            kConfigFileBytesMax,
+            "`stentor check --print-example > " + path + "` makes one to begin with");
         if (!text) {
             fail("configuration file", std::move(text).error());
             return;
@@ -223,7 +226,7 @@ class Loader {
                     to_string(listener.url) + " has " +
                         (tls.key_file.empty() ? "a certificate without its key"
                                               : "a key without its certificate"),
-                    "tls = { certificate = \"server.crt\", key = \"server.key\" }");
+                    R"(tls = { certificate = "server.crt", key = "server.key" })");
         } else if (needs && tls.certificate_file.empty()) {
             fail_at(here + ".url",
                     to_string(listener.url) + " has no certificate",
@@ -251,7 +254,7 @@ class Loader {
         if (!listener.proxy_protocol || !listener.trusted_proxies.empty()) return;
         fail_at("listener." + std::to_string(number) + ".proxy_protocol",
                 "no proxy is trusted, so no PROXY header would be believed",
-                "list them, for example trusted_proxies = [\"10.0.0.0/8\"]");
+                R"(list them, for example trusted_proxies = ["10.0.0.0/8"])");
     }
 
     void check_apart(std::size_t first, std::size_t second) {

@@ -124,10 +124,12 @@ TEST(Load, SaysWhyAFileCannotBeRead) {
     sources.file = dir.file("missing.toml");
     EXPECT_EQ(errors_of(sources),
               "configuration file: error: cannot read " + *sources.file +
-                  ": No such file or directory\n");
+                  ": No such file or directory\n     = `stentor check --print-example > " +
+                  *sources.file + "` makes one to begin with\n");
     sources.file = dir.path().string();
     EXPECT_EQ(errors_of(sources),
-              "configuration file: error: cannot read " + *sources.file + ": Is a directory\n");
+              "configuration file: error: cannot read " + *sources.file +
+                  ": Is a directory\n     = name a file in it\n");
     sources.file = dir.write("large.toml", std::string((1U << 20U) + 1, '#'));
     EXPECT_NE(errors_of(sources).find("is larger than 1MiB"), std::string::npos);
 }

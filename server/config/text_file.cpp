@@ -20,28 +20,43 @@ std::string current_user() {
     return user != nullptr ? user->pw_name : "uid " + std::to_string(::geteuid());
 }
 
-std::string hint_for(const std::string& path, int error) {
-    if (error == ENOENT) {
-        std::error_code ignored;
-        const std::string where = std::filesystem::absolute(path, ignored).string();
-        return ignored || where == path ? "" : "looked for " + where;
-    }
-    if (error == EACCES) return "the process runs as " + current_user() + "; let it read the file";
-    return {};
+std::string missing_hint(const std::string& path, std::string_view how_to_make) {
+    std::error_code unknown;
+    const std::string where = std::filesystem::absolute(path, unknown).string();
+    std::string hint = unknown || where == path ? "" : "looked for " + where;
+    if (!hint.empty() && !how_to_make.empty()) hint += "; ";
+    return hint += how_to_make;
 }
 
-ValueError failure(const std::string& path, int error) {
+std::string hint_for(const std::string& path, int error, std::string_view how_to_make) {
+    switch (error) {
+        case ENOENT:
+            return missing_hint(path, how_to_make);
+        case EACCES:
+            return "the process runs as " + current_user() + "; let it read the file";
+        case EISDIR:
+            return "name a file in it";
+        case ENOTDIR:
+            return "a part of this path is a file, not a directory";
+        default:
+            return {};
+    }
+}
+
+ValueError failure(const std::string& path, int error, std::string_view how_to_make = {}) {
     return {.what = "cannot read " + path + ": " + std::generic_category().message(error),
-            .hint = hint_for(path, error)};
+            .hint = hint_for(path, error, how_to_make)};
 }
 
 }  // namespace
 
-Result<std::string, ValueError> read_text_file(const std::string& path, std::size_t bytes_max) {
+Result<std::string, ValueError> read_text_file(const std::string& path,
+                                               std::size_t bytes_max,
+                                               std::string_view how_to_make) {
     using Read = Result<std::string, ValueError>;
     // O_NONBLOCK: opening a pipe nobody writes to must not hang the start.
     const Descriptor file{::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK)};
-    if (!file) return failure(path, errno);
+    if (!file) return failure(path, errno, how_to_make);
     struct stat facts {};
     if (::fstat(file.get(), &facts) != 0) return failure(path, errno);
     if (S_ISDIR(facts.st_mode)) return failure(path, EISDIR);

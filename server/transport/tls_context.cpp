@@ -38,7 +38,14 @@ std::string absolute(const std::string& file) {
     return unknown ? file : path.lexically_normal().string();
 }
 
+/// `hint` is about what the file should hold; one that is not there needs another.
 TlsProblem problem(const std::string& what, const std::string& file, std::string hint) {
+    const unsigned long code = ::ERR_peek_error();
+    if (ERR_SYSTEM_ERROR(code) && ERR_GET_REASON(code) == ENOENT) {
+        hint =
+            "correct the path in this listener's tls, or put the file there; `stentor init` "
+            "makes an authority, a certificate and its key";
+    }
     return {.what = what + ' ' + absolute(file) + ": " + openssl_reason(), .hint = std::move(hint)};
 }
 

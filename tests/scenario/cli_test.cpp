@@ -160,6 +160,41 @@ TEST(Check, ReadsUsersAndRules) {
     EXPECT_THAT(good.out, HasSubstr("1 in " + acl));
 }
 
+TEST(Check, SaysHowToGetAFileThatIsMissing) {
+    const kit::TempDir dir;
+    const auto check = [&dir](const std::vector<std::string>& settings) {
+        std::vector<std::string> arguments{
+            "check", "--set", "listener.url=auto://127.0.0.1:0", "--data", ":memory:"};
+        for (const std::string& setting : settings) {
+            arguments.insert(arguments.end(), {"--set", setting});
+        }
+        return stentor(arguments);
+    };
+    const std::string missing = dir.file("missing");
+    const Finished users = check({"auth.password_file=" + missing});
+    EXPECT_EQ(users.status.code, 2);
+    EXPECT_THAT(users.err,
+                HasSubstr("auth.password_file: error: cannot read " + missing +
+                          ": No such file or directory\n     = `stentor user add " + missing +
+                          " NAME` makes it\n"));
+    const Finished rules = check({"auth.acl_file=" + missing});
+    EXPECT_EQ(rules.status.code, 2);
+    EXPECT_THAT(rules.err, HasSubstr("auth.acl_file: error: cannot read " + missing));
+    EXPECT_THAT(rules.err, HasSubstr("leave acl_file out"));
+    const Finished pair = check({"listener.tls.certificate=" + missing, "listener.tls.key=x"});
+    EXPECT_EQ(pair.status.code, 1);
+    EXPECT_THAT(pair.err, HasSubstr("cannot use the certificate in " + missing));
+    EXPECT_THAT(pair.err, HasSubstr("`stentor init` makes an authority, a certificate and its"));
+}
+
+TEST(Cli, ServeSaysWhatToDoAboutADirectoryThatCannotBeMade) {
+    const Finished serve =
+        stentor({"serve", "--listen", "mqtt://127.0.0.1:0", "--data", "/proc/stentor"});
+    EXPECT_EQ(serve.status.code, 1);
+    EXPECT_THAT(serve.err, HasSubstr("cannot open the store in /proc/stentor: "));
+    EXPECT_THAT(serve.err, HasSubstr("give a directory that this user can make, --data DIR"));
+}
+
 /// A port of 127.0.0.1 that this process listens on.
 class TakenPort {
   public:
