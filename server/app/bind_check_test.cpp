@@ -16,7 +16,6 @@
 namespace stentor::app {
 namespace {
 
-using config::ListenUrl;
 using config::Scheme;
 
 /// A listening socket of the test's own.

@@ -217,7 +217,8 @@ class Parser {
     [[nodiscard]] std::string name_of(const CLI::App& app) const {
         std::string name;
         for (const CLI::App* each = &app; each != nullptr; each = each->get_parent()) {
-            name = each->get_name() + (name.empty() ? "" : " ") + name;
+            if (!name.empty()) name.insert(0, " ");
+            name.insert(0, each->get_name());
         }
         return name;
     }

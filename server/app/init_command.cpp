@@ -26,7 +26,7 @@ namespace fs = std::filesystem;
 constexpr std::chrono::hours kAuthorityLife{24 * 3650};
 constexpr std::chrono::hours kServerLife{24 * 825};  // the most that Apple's devices accept
 constexpr std::chrono::hours kClientLife{24 * 825};
-constexpr std::size_t kPemBytesMax = 64 * 1024;
+constexpr std::size_t kPemBytesMax = std::size_t{64} << 10U;
 
 constexpr std::string_view kConfiguration =
     R"(# Stentor. `stentor check -c stentor.toml` says what is wrong with this file;
@@ -206,8 +206,10 @@ int run_init(const InitArguments& arguments) {
                         "give another directory, or --client NAME for one more certificate");
     }
     for (const std::string& name : arguments.clients) {
-        if (files.exists(name + ".crt") || files.exists(name + ".key")) {
-            return complain(name + ".crt or " + name + ".key is there already",
+        const std::string certificate = name + ".crt";
+        const std::string key = name + ".key";
+        if (files.exists(certificate) || files.exists(key)) {
+            return complain(certificate + " or " + key + " is there already",
                             "move it away, or choose another name");
         }
     }

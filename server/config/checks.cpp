@@ -54,7 +54,7 @@ Result<void, ValueError> check_network(std::string_view text) {
     }
     if (good) return {};
     return ValueError{.what = quoted(text) + " is neither an address nor a network",
-                      .hint = "write \"192.0.2.1\" or \"10.0.0.0/8\""};
+                      .hint = R"(write "192.0.2.1" or "10.0.0.0/8")"};
 }
 
 Result<void, ValueError> check_file_pair(std::string_view text) {

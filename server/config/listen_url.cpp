@@ -114,6 +114,7 @@ class Parser {
             if (other == name) return "write \"" + std::string{ours} + "://\"";
         }
         std::vector<std::string_view> names;
+        names.reserve(std::size(kSchemes));
         for (const SchemeFacts& known : kSchemes) names.push_back(known.name);
         if (const auto guess = nearest(name, names); !guess.empty()) {
             return "did you mean \"" + std::string{guess} + "://\"?";
@@ -144,7 +145,7 @@ class Parser {
         if (!text.empty() && text.front() == '[') {
             const auto end = text.find(']');
             if (end == std::string_view::npos || !ipv6(text.substr(1, end - 1))) {
-                return fail("not an IPv6 address in brackets", "write \"[::1]\" or \"[::]\"", text);
+                return fail("not an IPv6 address in brackets", R"(write "[::1]" or "[::]")", text);
             }
             url_.host = text.substr(1, end - 1);
             after_host = text.substr(end + 1);

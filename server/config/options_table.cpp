@@ -11,7 +11,7 @@ namespace stentor::config {
 namespace {
 
 constexpr std::uint64_t kMinute = 60'000;
-constexpr std::uint64_t kDay = 24 * 60 * kMinute;
+constexpr std::uint64_t kDay = 24 * (60 * kMinute);
 constexpr std::uint64_t kCentury = 36'500 * kDay;
 constexpr std::uint64_t kMany = std::numeric_limits<std::uint32_t>::max();
 constexpr std::uint64_t kBytesMax = std::uint64_t{1} << 60U;

@@ -21,10 +21,10 @@ const Key& key(std::string_view path) {
 class OptionsTable : public testing::Test {
   protected:
     Result<void, ValueError> set(std::string_view path, const RawValue& value) {
-        return assign(key(path), Target{options, listener}, value);
+        return assign(key(path), Target{options_, listener_}, value);
     }
-    Options options;
-    ListenerOptions listener;
+    Options options_;
+    ListenerOptions listener_;
 };
 
 TEST_F(OptionsTable, NamesEveryKeyOnceAndInAKnownSection) {
@@ -46,9 +46,9 @@ TEST_F(OptionsTable, AcceptsItsOwnDefaultsAndKeepsThem) {
             text = text.substr(1, text.size() - 2);  // ["a"] is "a" where everything is text
         }
         if (text.starts_with('"')) text = text.substr(1, text.size() - 2);
-        const auto done = assign(each, Target{options, listener}, FromText{text});
+        const auto done = assign(each, Target{options_, listener_}, FromText{text});
         EXPECT_TRUE(done.has_value()) << each.path << ": " << text;
-        EXPECT_EQ(each.of_listener() ? format_value(each, listener) : format_value(each, options),
+        EXPECT_EQ(each.of_listener() ? format_value(each, listener_) : format_value(each, options_),
                   format_default(each));
     }
 }
@@ -69,15 +69,15 @@ TEST_F(OptionsTable, HasTheDefaultsOfTheDocumentation) {
 
 TEST_F(OptionsTable, TakesValuesOfTheRightType) {
     EXPECT_TRUE(set("limits.packet_bytes_max", std::string{"2MiB"}).has_value());
-    EXPECT_EQ(options.limits.packet_bytes_max, 2U << 20U);
+    EXPECT_EQ(options_.limits.packet_bytes_max, 2U << 20U);
     EXPECT_TRUE(set("limits.receive_maximum", std::int64_t{20}).has_value());
-    EXPECT_EQ(options.limits.receive_maximum, 20);
+    EXPECT_EQ(options_.limits.receive_maximum, 20);
     EXPECT_TRUE(set("auth.anonymous", std::string{"never"}).has_value());
-    EXPECT_EQ(options.auth.anonymous, AnonymousPolicy::never);
+    EXPECT_EQ(options_.auth.anonymous, AnonymousPolicy::never);
     EXPECT_TRUE(set("http.admins", std::vector<std::string>{"jwt:x", "password:y"}).has_value());
-    EXPECT_EQ(options.http.admins.size(), 2U);
+    EXPECT_EQ(options_.http.admins.size(), 2U);
     EXPECT_TRUE(set("http.admins", FromText{"password:a,password:b"}).has_value());
-    EXPECT_EQ(options.http.admins[1], "password:b");
+    EXPECT_EQ(options_.http.admins[1], "password:b");
     EXPECT_TRUE(set("limits.keepalive_max", std::int64_t{0}).has_value());
 }
 
@@ -166,7 +166,7 @@ TEST_F(OptionsTable, RefusesPlannedKeysUnlessTheyAreAtTheirDefault) {
     const auto done = set("auth.http.url", std::string{"http://127.0.0.1/"});
     ASSERT_TRUE(done.has_error());
     EXPECT_EQ(done.error().what, "this version of stentor does not do that yet");
-    EXPECT_EQ(options.auth.http.url, "");
+    EXPECT_EQ(options_.auth.http.url, "");
 }
 
 std::string file_text(const char* path) {

@@ -79,8 +79,8 @@ std::optional<Piece> take_piece(std::string_view& text) noexcept {
 
 std::string quoted(std::string_view text) { return '"' + std::string{text} + '"'; }
 
-constexpr std::string_view kSizeHint = "write a whole number with a unit: \"64MiB\", \"500kB\"";
-constexpr std::string_view kDurationHint = "write numbers with units: \"90d\", \"10s\", \"1h30m\"";
+constexpr std::string_view kSizeHint = R"(write a whole number with a unit: "64MiB", "500kB")";
+constexpr std::string_view kDurationHint = R"(write numbers with units: "90d", "10s", "1h30m")";
 
 ValueError unit_missing(std::uint64_t number, std::string_view examples) {
     return {.what = "the number " + std::to_string(number) + " has no unit",
