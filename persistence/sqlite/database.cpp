@@ -179,9 +179,19 @@ Result<Database> Database::open_read_only(const std::string& path,
     return database;
 }
 
+/// As of one moment: another connection may be making the tables.
+Result<Database::Marks> Database::marks() {
+    STENTOR_TRY(const Transaction as_of_now, Transaction::begin(*this, Transaction::Kind::read));
+    Marks marks;
+    STENTOR_TRY(marks.application_id, integer("PRAGMA application_id"));
+    STENTOR_TRY(marks.version, integer("PRAGMA user_version"));
+    STENTOR_TRY(marks.tables, integer("SELECT count(*) FROM sqlite_schema"));
+    return marks;
+}
+
 Result<void> Database::prepare_file(const FileFormat& format, Open how) {
-    STENTOR_TRY(const std::int64_t id, integer("PRAGMA application_id"));
-    STENTOR_TRY(const std::int64_t version, integer("PRAGMA user_version"));
+    STENTOR_TRY(const Marks found, marks());
+    const auto [id, version, tables] = found;
     if (id == format.application_id && version == format.version) return {};
     if (id == format.application_id && version > format.version) {
         STENTOR_LOG(error,
@@ -196,7 +206,6 @@ Result<void> Database::prepare_file(const FileFormat& format, Open how) {
         return migrate(format, static_cast<std::int32_t>(version));
     }
     if (id == format.application_id) return StoreErrc::older_version;
-    STENTOR_TRY(const std::int64_t tables, integer("SELECT count(*) FROM sqlite_schema"));
     if (tables != 0 || id != 0) {
         STENTOR_LOG(error, LogEvent("store_damaged", {{"file", path_}}), "not a file of Stentor");
         return StoreErrc::damaged;

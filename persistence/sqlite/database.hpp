@@ -140,6 +140,13 @@ class Database {
                                                          Open how,
                                                          const FileFormat& format,
                                                          const std::string& vfs);
+    /// What a file says that it is.
+    struct Marks {
+        std::int64_t application_id = 0;
+        std::int64_t version = 0;
+        std::int64_t tables = 0;
+    };
+    [[nodiscard]] Result<Marks> marks();
     [[nodiscard]] Result<void> prepare_file(const FileFormat& format, Open how);
     [[nodiscard]] Result<void> create_tables(const FileFormat& format);
     [[nodiscard]] Result<void> migrate(const FileFormat& format, std::int32_t from);

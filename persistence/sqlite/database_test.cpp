@@ -5,9 +5,11 @@
 #include <gtest/gtest.h>
 
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <filesystem>
 #include <string>
+#include <thread>
 
 namespace stentor::store {
 namespace {
@@ -113,6 +115,24 @@ TEST_F(DatabaseTest, ReadingOnlyOpensAFileThatACrashLeftEmpty) {
     EXPECT_FALSE(opened->has_tables());
     EXPECT_FALSE(open(kFirst, Database::Open::at_rest)->has_tables());
     EXPECT_TRUE(open(kFirst)->has_tables());
+}
+
+// `stentor store backup` beside a broker that begins a new file.
+TEST_F(DatabaseTest, ReadingOnlySeesAFileBeingMadeWithoutItsTablesOrWithAllOfThem) {
+    const auto path = [&](int i) { return directory_.file("n" + std::to_string(i) + ".db"); };
+    constexpr int kFiles = 60;
+    std::atomic<int> made{0};
+    std::jthread maker{[&] {
+        for (int i = 0; i < kFiles; ++i) {
+            EXPECT_TRUE(Database::open(path(i), Database::Open::or_create, kFirst, {}).has_value());
+            ++made;
+        }
+    }};
+    for (int now = 0; now < kFiles; now = made) {
+        if (!std::filesystem::exists(path(now))) continue;
+        const auto opened = Database::open(path(now), Database::Open::read_only, kFirst, {});
+        ASSERT_TRUE(opened.has_value()) << opened.error().message();
+    }
 }
 
 TEST_F(DatabaseTest, ACopyHoldsWhatIsInTheWriteAheadLog) {

@@ -209,6 +209,37 @@ TEST_F(InspectTest, AMissingSegmentIsFoundIfItHadNotBeenApplied) {
     EXPECT_THAT(findings(), Contains(HasSubstr("the records before it are missing")));
 }
 
+// The new file has what is needed, and reaches as far as those it replaces did.
+TEST_F(InspectTest, NothingIsWrongWithARewrittenSegment) {
+    SqliteEngineOptions eager = options();
+    eager.survey_pause_min = Duration{1};
+    eager.survey_pause_max = Duration{1};
+    with_engine(eager, [&](auto& engine, auto& sink, const auto& commit) {
+        for (int i = 0; i < 100; ++i) {
+            const std::string topic = i % 20 == 3 ? "rare" : "t/" + std::to_string(i % 7);
+            commit({samples::logged(topic, std::string(400, 'x'))});
+        }
+        engine.needed_from(kShard, Seq{1});
+        EXPECT_TRUE(sink.wait(
+            [&] {
+                if (engine.wants_survey(kShard)) {
+                    NeedSurvey survey{sink.last()};
+                    survey.add("rare", Seq{1});
+                    engine.survey(kShard, std::move(survey));
+                }
+                return segment_files().size() <= 3;
+            },
+            std::chrono::seconds{60}));
+    });
+    const auto files = segment_files();
+    ASSERT_TRUE(std::any_of(files.begin(), files.end(), [](const std::string& file) {
+        return segment_id(std::filesystem::path{file}.filename().string())->generation != 0;
+    }));
+    EXPECT_THAT(findings(), IsEmpty());
+    for (const std::string& file : files) run_sql(file, "UPDATE seal SET last = 1");
+    EXPECT_THAT(findings(), Contains(HasSubstr("seal's last position")));
+}
+
 TEST_F(InspectTest, AnIndexThatIsNotThatOfTheRowsIsFound) {
     fill(1);
     const std::string sealed = segment_files()[0];
