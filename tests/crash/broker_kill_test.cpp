@@ -31,14 +31,16 @@ void run(std::uint64_t seed, std::size_t rounds, const std::string& acknowledge_
     const KillVerdict verdict = kill_again_and_again(options);
     std::printf(
         "seed %llu: %zu rounds, %zu messages acknowledged, %zu received, %zu owed; "
-        "%zu segments, %zu of them removed\n",
+        "%zu segments, %zu of them removed; %zu backups checked, %zu gone on from\n",
         static_cast<unsigned long long>(options.seed),
         options.rounds,
         verdict.published,
         verdict.deliveries,
         verdict.obligations,
         verdict.segments,
-        verdict.removed);
+        verdict.removed,
+        verdict.backups,
+        verdict.restores);
     EXPECT_FALSE(verdict.complaint)
         << verdict.history << "seed " << options.seed << ": " << *verdict.complaint;
 }

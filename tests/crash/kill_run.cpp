@@ -53,6 +53,8 @@ const std::vector<std::string> kFilters{"r/#",
                                         "+/+",
                                         "b/#"};
 
+const std::vector<std::string> kSharedFilters{"$share/g/a/#", "$share/g/+/b", "$share/h/b/a"};
+
 Duration milliseconds(std::uint64_t count) { return std::chrono::milliseconds{count}; }
 
 /// Somebody who wants everything and is always there when the broker is.
@@ -92,9 +94,10 @@ Persona random_persona(Random& random, std::size_t number) {
     if (random.chance(3, 4)) persona.publish_per_mille = 60;
     if (random.chance(1, 2)) persona.subscribe_per_mille = 15;
     persona.topics = kTopics;
-    persona.filters = kFilters;
-    persona.first_filters.push_back(kFilters[random.below(kFilters.size())]);
-    if (random.chance(1, 3)) {
+    persona.shares = random.chance(1, 5);
+    persona.filters = persona.shares ? kSharedFilters : kFilters;
+    persona.first_filters.push_back(persona.filters[random.below(persona.filters.size())]);
+    if (!persona.shares && random.chance(1, 3)) {
         persona.filters = {"r/#", "a/#", "+/b"};
         persona.subscribe_per_mille = 15;
     }
@@ -155,6 +158,9 @@ class KillRun {
     void end_broker();
     void kill_while_starting();
     void broker_ended();
+    void begin_backup();
+    void finish_backup();
+    void go_on_from_backup();
     void judge();
     void settle();
     void change_shelves();
@@ -172,8 +178,11 @@ class KillRun {
     std::vector<std::unique_ptr<Client>> clients_;
     std::vector<Instant> crashes_;
     std::optional<kit::Broker> broker_;
+    std::optional<kit::Process> backup_;
     std::string last_words_;
     bool polite_ = false;
+    std::size_t backups_ = 0;
+    std::size_t restores_ = 0;
     std::map<std::string, bool> segments_;  // seen between two brokers; whether it is still there
 };
 
@@ -281,6 +290,52 @@ void KillRun::kill_while_starting() {
     (void)process.wait();
 }
 
+/// Of a broker that works and will be killed meanwhile, perhaps.
+void KillRun::begin_backup() {
+    trace_.add("a backup begins");
+    backup_.emplace(std::vector<std::string>{kit::broker_command()[0],
+                                             "store",
+                                             "backup",
+                                             options_.directory,
+                                             options_.directory + ".copy"});
+}
+
+void KillRun::finish_backup() {
+    if (!backup_) return;
+    const kit::ExitStatus status = backup_->wait();
+    const std::string copy = options_.directory + ".copy";
+    if (status != kit::ExitStatus{.code = 0}) {
+        oracle_.complain("the backup fails: " + backup_->output(kit::Stream::err));
+    } else {
+        const kit::Finished check = kit::run({kit::broker_command()[0], "store", "check", copy});
+        if (check.status != kit::ExitStatus{.code = 0}) {
+            oracle_.complain("the backup is damaged: " + check.out + check.err);
+        }
+        ++backups_;
+    }
+    backup_.reset();
+    std::filesystem::remove_all(copy);
+}
+
+/// Nothing is owed and nobody does anything: a backup of the running broker has all that counts.
+void KillRun::go_on_from_backup() {
+    finish_backup();
+    begin_backup();
+    while (backup_->running() && !failed()) turn(1);
+    if (backup_->wait() != kit::ExitStatus{.code = 0}) {
+        oracle_.complain("the backup fails: " + backup_->output(kit::Stream::err));
+        return;
+    }
+    backup_.reset();
+    trace_.add("the broker is killed and goes on from the backup");
+    broker_->process().kill();
+    (void)broker_->process().wait();
+    broker_ended();
+    std::filesystem::remove_all(options_.directory);
+    std::filesystem::rename(options_.directory + ".copy", options_.directory);
+    ++restores_;
+}
+
 bool KillRun::all_quiet() const {
     return std::all_of(
         clients_.begin(), clients_.end(), [](const auto& client) { return client->quiet(); });
@@ -342,6 +397,7 @@ void KillRun::judge() {
     if (!failed()) judge_retained();
     if (!failed()) change_shelves();
     if (!failed()) settle();
+    if (!failed() && random_.chance(1, 2)) go_on_from_backup();
     polite_ = false;
     for (auto& client : clients_) client->be_rude();
 }
@@ -351,9 +407,13 @@ KillVerdict KillRun::run() {
         if (random_.chance(1, 10)) kill_while_starting();
         start();
         constexpr std::array<std::uint64_t, 3> kMilliseconds{40, 400, 1500};
+        if (random_.chance(1, 4)) begin_backup();
         live(milliseconds(random_.below(kMilliseconds[random_.below(3)])));
+        const bool outlives_broker = random_.chance(1, 2);
+        if (!outlives_broker) finish_backup();
         if (!failed() && (round % kRoundsPerJudgement == 0 || round == options_.rounds)) judge();
-        if (!failed()) end_broker();
+        if (!failed() && broker_) end_broker();
+        finish_backup();
     }
     KillVerdict verdict{.complaint = oracle_.complaint(),
                         .history = {},
@@ -361,7 +421,9 @@ KillVerdict KillRun::run() {
                         .deliveries = oracle_.deliveries(),
                         .obligations = oracle_.obligations(),
                         .segments = segments_.size(),
-                        .removed = 0};
+                        .removed = 0,
+                        .backups = backups_,
+                        .restores = restores_};
     for (const auto& [name, exists] : segments_) verdict.removed += exists ? 0 : 1;
     if (verdict.complaint) {
         verdict.history = relevant(trace_.text(), *verdict.complaint);

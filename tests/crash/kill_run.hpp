@@ -29,6 +29,8 @@ struct KillVerdict {
     std::size_t obligations = 0;  // deliveries the judge insisted on
     std::size_t segments = 0;     // files of the log that were seen between two brokers
     std::size_t removed = 0;      // ... and gone later
+    std::size_t backups = 0;      // taken while the broker worked or was killed, and checked
+    std::size_t restores = 0;     // times the run went on from one
 };
 
 [[nodiscard]] KillVerdict kill_again_and_again(const KillOptions& options);
