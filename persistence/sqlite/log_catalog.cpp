@@ -50,6 +50,7 @@ void LogCatalog::start_after(Seq seq) {
     const std::lock_guard lock{mutex_};
     last_ = seq;
     handed_over_ = seq;
+    tail_first_ = next(seq);
 }
 
 void LogCatalog::add_group(const CommitGroupPtr& group,
@@ -58,10 +59,12 @@ void LogCatalog::add_group(const CommitGroupPtr& group,
     const std::lock_guard lock{mutex_};
     Segment& newest = segments_.back();
     Seq seq = group->first;
+    bool has_messages = false;
     for (const Record& record : group->records) {
         if (const MessageRecord* wanted = wanted_message(record)) {
             newest.index->add(wanted->message->topic(), seq);
             newest.summary.newest_message = seq;
+            has_messages = true;
         }
         seq = next(seq);
     }
@@ -69,12 +72,14 @@ void LogCatalog::add_group(const CommitGroupPtr& group,
     newest.summary.bytes += stored_bytes;
     bytes_ += stored_bytes;
     last_ = group->last();
+    if (!has_messages) return;
     tail_.push_back(group);
     tail_sizes_.push_back(record_bytes);
     tail_bytes_ += record_bytes;
     while (tail_bytes_ > tail_bytes_max_ && !tail_.empty()) {
         tail_bytes_ -= tail_sizes_.front();
         tail_sizes_.pop_front();
+        tail_first_ = next(tail_.front()->last());
         tail_.pop_front();
     }
 }
@@ -112,7 +117,7 @@ LogSnapshot LogCatalog::snapshot(Seq after,
     LogSnapshot snapshot;
     const std::lock_guard lock{mutex_};
     snapshot.limit = handed_over_;
-    snapshot.tail_first = tail_.empty() ? next(last_) : tail_.front()->first;
+    snapshot.tail_first = tail_first_;
     for (auto segment = first_ending_at(next(after)); segment != segments_.end(); ++segment) {
         snapshot.has_all_segments = snapshot.segments.size() < segments_max;
         if (!snapshot.has_all_segments) break;
@@ -120,11 +125,12 @@ LogSnapshot LogCatalog::snapshot(Seq after,
     }
     if (next(after) < snapshot.tail_first) return snapshot;
     std::size_t records = 0;
-    for (auto group = place_in_tail(next(after)); group != tail_.end() && records < records_max;
-         ++group) {
+    auto group = place_in_tail(next(after));
+    for (; group != tail_.end() && records < records_max; ++group) {
         snapshot.groups.push_back(*group);
         records += (*group)->records.size();
     }
+    snapshot.groups_through = group == tail_.end() ? last_ : Seq{(*group)->first.value() - 1};
     return snapshot;
 }
 

@@ -60,10 +60,11 @@ class SegmentView::Handle {
 /// What one page may read: segments with something after a position, and groups of the tail.
 struct LogSnapshot {
     Seq limit;                           // handed over to the shards
-    Seq tail_first;                      // from here on all is in memory
+    Seq tail_first;                      // from here on all messages are in memory
     std::vector<SegmentView> segments;   // ascending
     bool has_all_segments = true;        // no more than there was room for
     std::vector<CommitGroupPtr> groups;  // from the tail, if the position lies in it
+    Seq groups_through;                  // up to here no other group has a message
 };
 
 class LogCatalog {
@@ -142,9 +143,10 @@ class LogCatalog {
 
     mutable std::mutex mutex_;  // guards what follows
     std::vector<Segment> segments_;
-    std::deque<CommitGroupPtr> tail_;
+    std::deque<CommitGroupPtr> tail_;  // only those with messages: nobody reads the others
     std::deque<std::size_t> tail_sizes_;
     std::size_t tail_bytes_ = 0;
+    Seq tail_first_;  // from here on tail_ has all messages
     Seq last_;
     Seq handed_over_;
 };

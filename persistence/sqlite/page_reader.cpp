@@ -260,6 +260,7 @@ void PageReader::scan_tail(const LogSnapshot& snapshot,
         }
         page.complete_through(std::min(group->last(), snapshot.limit));
     }
+    page.complete_through(std::min(snapshot.groups_through, snapshot.limit));
 }
 
 /// For what follows the page. If a file has gone meanwhile, what comes back says nothing.
