@@ -32,7 +32,11 @@ ShardId shard_of(std::uint64_t shards) noexcept {
 
 InterestChunks::Chunk* InterestChunks::take() {
     const std::lock_guard lock{mutex_};
-    if (free_.empty()) return all_.emplace_back(std::make_unique<Chunk>()).get();
+    if (free_.empty()) {
+        free_.reserve(kTogether);
+        Chunk* const first = all_.emplace_back(std::make_unique<Chunk[]>(kTogether)).get();
+        for (std::size_t i = kTogether; i != 0; --i) free_.push_back(first + (i - 1));
+    }
     Chunk* const chunk = free_.back();
     free_.pop_back();
     for (InterestSlot& slot : *chunk) {
@@ -49,7 +53,8 @@ void InterestChunks::give_back(std::span<Chunk* const> chunks) {
 
 std::size_t InterestChunks::memory_bytes() const {
     const std::lock_guard lock{mutex_};
-    return all_.size() * (sizeof(Chunk) + sizeof all_[0]);
+    return all_.size() * (kTogether * sizeof(Chunk) + sizeof all_[0]) +
+           free_.capacity() * sizeof(void*);
 }
 
 InterestStripe::Slots::Slots(InterestChunks& chunks, std::size_t count) {

@@ -56,8 +56,10 @@ class InterestChunks {
     [[nodiscard]] std::size_t memory_bytes() const;
 
   private:
+    static constexpr std::size_t kTogether = 32;  // allocated at once
+
     mutable std::mutex mutex_;
-    std::vector<std::unique_ptr<Chunk>> all_;
+    std::vector<std::unique_ptr<Chunk[]>> all_;
     std::vector<Chunk*> free_;
 };
 

@@ -6,6 +6,8 @@
 #include "protocol/topic/validate.hpp"
 #include "server/shard/shard.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -435,7 +437,9 @@ void Shard::scan_awake(SessionEntry& entry, bool quiet, Instant now) {
         consider_backlog(entry, *needed);
         commit_if_it_lags(entry, *needed, quiet, now);
     }
-    if (RestingSession::can_rest(entry)) sessions_.rest(entry);
+    if (!RestingSession::can_rest(entry)) return;
+    sessions_.rest(entry);
+    ++need_scan_.laid_to_rest;
 }
 
 /// The same for one that rests, and stays so unless its backlog has to be counted.
@@ -473,6 +477,7 @@ void Shard::finish_need_scan() {
     }
     shared_.engine->needed_from(id_, need_scan_.lowest);
     need_scan_.running = false;
+    give_memory_back();
     if (!need_scan_.survey) return;
     for (std::uint32_t slot = 0; slot < groups_.slots(); ++slot) {
         const SharedGroups::Group* group = groups_.at(slot);
@@ -484,6 +489,16 @@ void Shard::finish_need_scan() {
     }
     shared_.engine->survey(id_, *std::move(need_scan_.survey));
     need_scan_.survey.reset();
+}
+
+/// What a crowd took while it was connected, once it has gone: glibc would keep it. Takes
+/// milliseconds, in which nobody allocates.
+void Shard::give_memory_back() {
+    constexpr std::uint32_t kCrowd = 4096;
+    laid_to_rest_ += need_scan_.laid_to_rest;
+    if (need_scan_.laid_to_rest != 0 || laid_to_rest_ < kCrowd) return;
+    laid_to_rest_ = 0;
+    (void)::malloc_trim(0);
 }
 
 /// What needed_position() says of the whole session, for each of its filters.

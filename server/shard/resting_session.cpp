@@ -4,9 +4,9 @@
 
 #include <algorithm>
 #include <limits>
+#include <memory>
 #include <string>
 #include <type_traits>
-#include <utility>
 
 namespace stentor::server {
 
@@ -62,7 +62,7 @@ bool RestingSession::can_rest(const SessionEntry& entry) noexcept {
     });
 }
 
-RestingSession::RestingSession(const SessionEntry& entry) {
+RestingSession::RestingSession(const SessionEntry& entry, RestingBlocks& blocks) {
     STENTOR_ASSERT(can_rest(entry));
     const Head head{
         .position = entry.sent_through,
@@ -85,18 +85,24 @@ RestingSession::RestingSession(const SessionEntry& entry) {
     };
     Writer size{nullptr};
     write(size);
-    block_ = std::make_unique_for_overwrite<std::byte[]>(size.written());
-    Writer out{block_.get()};
+    block_ = blocks.take(size.written());
+    Writer out{block_};
     write(out);
 }
 
+void RestingSession::reset(RestingBlocks& blocks) noexcept {
+    if (block_ == nullptr) return;
+    blocks.give_back(block_, bytes());
+    block_ = nullptr;
+}
+
 std::string_view RestingSession::client_id() const noexcept {
-    return as_text({block_.get() + sizeof(Head), head().client_id_bytes});
+    return as_text({block_ + sizeof(Head), head().client_id_bytes});
 }
 
 const std::byte* RestingSession::first_subscription() const noexcept {
     const Head from = head();
-    return block_.get() + sizeof(Head) + from.client_id_bytes + from.user_bytes;
+    return block_ + sizeof(Head) + from.client_id_bytes + from.user_bytes;
 }
 
 const std::byte* RestingSession::read(const std::byte* at, RestingSubscription& to) {
@@ -124,8 +130,7 @@ void RestingSession::wake(SessionEntry& entry) const {
     entry.durable = true;
     entry.version = from.version;
     entry.expiry_seconds = from.expiry_seconds;
-    entry.identity.user =
-        as_text({block_.get() + sizeof(Head) + from.client_id_bytes, from.user_bytes});
+    entry.identity.user = as_text({block_ + sizeof(Head) + from.client_id_bytes, from.user_bytes});
     entry.identity.admin = from.admin;
     entry.sent_through = from.position;
     entry.committed_through = from.position;
@@ -150,7 +155,7 @@ std::size_t RestingSession::bytes() const noexcept {
     const std::byte* end = first_subscription();
     RestingSubscription ignored;
     for (std::uint32_t left = head().subscriptions; left != 0; --left) end = read(end, ignored);
-    return static_cast<std::size_t>(end - block_.get());
+    return static_cast<std::size_t>(end - block_);
 }
 
 }  // namespace stentor::server

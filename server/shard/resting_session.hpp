@@ -2,19 +2,20 @@
 // A durable session that nobody is connected to, in one block of memory: most of a million phones
 // are that. It holds what a session is and where it stands; a session about which something is on
 // its way, unfinished or waiting for its time stays a SessionEntry (see can_rest()).
-// One thread: the shard's. Movable.
+// One thread: the shard's. Movable; reset() comes before the end.
 
+#include "base/assert.hpp"
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "protocol/codec/types.hpp"
+#include "server/shard/resting_blocks.hpp"
 #include "server/shard/session_entry.hpp"
 
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
-#include <optional>
 #include <string_view>
+#include <utility>
 
 namespace stentor::server {
 
@@ -32,14 +33,25 @@ class RestingSession {
     /// None.
     RestingSession() noexcept = default;
     /// `entry` must be able to rest.
-    explicit RestingSession(const SessionEntry& entry);
+    RestingSession(const SessionEntry& entry, RestingBlocks& blocks);
+    RestingSession(RestingSession&& other) noexcept
+        : block_{std::exchange(other.block_, nullptr)} {}
+    RestingSession& operator=(RestingSession&& other) noexcept {
+        STENTOR_ASSERT(block_ == nullptr, "reset() comes before");
+        block_ = std::exchange(other.block_, nullptr);
+        return *this;
+    }
+    RestingSession(const RestingSession&) = delete;
+    RestingSession& operator=(const RestingSession&) = delete;
+    ~RestingSession() { STENTOR_ASSERT(block_ == nullptr, "reset() comes before"); }
 
     /// Detached and durable, without a will, a loss to tell or deliveries that are not finished,
     /// and with all of its state in the log.
     [[nodiscard]] static bool can_rest(const SessionEntry& entry) noexcept;
 
     [[nodiscard]] explicit operator bool() const noexcept { return block_ != nullptr; }
-    void reset() noexcept { block_.reset(); }
+    /// None; it may be that already. `blocks` as it was made with.
+    void reset(RestingBlocks& blocks) noexcept;
 
     /// Fills an entry in; all but its slot.
     void wake(SessionEntry& entry) const;
@@ -92,13 +104,13 @@ class RestingSession {
 
     [[nodiscard]] Head head() const noexcept {
         Head head;
-        std::memcpy(&head, block_.get(), sizeof head);
+        std::memcpy(&head, block_, sizeof head);
         return head;
     }
     [[nodiscard]] const std::byte* first_subscription() const noexcept;
     [[nodiscard]] static const std::byte* read(const std::byte* at, RestingSubscription& to);
 
-    std::unique_ptr<std::byte[]> block_;
+    std::byte* block_ = nullptr;
 };
 
 template <class Visit>

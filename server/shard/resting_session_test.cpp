@@ -73,22 +73,28 @@ TEST(RestingSession, WakesAsItWas) {
     bare.client_id = "x";
     bare.identity.user.clear();
     bare.subscriptions.clear();
+    RestingBlocks blocks;
     for (const SessionEntry* entry : {&plain, &full, &bare}) {
         ASSERT_TRUE(RestingSession::can_rest(*entry));
-        const RestingSession resting{*entry};
+        RestingSession resting{*entry, blocks};
         EXPECT_EQ(resting.client_id(), entry->client_id);
         EXPECT_EQ(resting.expires_at(), entry->expires_at());
         SessionEntry woken;
         resting.wake(woken);
         expect_same(woken, *entry);
         EXPECT_TRUE(RestingSession::can_rest(woken));
+        resting.reset(blocks);
+        EXPECT_FALSE(resting);
     }
 }
 
 TEST(RestingSession, IsSmall) {
     SessionEntry entry = typical();
     entry.identity.user.clear();
-    EXPECT_LE(RestingSession{entry}.bytes(), 24U + 2 * 32 + 80) << "80 bytes besides the texts";
+    RestingBlocks blocks;
+    RestingSession resting{entry, blocks};
+    EXPECT_LE(resting.bytes(), 24U + 2 * 32 + 80) << "80 bytes besides the texts";
+    resting.reset(blocks);
     EXPECT_EQ(sizeof(RestingSession), sizeof(void*));
 }
 

@@ -6,6 +6,10 @@
 
 namespace stentor::server {
 
+SessionTable::~SessionTable() {
+    for (RestingSession& resting : resting_) resting.reset(blocks_);
+}
+
 SessionEntry* SessionTable::find(std::string_view client_id) {
     const auto at = by_client_.find(client_id);
     if (at == by_client_.end()) return nullptr;
@@ -26,14 +30,14 @@ SessionEntry& SessionTable::wake(std::uint32_t slot) {
     auto entry = std::make_unique<SessionEntry>();
     resting_[slot].wake(*entry);
     entry->slot = slot;
-    resting_[slot].reset();
+    resting_[slot].reset(blocks_);
     awake_[slot] = std::move(entry);
     return *awake_[slot];
 }
 
 void SessionTable::rest(SessionEntry& entry) {
     const std::uint32_t slot = entry.slot;
-    resting_[slot] = RestingSession{entry};
+    resting_[slot] = RestingSession{entry, blocks_};
     awake_[slot].reset();
 }
 

@@ -3,6 +3,7 @@
 // that nobody is connected to rest in a compact form and are woken when somebody asks for them.
 // One thread: the shard's. References live until the entry is erased or laid to rest.
 
+#include "server/shard/resting_blocks.hpp"
 #include "server/shard/resting_session.hpp"
 #include "server/shard/session_entry.hpp"
 
@@ -23,6 +24,7 @@ class SessionTable {
     SessionTable() : by_client_{0, Hash{*this}, Equal{*this}} {}
     SessionTable(const SessionTable&) = delete;
     SessionTable& operator=(const SessionTable&) = delete;
+    ~SessionTable();
 
     /// Wakes it.
     [[nodiscard]] SessionEntry* find(std::string_view client_id);
@@ -87,6 +89,7 @@ class SessionTable {
     // By slot; at most one of the two.
     std::vector<std::unique_ptr<SessionEntry>> awake_;
     std::vector<RestingSession> resting_;
+    RestingBlocks blocks_;
     std::vector<std::uint32_t> generations_;  // the last one of each slot, so that none comes twice
     std::vector<std::uint32_t> free_;
     boost::unordered_flat_set<std::uint32_t, Hash, Equal> by_client_;

@@ -307,6 +307,7 @@ class Shard {
     void scan_resting(std::uint32_t slot);
     void commit_if_it_lags(SessionEntry& entry, Seq needed, bool quiet, Instant now);
     void finish_need_scan();
+    void give_memory_back();
     template <class AnySubscription>
     void survey_filter(const AnySubscription& subscription, Seq position);
     void survey_needs(const SessionEntry& entry);
@@ -475,7 +476,9 @@ class Shard {
         std::optional<store::NeedSurvey> survey = {};  // the same by filter, if the engine asks
         static constexpr std::uint32_t kNobody = UINT32_MAX;
         std::uint32_t first_put_off = kNobody;  // by slot: whose backlog is to be counted first
+        std::uint32_t laid_to_rest = 0;
     } need_scan_;
+    std::uint32_t laid_to_rest_ = 0;  // since memory was given back
     boost::unordered_flat_map<std::uint64_t, BacklogRead> backlog_reads_;  // by cookie of the read
     boost::unordered_flat_map<std::uint32_t, Seq>
         backlog_spared_;              // by slot: below it, holds little
