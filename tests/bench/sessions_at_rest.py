@@ -9,7 +9,11 @@ starts the broker on it and looks at its resident memory against a start on the 
 flight, and says how fast they were acknowledged: by the design this does not depend on how many
 sessions wait.
 
-    sessions_at_rest.py STENTOR [--sessions N] [--shards N] [--own] [--expiry SECONDS] [--publish N]
+With --live clients make the sessions instead: they connect to the broker, subscribe to their
+filters and leave, 3000 at a time, and five seconds later its memory is looked at, too.
+
+    sessions_at_rest.py STENTOR [--sessions N] [--shards N] [--own] [--live] [--expiry SECONDS]
+        [--publish N]
 """
 import argparse
 import os
@@ -55,25 +59,59 @@ def memory(broker):
     return values
 
 
+def client_of(i):
+    return f"client-{i:017d}".encode()
+
+
+def filters_of(i, own):
+    shared = b"broadcast/to/everybody/no/000001"
+    second = f"user/{i:014d}/command/abcdef".encode()[:32] if own else shared
+    return f"user/{i:014d}/notification".encode()[:32], second
+
+
 def fill(directory, sessions, own, expiry):
     db = sqlite3.connect(os.path.join(directory, "state.db"))
     db.execute("PRAGMA synchronous=OFF")
-    rows = ((f"client-{i:017d}".encode(), 5, expiry, 0, 0, b"", 0, 0, b"", b"", 0, None)
-            for i in range(sessions))
+    rows = ((client_of(i), 5, expiry, 0, 0, b"", 0, 0, b"", b"", 0, None) for i in range(sessions))
     db.executemany("INSERT INTO session VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", rows)
-    shared = b"broadcast/to/everybody/no/000001"
 
     def subscriptions():
         for i in range(sessions):
-            client = f"client-{i:017d}".encode()
-            yield client, 0, f"user/{i:014d}/notification".encode()[:32], 1, 0, 0, None, 0
-            second = f"user/{i:014d}/command/abcdef".encode()[:32] if own else shared
-            yield client, 1, second, 1, 0, 0, None, 0
+            for place, text in enumerate(filters_of(i, own)):
+                yield client_of(i), place, text, 1, 0, 0, None, 0
 
     db.executemany("INSERT INTO subscription VALUES(?,?,?,?,?,?,?,?)", subscriptions())
     db.commit()
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
+
+
+def text(octets):
+    return struct.pack("!H", len(octets)) + octets
+
+
+def come_and_go(port, sessions, own, expiry):
+    for begin in range(0, sessions, 3000):
+        clients = []
+        for i in range(begin, min(sessions, begin + 3000)):
+            connect = text(b"MQTT") + b"\x05\x00\x00\x05\x05\x11" + struct.pack("!I", expiry)
+            connect += text(client_of(i))
+            wanted = b"\x00\x01\x00" + b"".join(text(each) + b"\x01" for each in filters_of(i, own))
+            client = socket.create_connection(("127.0.0.1", port))
+            client.sendall(b"\x10" + bytes([len(connect)]) + connect
+                           + b"\x82" + bytes([len(wanted)]) + wanted)
+            clients.append(client)
+        for client in clients:
+            got = b""
+            while len(got) < 2 or len(got) < got[1] + 2 + 7:  # CONNACK, then SUBACK of 7 bytes
+                part = client.recv(4096)
+                if not part:
+                    sys.exit("the broker has closed a connection")
+                got += part
+        time.sleep(0.2)
+        for client in clients:
+            client.sendall(b"\xe0\x00")
+            client.close()
 
 
 def publish(port, messages):
@@ -104,14 +142,21 @@ def main():
     parser.add_argument("--sessions", type=int, default=200_000)
     parser.add_argument("--shards", type=int, default=2)
     parser.add_argument("--own", action="store_true")
+    parser.add_argument("--live", action="store_true")
     parser.add_argument("--expiry", type=int, default=NEVER)
     parser.add_argument("--publish", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stentor-bench-") as directory:
-        broker, empty_seconds, _ = start(arguments.stentor, directory, arguments.shards)
+        broker, empty_seconds, port = start(arguments.stentor, directory, arguments.shards)
         empty = memory(broker)["VmRSS"]
+        if arguments.live:
+            come_and_go(port, arguments.sessions, arguments.own, arguments.expiry)
+            time.sleep(5)
+            live = (memory(broker)["VmRSS"] - empty) / arguments.sessions
+            print(f"{live:.0f} B each when they have left")
         stop(broker)
-        fill(directory, arguments.sessions, arguments.own, arguments.expiry)
+        if not arguments.live:
+            fill(directory, arguments.sessions, arguments.own, arguments.expiry)
         broker, seconds, port = start(arguments.stentor, directory, arguments.shards)
         time.sleep(2)
         full = memory(broker)
