@@ -206,10 +206,10 @@ int run_init(const InitArguments& arguments) {
                         "give another directory, or --client NAME for one more certificate");
     }
     for (const std::string& name : arguments.clients) {
-        const std::string certificate = name + ".crt";
+        std::string certificate = name + ".crt";
         const std::string key = name + ".key";
         if (files.exists(certificate) || files.exists(key)) {
-            return complain(certificate + " or " + key + " is there already",
+            return complain(certificate.append(" or ").append(key).append(" is there already"),
                             "move it away, or choose another name");
         }
     }

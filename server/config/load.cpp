@@ -245,7 +245,7 @@ class Loader {
         } else if (!asks && !tls.client_ca_file.empty()) {
             warn(here + ".tls.client_ca",
                  "clients are not asked for certificates",
-                 "set client_certificate = \"required\" or \"optional\"");
+                 R"(set client_certificate = "required" or "optional")");
         }
     }
 
