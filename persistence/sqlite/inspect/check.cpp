@@ -109,6 +109,8 @@ class Check {
             }
             for (const Unfinished& item : session.unfinished) {
                 beyond("an unfinished delivery of session " + client, item.seq);
+                // Of one that was never logged the identifier is all there is to keep.
+                if (item.seq == kNoSeq) continue;
                 if (state_.held_message(item.seq) == nullptr) wanted_.emplace(item.seq, client);
             }
         }

@@ -209,6 +209,17 @@ TEST_F(InspectTest, AMissingSegmentIsFoundIfItHadNotBeenApplied) {
     EXPECT_THAT(findings(), Contains(HasSubstr("the records before it are missing")));
 }
 
+// QoS 2 from a share that nobody durable wanted logged: the identifier is in use until PUBCOMP.
+TEST_F(InspectTest, AnUnfinishedDeliveryWithoutAPositionLacksNoMessage) {
+    with_engine(options(), [&](auto& /*engine*/, auto& /*sink*/, const auto& commit) {
+        Unfinished unlogged = samples::unfinished(kNoSeq, 7);
+        unlogged.qos = mqtt::QoS::exactly_once;
+        commit({samples::attached("c")});
+        commit({samples::delivered("c", Seq{1}, {unlogged})});
+    });
+    EXPECT_THAT(findings(), IsEmpty());
+}
+
 // The new file has what is needed, and reaches as far as those it replaces did.
 TEST_F(InspectTest, NothingIsWrongWithARewrittenSegment) {
     SqliteEngineOptions eager = options();
