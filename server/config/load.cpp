@@ -52,8 +52,9 @@ class Loader {
     Result<Loaded, std::vector<Diagnostic>> run(const Sources& sources) {
         if (sources.file) read_file(*sources.file);
         apply_environment(sources.environment);
-        for (const std::string& setting : sources.settings) apply_setting(setting);
+        // Before the settings, which may say more about these listeners.
         apply_listen(sources.listen);
+        for (const std::string& setting : sources.settings) apply_setting(setting);
         if (sources.data_dir) {
             apply("node.data_dir", *sources.data_dir, "--data " + *sources.data_dir);
         }

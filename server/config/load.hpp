@@ -14,7 +14,7 @@
 
 namespace stentor::config {
 
-/// Later wins: defaults, file, environment, settings, listen and data_dir.
+/// Later wins: defaults, file, environment, listen, settings, data_dir.
 struct Sources {
     std::optional<std::string> file;       // -c; nothing: no file is read
     std::vector<std::string> environment;  // "NAME=value"; others than STENTOR_<SECTION>__<KEY>

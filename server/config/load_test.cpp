@@ -65,6 +65,18 @@ TEST(Load, ReplacesAllListenersByThoseOfTheCommandLine) {
     EXPECT_EQ(to_string(loaded->options.listeners[1].url), "unix:///tmp/x");
 }
 
+TEST(Load, SettingsSayMoreAboutListenersOfTheCommandLine) {
+    Sources sources;
+    sources.environment = {"STENTOR_LISTENER__0__MAX_CONNECTIONS=7"};
+    sources.listen = {"mqtt://127.0.0.1:0"};
+    sources.settings = {"listener.max_connections=9", "listener.1.url=unix:///tmp/x"};
+    const auto loaded = load(sources);
+    ASSERT_TRUE(loaded.has_value()) << render(loaded.error());
+    ASSERT_EQ(loaded->options.listeners.size(), 2U);
+    EXPECT_EQ(to_string(loaded->options.listeners[0].url), "mqtt://127.0.0.1:0");
+    EXPECT_EQ(loaded->options.listeners[0].connections_max, 9U);
+}
+
 TEST(Load, NumbersListenersOfTheEnvironment) {
     Sources sources;
     sources.environment = {"STENTOR_LISTENER__1__URL=mqtt://127.0.0.1:2",

@@ -194,7 +194,8 @@ std::vector<Key> store_keys() {
     };
 }
 
-std::vector<Key> session_limit_keys() {
+/// Of what is on its way or waits.
+std::vector<Key> message_limit_keys() {
     return {
         {.path = "limits.packet_bytes_max",
          .kind = Kind::size,
@@ -242,6 +243,11 @@ std::vector<Key> session_limit_keys() {
          .min = 1024,
          .max = kBytesMax,
          .description = "Bytes that wait for one transient session whose window is full."},
+    };
+}
+
+std::vector<Key> session_limit_keys() {
+    return {
         {.path = "limits.session_expiry_max",
          .kind = Kind::duration,
          .field = option<&Options::limits, &LimitOptions::session_expiry_max>(),
@@ -405,6 +411,7 @@ const std::vector<Key>& keys() {
                           listener_keys(),
                           tls_keys(),
                           store_keys(),
+                          message_limit_keys(),
                           session_limit_keys(),
                           connection_limit_keys(),
                           auth_keys(),

@@ -25,9 +25,9 @@ Later ones win:
 3. environment variables `STENTOR_<SECTION>__<KEY>`: `STENTOR_LIMITS__PACKET_BYTES_MAX=2MiB`,
    `STENTOR_AUTH__ANONYMOUS=never`; listeners by number: `STENTOR_LISTENER__0__URL`; lists are
    separated by commas;
-4. `--set key.path=value` on the command line: `--set limits.receive_maximum=20`,
-   `--set listener.0.max_connections=1000`;
-5. `--listen URL` (may be repeated; replaces all listeners) and `--data DIR`.
+4. `--listen URL` on the command line (may be repeated; replaces all listeners);
+5. `--set key.path=value`: `--set limits.receive_maximum=20`, `--set listener.0.max_connections=1000`;
+6. `--data DIR`.
 
 Unknown keys are errors, in every source. Relative paths start at the working directory, as in
 Mosquitto and Caddy, not at the file: a service names them absolutely.

@@ -29,10 +29,9 @@ std::string drain(mqtt::WireBuffer& buffer) { return std::string{as_text(buffer.
 class TlsClient {
   public:
     TlsClient(const std::string& ca, const std::string& host)
-        : context_{::SSL_CTX_new(::TLS_client_method()), ::SSL_CTX_free}, ca_{ca} {
+        : context_{::SSL_CTX_new(::TLS_client_method()), ::SSL_CTX_free}, ca_{ca}, host_{host} {
         (void)::SSL_CTX_load_verify_file(context_.get(), ca.c_str());
         ::SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
-        host_ = host;
     }
     void use(const std::string& certificate, const std::string& key) {
         (void)::SSL_CTX_use_certificate_chain_file(context_.get(), certificate.c_str());
