@@ -80,7 +80,7 @@ enum class DropReason : std::uint8_t {
 };
 
 struct Dropped {
-    DropReason reason;
+    DropReason reason{};
     std::uint32_t messages = 1;
 };
 
@@ -127,8 +127,8 @@ struct DeliveryChange {
     struct Item {
         Seq seq;
         PacketId packet_id;
-        QoS qos;
-        DeliveryPhase phase;
+        QoS qos = QoS::at_most_once;
+        DeliveryPhase phase{};
         bool retain = false;
     };
     std::vector<PacketId> done = {};  // free again, before ...
