@@ -26,7 +26,8 @@ Later ones win:
    `STENTOR_AUTH__ANONYMOUS=never`; listeners by number: `STENTOR_LISTENER__0__URL`; lists are
    separated by commas;
 4. `--listen URL` on the command line (may be repeated; replaces all listeners);
-5. `--set key.path=value`: `--set limits.receive_maximum=20`, `--set listener.0.max_connections=1000`;
+5. `--set key.path=value`: `--set limits.receive_maximum=20`,
+   `--set listener.0.max_connections=1000`;
 6. `--data DIR`.
 
 Unknown keys are errors, in every source. Relative paths start at the working directory, as in
