@@ -291,7 +291,10 @@ void SqliteEngine::roll() {
     }
     const std::string path = log_directory(options_) + '/' + segment_name({.first = next(last_)});
     auto writer = SegmentWriter::open(path, options_.acknowledge_after, options_.vfs);
-    if (!writer) return;
+    if (!writer) {  // a full disk: the one there is goes on
+        remove_segment_files(path);
+        return;
+    }
     catalog_.add_segment(path, next(last_), at_);
     housekeeper_->retire(std::exchange(*newest_, *std::move(writer)));
     newest_bytes_ = 0;

@@ -156,6 +156,37 @@ TEST_F(SqliteEngineTest, ALogThatEndsWithAnEmptySegmentBehindAJumpIsRead) {
     EXPECT_EQ(store.read_all({"t"}).size(), left + 1);
 }
 
+// A new segment that could not be made, on a full disk say, may leave its file behind; what comes
+// next goes into the one before.
+TEST_F(SqliteEngineTest, AnEmptyFileOfASegmentThatFailedHidesNothing) {
+    SqliteEngineOptions small = options();
+    small.segment_bytes_max = 4000;
+    small.tail_bytes_max = 0;
+    Store store{small};
+    const std::string payload(500, 'x');
+    const auto publish = [&](int messages) {
+        for (int i = 0; i < messages; ++i) {
+            ASSERT_TRUE(store.commit(samples::logged("t", payload)).has_value());
+        }
+    };
+    ASSERT_TRUE(store.open().has_value());
+    publish(30);
+    store.close();
+    const std::string left = log_directory(small) + '/' + segment_name({.first = Seq{3}});
+    ASSERT_TRUE(SegmentWriter::open(left, AcknowledgeAfter::disk, {}).has_value());
+    for (int round = 0; round < 2; ++round) {
+        ASSERT_TRUE(store.open().has_value());
+        publish(10);
+        const std::size_t count = store.sink().last().value();
+        EXPECT_EQ(store.read_all({"t"}).size(), count);
+        for (std::uint64_t seq = 1; seq <= count; ++seq) {
+            EXPECT_TRUE(store.read_one(Seq{seq}) != nullptr) << seq;
+        }
+        store.close();
+    }
+    EXPECT_FALSE(std::filesystem::exists(left));
+}
+
 TEST(StoreClock, GoesOnByAPlausibleDifferenceOnly) {
     const Instant at{std::chrono::seconds{100}};
     constexpr std::int64_t kThen = 1'700'000'000'000;

@@ -142,6 +142,15 @@ class Recovery {
             STENTOR_TRY_VOID(reader.checkpoint());
             rewritten_through_ = seal->summary.last;
         }
+        if (!seal && first <= catalog_.last()) {
+            // It was to be the next one and could not be made: the log went on in the one before.
+            // Among segments that are found by where they end, it would hide that one.
+            STENTOR_TRY(const bool is_empty, has_no_rows(reader, first));
+            if (is_empty) {
+                remove_segment_files(path);
+                return {};
+            }
+        }
         newest_ = path;
         newest_is_sealed_ = seal.has_value();
         STENTOR_TRY(const Instant began_at, clock_at_begin(reader, first));
@@ -159,6 +168,15 @@ class Recovery {
         }
         // One transaction per segment bounds the sessions held in memory.
         return state_.commit(meta_);
+    }
+
+    [[nodiscard]] static Result<bool> has_no_rows(SegmentReader& reader, Seq first) {
+        bool is_empty = true;
+        STENTOR_TRY_VOID(reader.for_each_row(first, [&](const LogRow&) {
+            is_empty = false;
+            return false;
+        }));
+        return is_empty;
     }
 
     [[nodiscard]] Result<SegmentWriter> open_newest() {
