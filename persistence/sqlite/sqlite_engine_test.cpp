@@ -187,6 +187,38 @@ TEST_F(SqliteEngineTest, AnEmptyFileOfASegmentThatFailedHidesNothing) {
     EXPECT_FALSE(std::filesystem::exists(left));
 }
 
+// Each file that has to be opened counts, so that a page ends early: the next one has the rest.
+TEST_F(SqliteEngineTest, ChosenPositionsInManyFilesComeInSeveralPages) {
+    SqliteEngineOptions small = options();
+    small.segment_bytes_max = 4000;
+    small.tail_bytes_max = 0;
+    Store store{small};
+    ASSERT_TRUE(store.open().has_value());
+    ReadRequest request;
+    for (int i = 0; i < 100; ++i) {
+        ASSERT_TRUE(store.commit(samples::logged("t", std::string(500, 'x'))).has_value());
+        request.only.push_back(store.sink().last());
+    }
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    int pages = 0;
+    for (; !request.only.empty() && pages < 100; ++pages) {
+        ++request.cookie;
+        ReadRequest sent = request;
+        ASSERT_EQ(store.engine().read(sent), Push::ok);
+        ASSERT_TRUE(store.wait([&] { return store.sink().page(request.cookie).has_value(); }));
+        const Page page = store.sink().page(request.cookie).value_or(Page{});
+        ASSERT_TRUE(page.result.has_value());
+        std::size_t count = 0;
+        while (count < request.only.size() && request.only[count] <= page.complete_through) ++count;
+        ASSERT_GT(count, 0U);
+        EXPECT_EQ(page.entries.size(), count);
+        request.only.erase(request.only.begin(),
+                           request.only.begin() + static_cast<std::ptrdiff_t>(count));
+    }
+    EXPECT_GT(pages, 1);
+}
+
 TEST(StoreClock, GoesOnByAPlausibleDifferenceOnly) {
     const Instant at{std::chrono::seconds{100}};
     constexpr std::int64_t kThen = 1'700'000'000'000;

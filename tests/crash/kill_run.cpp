@@ -53,8 +53,6 @@ const std::vector<std::string> kFilters{"r/#",
                                         "+/+",
                                         "b/#"};
 
-const std::vector<std::string> kSharedFilters{"$share/g/a/#", "$share/g/+/b", "$share/h/b/a"};
-
 Duration milliseconds(std::uint64_t count) { return std::chrono::milliseconds{count}; }
 
 /// Somebody who wants everything and is always there when the broker is.
@@ -94,10 +92,9 @@ Persona random_persona(Random& random, std::size_t number) {
     if (random.chance(3, 4)) persona.publish_per_mille = 60;
     if (random.chance(1, 2)) persona.subscribe_per_mille = 15;
     persona.topics = kTopics;
-    persona.shares = random.chance(1, 5);
-    persona.filters = persona.shares ? kSharedFilters : kFilters;
-    persona.first_filters.push_back(persona.filters[random.below(persona.filters.size())]);
-    if (!persona.shares && random.chance(1, 3)) {
+    persona.filters = kFilters;
+    persona.first_filters.push_back(kFilters[random.below(kFilters.size())]);
+    if (random.chance(1, 3)) {
         persona.filters = {"r/#", "a/#", "+/b"};
         persona.subscribe_per_mille = 15;
     }
