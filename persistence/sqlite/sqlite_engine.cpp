@@ -291,10 +291,7 @@ void SqliteEngine::roll() {
     }
     const std::string path = log_directory(options_) + '/' + segment_name({.first = next(last_)});
     auto writer = SegmentWriter::open(path, options_.acknowledge_after, options_.vfs);
-    if (!writer) {  // a full disk: the one there is goes on
-        remove_segment_files(path);
-        return;
-    }
+    if (!writer) return;  // a full disk: the one there is goes on, see Recovery::add_segment()
     catalog_.add_segment(path, next(last_), at_);
     housekeeper_->retire(std::exchange(*newest_, *std::move(writer)));
     newest_bytes_ = 0;

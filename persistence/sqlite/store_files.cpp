@@ -144,12 +144,10 @@ class Recovery {
         }
         if (!seal && first <= catalog_.last()) {
             // It was to be the next one and could not be made: the log went on in the one before.
-            // Among segments that are found by where they end, it would hide that one.
+            // Among segments that are found by where they end, it would hide that one. It stays
+            // until those are gone: removing one that may be half written is not safe everywhere.
             STENTOR_TRY(const bool is_empty, has_no_rows(reader, first));
-            if (is_empty) {
-                remove_segment_files(path);
-                return {};
-            }
+            if (is_empty) return {};
         }
         newest_ = path;
         newest_is_sealed_ = seal.has_value();
