@@ -131,6 +131,12 @@ def calls_of(trace):
     return found
 
 
+def first(what, calls):
+    call = next(calls, None)
+    assert call is not None, f"strace does not show {what}, which this client has seen"
+    return call
+
+
 def unkept(promises, calls, needed_directories):
     """What each promise lacked: {what: "write" or "sync"}. Without the directories that lead to it
     a file is not there, however often it was synced."""
@@ -148,8 +154,10 @@ def unkept(promises, calls, needed_directories):
             lacking[f"the directory {what}"] = "sync"
     after = -1
     for number, promise in enumerate(promises):
-        read = next(c for c in reads if c.left >= after and promise.request in c.data)
-        send = next(c for c in sends if c.entered > read.left and promise.answer in c.data)
+        read = first(f"the request of {number} {promise.what}",
+                     (c for c in reads if c.left >= after and promise.request in c.data))
+        send = first(f"the answer of {number} {promise.what}, {promise.answer.hex()}",
+                     (c for c in sends if c.entered > read.left and promise.answer in c.data))
         after = read.left
         written = [c for c in writes if c.entered > read.left and c.left < send.entered
                    and promise.kept in c.data]
@@ -179,9 +187,14 @@ def trace_broker(stentor, mode, directory):
         url = next((line for line in broker.stdout if "listening url=" in line), None)
         assert url is not None, "the broker did not start"
         exchanges(int(url.rsplit(":", 1)[1]), promises)
-    finally:
-        os.killpg(broker.pid, signal.SIGKILL)  # strace and the broker
+        # The broker alone: strace lets signals wait while it has a program to trace, and ends after
+        # it. Killed, it could take the line of the last answer with it.
+        os.killpg(broker.pid, signal.SIGTERM)
         broker.communicate(timeout=PATIENCE)
+    except BaseException:
+        os.killpg(broker.pid, signal.SIGKILL)
+        broker.communicate(timeout=PATIENCE)
+        raise
     return promises, calls_of(trace)
 
 
