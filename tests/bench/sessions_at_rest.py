@@ -17,46 +17,16 @@ filters and leave, 3000 at a time, and five seconds later its memory is looked a
 """
 import argparse
 import os
-import signal
 import socket
 import sqlite3
 import struct
-import subprocess
 import sys
 import tempfile
 import time
 
+from broker_process import BrokerProcess
+
 NEVER = 0xFFFFFFFF  # a session that does not expire
-
-
-def start(binary, directory, shards):
-    began = time.monotonic()
-    broker = subprocess.Popen(
-        [binary, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", directory,
-         "--set", f"node.shards={shards}", "--set", "logging.format=text"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    port = 0
-    for line in broker.stdout:
-        if line.startswith("listening url=mqtt://"):
-            port = int(line.strip().rpartition(":")[2])
-        if line.strip() == "ready" or '"ready"' in line:
-            return broker, time.monotonic() - began, port
-    sys.exit("the broker did not become ready: " + broker.stderr.read())
-
-
-def stop(broker):
-    broker.send_signal(signal.SIGTERM)
-    broker.communicate(timeout=120)
-
-
-def memory(broker):
-    values = {}
-    with open(f"/proc/{broker.pid}/status") as status:
-        for line in status:
-            name, _, value = line.partition(":")
-            if name in ("VmRSS", "VmHWM"):
-                values[name] = int(value.split()[0]) * 1024
-    return values
 
 
 def client_of(i):
@@ -147,26 +117,29 @@ def main():
     parser.add_argument("--publish", type=int, default=0)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stentor-bench-") as directory:
-        broker, empty_seconds, port = start(arguments.stentor, directory, arguments.shards)
-        empty = memory(broker)["VmRSS"]
+        def start():
+            return BrokerProcess(arguments.stentor, directory, f"node.shards={arguments.shards}")
+
+        broker = start()
+        empty, empty_seconds = broker.memory(), broker.seconds
         if arguments.live:
-            come_and_go(port, arguments.sessions, arguments.own, arguments.expiry)
+            come_and_go(broker.port, arguments.sessions, arguments.own, arguments.expiry)
             time.sleep(5)
-            live = (memory(broker)["VmRSS"] - empty) / arguments.sessions
+            live = (broker.memory() - empty) / arguments.sessions
             print(f"{live:.0f} B each when they have left")
-        stop(broker)
+        broker.end()
         if not arguments.live:
             fill(directory, arguments.sessions, arguments.own, arguments.expiry)
-        broker, seconds, port = start(arguments.stentor, directory, arguments.shards)
+        broker = start()
         time.sleep(2)
-        full = memory(broker)
-        rate = publish(port, arguments.publish) if arguments.publish else 0
-        stop(broker)
-        each = (full["VmRSS"] - empty) / arguments.sessions
-        peak = (full["VmHWM"] - empty) / arguments.sessions
+        full, most = broker.memory(), broker.memory("VmHWM")
+        rate = publish(broker.port, arguments.publish) if arguments.publish else 0
+        broker.end()
+        each = (full - empty) / arguments.sessions
+        peak = (most - empty) / arguments.sessions
         print(f"{arguments.sessions} sessions, {arguments.shards} shards: {each:.0f} B each at"
-              f" rest, {peak:.0f} B each at the peak of the start; ready after {seconds:.2f} s"
-              f" (empty: {empty_seconds:.2f} s)"
+              f" rest, {peak:.0f} B each at the peak of the start; ready after"
+              f" {broker.seconds:.2f} s (empty: {empty_seconds:.2f} s)"
               + (f"; {rate:.0f} published to all a second" if rate else ""))
 
 

@@ -13,46 +13,36 @@ import itertools
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 
+from broker_process import BrokerProcess
+
 MODES = ("disk", "os", "memory")
 # publishers, messages under way for each
 CROWDS = ((1, 1), (1, 32), (10, 32), (1000, 4))
 
 
-class Broker:
+class Broker(BrokerProcess):
     def __init__(self, binary, parent, shards, mode):
         self.directory = tempfile.mkdtemp(dir=parent)
-        self.process = subprocess.Popen(
-            [binary, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", self.directory,
-             "--set", f"node.shards={shards}", "--set", f"store.acknowledge_after={mode}",
-             "--set", "logging.format=text"],
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        self.port = 0
-        for line in self.process.stdout:
-            if line.startswith("listening url=mqtt://"):
-                self.port = int(line.strip().rpartition(":")[2])
-            if line.strip() == "ready":
-                return
-        sys.exit("the broker did not become ready")
+        super().__init__(binary, self.directory, f"node.shards={shards}",
+                         f"store.acknowledge_after={mode}")
 
     def __enter__(self):
         return self
 
     def __exit__(self, *_):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.communicate(timeout=120)
+        self.end()
         shutil.rmtree(self.directory)
 
     def bench(self, binary, *arguments):
         done = subprocess.run(
             [binary, "bench", *arguments, "-p", str(self.port), "--broker-pid",
-             str(self.process.pid), "--json", "--quiet", "--patience", "60"],
+             str(self.pid), "--json", "--quiet", "--patience", "60"],
             stdout=subprocess.PIPE, text=True, check=False)
         result = json.loads(done.stdout)
         if done.returncode != 0:

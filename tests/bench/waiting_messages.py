@@ -13,41 +13,22 @@ import os
 import signal
 import socket
 import struct
-import subprocess
 import sys
 import tempfile
 import time
 
+from broker_process import BrokerProcess
+
 WINDOW = 2000  # messages under way
 
 
-def start(binary, directory, shards):
-    began = time.monotonic()
-    broker = subprocess.Popen(
-        [binary, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", directory,
-         "--set", f"node.shards={shards}", "--set", "logging.format=text",
-         "--set", f"limits.receive_maximum={WINDOW}", "--set", "limits.inflight_maximum=1000"],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    port = 0
-    for line in broker.stdout:
-        if line.startswith("listening url=mqtt://"):
-            port = int(line.strip().rpartition(":")[2])
-        if line.strip() == "ready" or '"ready"' in line:
-            return broker, time.monotonic() - began, port
-    sys.exit("the broker did not become ready: " + broker.stderr.read())
-
-
-def end(broker, how):
-    broker.send_signal(how)
-    broker.communicate(timeout=300)
+def start(arguments, directory):
+    return BrokerProcess(arguments.stentor, directory, f"node.shards={arguments.shards}",
+                         f"limits.receive_maximum={WINDOW}", "limits.inflight_maximum=1000")
 
 
 def resident(broker):
-    with open(f"/proc/{broker.pid}/status") as status:
-        for line in status:
-            if line.startswith("VmRSS:"):
-                return int(line.split()[1]) / 1024
-    sys.exit("the broker has ended")
+    return broker.memory() / (1 << 20)
 
 
 def disk(directory):
@@ -169,31 +150,32 @@ def main():
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stentor-bench-") as directory:
         def start_again(how):
-            broker, seconds, port = start(arguments.stentor, directory, arguments.shards)
+            broker = start(arguments, directory)
             time.sleep(2)
-            print(f"after a {how}: {resident(broker):.1f} MiB, ready after {seconds:.2f} s",
+            print(f"after a {how}: {resident(broker):.1f} MiB, ready after {broker.seconds:.2f} s",
                   flush=True)
-            return broker, port
+            return broker
 
-        broker, seconds, port = start(arguments.stentor, directory, arguments.shards)
-        print(f"empty: {resident(broker):.1f} MiB, ready after {seconds:.2f} s", flush=True)
-        make_sessions(port, arguments.sessions)
+        broker = start(arguments, directory)
+        print(f"empty: {resident(broker):.1f} MiB, ready after {broker.seconds:.2f} s", flush=True)
+        make_sessions(broker.port, arguments.sessions)
         began = time.monotonic()
-        count = publish(port, arguments.messages, arguments.sessions, bytes(arguments.payload))
+        count = publish(broker.port, arguments.messages, arguments.sessions,
+                        bytes(arguments.payload))
         rate = count / (time.monotonic() - began)
         quiet(directory)
         print(f"{count} messages wait for {arguments.sessions} sessions, {arguments.shards} shards:"
               f" {resident(broker):.1f} MiB, {disk(directory):.0f} MiB on disk,"
               f" published at {rate:.0f}/s", flush=True)
-        end(broker, signal.SIGTERM)
-        broker, _ = start_again("stop")
-        end(broker, signal.SIGKILL)
-        broker, port = start_again("kill")
+        broker.end()
+        broker = start_again("stop")
+        broker.end(signal.SIGKILL)
+        broker = start_again("kill")
         began = time.monotonic()
-        come_back(port, 0, count // arguments.sessions)
+        come_back(broker.port, 0, count // arguments.sessions)
         print(f"one session got its {count // arguments.sessions} in"
               f" {time.monotonic() - began:.2f} s, then {resident(broker):.1f} MiB")
-        end(broker, signal.SIGTERM)
+        broker.end()
 
 
 main()

@@ -301,3 +301,29 @@ class StoreTest(unittest.TestCase):
     def end(self, broker):
         code = broker.stop()
         self.assertEqual(code, 0, broker.end_of_log())
+
+    def disk_bytes(self):
+        total = 0
+        for directory, _, files in os.walk(self.data):
+            for name in files:
+                try:
+                    total += os.path.getsize(os.path.join(directory, name))
+                except FileNotFoundError:  # it went meanwhile
+                    pass
+        return total
+
+    def wait_until(self, what, condition):
+        end = time.monotonic() + PATIENCE
+        while not condition():
+            self.assertLess(time.monotonic(), end, what)
+            time.sleep(0.05)  # a condition of the file system, which nobody announces
+
+    @staticmethod
+    def session(broker, name, topic_filter, **options):
+        """A client that has subscribed, and stays."""
+        client = broker.client(name, **options)
+        client.subscribe(topic_filter, 1)
+        return client
+
+    def away(self, broker, name, topic_filter, **options):
+        self.session(broker, name, topic_filter, **options).close()

@@ -6,7 +6,7 @@ import re
 import time
 import unittest
 
-from store_kit import PATIENCE, StoreTest
+from store_kit import StoreTest
 
 HELD = 100  # limits.session_backlog_messages_max
 BACKLOG = f"limits.session_backlog_messages_max={HELD}"
@@ -28,32 +28,8 @@ def told(client):
 
 
 class Bounds(StoreTest):
-    def disk_bytes(self):
-        total = 0
-        for directory, _, files in os.walk(self.data):
-            for name in files:
-                try:
-                    total += os.path.getsize(os.path.join(directory, name))
-                except FileNotFoundError:  # it went meanwhile
-                    pass
-        return total
-
     def segments(self):
         return sum(name.endswith(".db") for name in os.listdir(self.data + "/log"))
-
-    def wait_until(self, what, condition):
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            self.assertLess(time.monotonic(), end, what)
-            time.sleep(0.05)  # a condition of the file system, which nobody announces
-
-    def session(self, broker, name, topic_filter, **options):
-        client = broker.client(name, **options)
-        client.subscribe(topic_filter, 1)
-        return client
-
-    def away(self, broker, name, topic_filter, **options):
-        self.session(broker, name, topic_filter, **options).close()
 
     def publish(self, client, numbers, topic=lambda number: "rest"):
         """Each number as a payload, some at a time."""

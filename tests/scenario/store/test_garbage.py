@@ -1,40 +1,12 @@
 #!/usr/bin/env python3
 """The log is empty again once everybody has got what he waited for, and its files do not grow."""
 
-import os
-import time
 import unittest
 
 from store_kit import StoreTest
 
-PATIENCE = 60
-
 
 class Garbage(StoreTest):
-    def disk_bytes(self):
-        total = 0
-        for directory, _, files in os.walk(self.data):
-            for name in files:
-                try:
-                    total += os.path.getsize(os.path.join(directory, name))
-                except FileNotFoundError:  # it went meanwhile
-                    pass
-        return total
-
-    def wait_until(self, what, condition):
-        end = time.monotonic() + PATIENCE
-        while not condition():
-            self.assertLess(time.monotonic(), end, what)
-            time.sleep(0.1)  # a condition of the file system, which nobody announces
-
-    def session(self, broker, name, topic_filter):
-        client = broker.client(name)
-        client.subscribe(topic_filter, 1)
-        return client
-
-    def away(self, broker, name, topic_filter):
-        self.session(broker, name, topic_filter).close()
-
     def test_the_log_is_empty_again_over_ten_rounds(self):
         broker = self.broker()
         self.away(broker, "narrow", "never/published")  # far behind, and needs nothing
