@@ -50,10 +50,12 @@ void Request::decide(Decision decision) noexcept {
 
 void Request::accept(std::string_view authenticator, std::string name) && {
     const bool admin = chain_->is_admin(authenticator, name);
+    const std::uint64_t voucher = chain_->voucher(authenticator, name, credentials_.locality);
     decide({.outcome = Outcome::accepted,
             .principal = {.authenticator = std::string{authenticator},
                           .name = std::move(name),
-                          .is_admin = admin},
+                          .is_admin = admin,
+                          .voucher = voucher},
             .why = {}});
 }
 
@@ -78,6 +80,29 @@ Chain::Chain(std::vector<std::unique_ptr<const Authenticator>> links,
     : links_{std::move(links)}, admins_{std::move(admins)}, methods_{std::move(methods)} {}
 
 Chain::~Chain() = default;
+
+std::uint64_t Authenticator::voucher(std::string_view /*name*/, Locality /*locality*/) const {
+    return 0;
+}
+
+std::uint64_t Chain::voucher(std::string_view authenticator,
+                             std::string_view name,
+                             Locality locality) const {
+    for (const auto& link : links_) {
+        if (link->name() == authenticator) return link->voucher(name, locality);
+    }
+    return 0;
+}
+
+bool Chain::still_accepts(Principal& principal, Locality locality) const {
+    if (principal.voucher == 0) return true;
+    for (const auto& link : links_) {
+        if (link->voucher(principal.name, locality) != principal.voucher) continue;
+        principal.is_admin = is_admin(link->name(), principal.name);
+        return true;
+    }
+    return false;
+}
 
 const Method* Chain::method(std::string_view name) const noexcept {
     const auto found = std::find_if(methods_.begin(), methods_.end(), [&](const auto& method) {

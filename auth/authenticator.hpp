@@ -35,6 +35,8 @@ struct Principal {
     std::string authenticator;  // "password", "anonymous", ...
     std::string name;           // empty: anonymous; this, not what CONNECT said, is %u in rules
     bool is_admin = false;      // "authenticator:name" is among http.admins
+    /// What it was taken for, see Authenticator::voucher(). 0: nothing to look at again.
+    std::uint64_t voucher = 0;
 };
 
 enum class Outcome : std::uint8_t {
@@ -113,6 +115,11 @@ class Authenticator {
 
     /// Answers now or later. Must not block: slow work goes to an Executor.
     virtual void ask(Request request) const = 0;
+
+    /// What a client of that name is taken for as of now: another number when that has changed (a
+    /// password), 0 when it would not be taken any more, or when there is nothing to look at again
+    /// while it is connected (the default). Fast; asked at each CONNECT and after each reload.
+    [[nodiscard]] virtual std::uint64_t voucher(std::string_view name, Locality locality) const;
 };
 
 /// Immutable; a reload makes a new one, requests under way finish with theirs.
@@ -129,6 +136,13 @@ class Chain {
 
     [[nodiscard]] std::size_t size() const noexcept { return links_.size(); }
     [[nodiscard]] bool is_admin(std::string_view authenticator, std::string_view name) const;
+    /// What `authenticator` takes `name` for; 0 if there is nothing to look at again.
+    [[nodiscard]] std::uint64_t voucher(std::string_view authenticator,
+                                        std::string_view name,
+                                        Locality locality) const;
+    /// Whether somebody whom an earlier chain has accepted would be taken for the same by this one;
+    /// updates is_admin then.
+    [[nodiscard]] bool still_accepts(Principal& principal, Locality locality) const;
     /// Null: there is no method of that name. Lives as long as the chain.
     [[nodiscard]] const Method* method(std::string_view name) const noexcept;
 

@@ -96,6 +96,31 @@ TEST(Chain, AcceptsAUserOfTheFileOffTheCallersThread) {
     EXPECT_TRUE(decision.principal.is_admin);
 }
 
+TEST(Chain, SaysWhetherAnEarlierOneWouldStillBeRight) {
+    ManualExecutor executor;
+    const auto chain = chain_of(Anonymous::loopback, &executor, {"password:anna"});
+    Decisions decisions;
+    authenticate(chain, anna(), 1, decisions);
+    executor.run_all();
+    authenticate(chain, nobody(Locality::loopback), 2, decisions);
+    ASSERT_EQ(decisions.all.size(), 2U);
+    Principal user = decisions.all[0].second.principal;
+    Principal anonymous = decisions.all[1].second.principal;
+    EXPECT_TRUE(chain->still_accepts(user, Locality::remote));
+    EXPECT_TRUE(chain->still_accepts(anonymous, Locality::loopback));
+
+    const auto no_admins = chain_of(Anonymous::never, &executor);
+    EXPECT_TRUE(no_admins->still_accepts(user, Locality::remote));
+    EXPECT_FALSE(user.is_admin);
+    EXPECT_FALSE(no_admins->still_accepts(anonymous, Locality::loopback));
+
+    const auto no_users = chain_of(Anonymous::always, nullptr);
+    EXPECT_FALSE(no_users->still_accepts(user, Locality::remote));
+    EXPECT_TRUE(no_users->still_accepts(anonymous, Locality::loopback));
+    Principal other = {.authenticator = "certificate", .name = "x"};
+    EXPECT_TRUE(no_users->still_accepts(other, Locality::remote));
+}
+
 TEST(Chain, RefusesWrongPasswordsAndUnknownUsersAlike) {
     ManualExecutor executor;
     const auto chain = chain_of(Anonymous::always, &executor);

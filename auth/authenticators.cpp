@@ -46,6 +46,10 @@ void PasswordAuthenticator::ask(Request request) const {
                                        "too many clients are being authenticated");
 }
 
+std::uint64_t PasswordAuthenticator::voucher(std::string_view name, Locality /*locality*/) const {
+    return file_->voucher(name);
+}
+
 void CertificateAuthenticator::ask(Request request) const {
     if (request.credentials().certificate_name.empty()) {
         std::move(request).pass_on();
@@ -55,16 +59,23 @@ void CertificateAuthenticator::ask(Request request) const {
     std::move(request).accept("certificate", std::move(name));
 }
 
+bool AnonymousAuthenticator::welcomes(Locality locality) const noexcept {
+    return policy_ == Anonymous::always ||
+           (policy_ == Anonymous::loopback && locality == Locality::loopback);
+}
+
+std::uint64_t AnonymousAuthenticator::voucher(std::string_view name, Locality locality) const {
+    constexpr std::uint64_t kNobody = 1;
+    return name.empty() && welcomes(locality) ? kNobody : 0;
+}
+
 void AnonymousAuthenticator::ask(Request request) const {
     const ConnectCredentials& credentials = request.credentials();
     if (credentials.user && names_ == UnverifiedNames::refused) {
         std::move(request).pass_on();
         return;
     }
-    const bool welcome =
-        policy_ == Anonymous::always ||
-        (policy_ == Anonymous::loopback && credentials.locality == Locality::loopback);
-    if (welcome) {
+    if (welcomes(credentials.locality)) {
         std::move(request).accept("anonymous", {});
         return;
     }

@@ -21,6 +21,8 @@ class PasswordAuthenticator final : public Authenticator {
 
     [[nodiscard]] std::string_view name() const noexcept override { return "password"; }
     void ask(Request request) const override;
+    /// The line of the file.
+    [[nodiscard]] std::uint64_t voucher(std::string_view name, Locality locality) const override;
 
   private:
     std::shared_ptr<const PasswordFile> file_;  // a job under way keeps it past a reload
@@ -52,8 +54,11 @@ class AnonymousAuthenticator final : public Authenticator {
 
     [[nodiscard]] std::string_view name() const noexcept override { return "anonymous"; }
     void ask(Request request) const override;
+    [[nodiscard]] std::uint64_t voucher(std::string_view name, Locality locality) const override;
 
   private:
+    [[nodiscard]] bool welcomes(Locality locality) const noexcept;
+
     Anonymous policy_;
     UnverifiedNames names_;
 };

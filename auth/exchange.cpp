@@ -32,10 +32,12 @@ void Turn::challenge(std::string data) && {
 
 void Turn::accept(std::string_view authenticator, std::string name, std::string data) && {
     const bool admin = chain_->is_admin(authenticator, name);
+    const std::uint64_t voucher = chain_->voucher(authenticator, name, Locality::remote);
     decide({.outcome = Outcome::accepted,
             .principal = {.authenticator = std::string{authenticator},
                           .name = std::move(name),
-                          .is_admin = admin},
+                          .is_admin = admin,
+                          .voucher = voucher},
             .why = {},
             .data = std::move(data)});
 }

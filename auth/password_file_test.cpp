@@ -28,6 +28,16 @@ TEST(PasswordFile, VerifiesItsUsers) {
     EXPECT_FALSE(PasswordFile{}.verify("anna", ""));
 }
 
+TEST(PasswordFile, TheVoucherOfAUserChangesWithTheLine) {
+    const auto file = PasswordFile::parse(kFile);
+    const auto again = PasswordFile::parse(kFile);
+    ASSERT_TRUE(file.has_value());
+    EXPECT_NE(file->voucher("anna"), 0U);
+    EXPECT_EQ(file->voucher("anna"), again->voucher("anna"));
+    EXPECT_NE(file->voucher("anna"), file->voucher("bob"));
+    EXPECT_EQ(file->voucher("carol"), 0U);
+}
+
 TEST(PasswordFile, ReportsEveryMistakeAndNoPassword) {
     const auto file = PasswordFile::parse(
         "anna\n"

@@ -162,6 +162,31 @@ void Session::enqueue(const MessagePtr& message, const Grant& grant, Effects& fx
     out.queue.push_back(std::move(queued));
 }
 
+void Session::withdraw_queued(const std::function<bool(const Message&)>& may_stay,
+                              std::vector<InflightMessage>& shares,
+                              Effects& fx) {
+    if (!outbound_) return;
+    Outbound& out = *outbound_;
+    for (std::size_t left = out.queue.size(); left != 0; --left) {
+        Outbound::Queued queued = std::move(out.queue.front());
+        out.queue.pop_front();
+        if (may_stay(*queued.message)) {
+            out.queue.push_back(std::move(queued));
+            continue;
+        }
+        out.queue_bytes -= queued.bytes();
+        if (queued.share_tag == 0) {
+            fx.drops.push_back({.reason = DropReason::not_authorized});
+            continue;
+        }
+        fx.shares_done.push_back(queued.share_tag);
+        InflightMessage& share = shares.emplace_back();
+        share.message = std::move(queued.message);
+        share.qos = queued.qos;
+        share.share_tag = queued.share_tag;
+    }
+}
+
 void Session::send_queued(Instant now, Effects& fx) {
     Outbound& out = *outbound_;
     while (!out.queue.empty() && out.open < window() && out.inflight.size() < kPacketIdsMax) {

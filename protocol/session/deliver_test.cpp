@@ -64,6 +64,23 @@ TEST(Deliver, NothingOvertakesTheQueue) {
     EXPECT_THAT(script.puback(3), ElementsAre("PUBLISH q1 #4 t=d"));
 }
 
+TEST(Deliver, WhatWaitsCanBeTakenBack) {
+    Script script{test::transient(), {.inflight_maximum = 1}};
+    (void)script.deliver({.payload = "in flight", .topic = "a"});
+    for (const char* topic : {"a", "b", "a", "b"}) {
+        (void)script.deliver({.payload = topic, .topic = topic});
+    }
+    Effects fx;
+    std::vector<InflightMessage> shares;
+    script.session().withdraw_queued(
+        [](const Message& message) { return message.topic() == "b"; }, shares, fx);
+    EXPECT_THAT(shares, IsEmpty());
+    EXPECT_EQ(fx.drops.size(), 2U);
+    EXPECT_EQ(script.session().queued_count(), 2U);
+    EXPECT_THAT(script.puback(1), ElementsAre("PUBLISH q1 #2 b=b"));
+    EXPECT_THAT(script.puback(2), ElementsAre("PUBLISH q1 #3 b=b"));
+}
+
 TEST(Deliver, QueueIsBoundedByCount) {
     Script script{test::transient(), {.inflight_maximum = 1, .transient_queue_messages_max = 2}};
     for (int i = 0; i < 3; ++i) (void)script.deliver({});

@@ -19,6 +19,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -155,6 +156,12 @@ class Session {
     /// Sends what has waited for room: unsent ones in flight, then the transient queue; called when
     /// the outbox has drained (the session does it itself when an acknowledgement comes).
     void pump(Instant now, Effects& fx);
+
+    /// Takes out of the transient queue what `may_stay` says no to: counted as not_authorized, but
+    /// for shares of groups, which are appended to `shares`: they are others' work now.
+    void withdraw_queued(const std::function<bool(const Message&)>& may_stay,
+                         std::vector<InflightMessage>& shares,
+                         Effects& fx);
 
     // --- commits of the delivery state
     [[nodiscard]] CommitNeed commit_need() const noexcept;

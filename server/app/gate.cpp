@@ -25,13 +25,20 @@ mqtt::ReasonCode reason_of(auth::Outcome outcome) {
     return mqtt::ReasonCode::not_authorized;
 }
 
-server::Admission admission_of(auth::Decision decision) {
+auth::Locality locality_of(const server::PeerInfo& peer) {
+    return peer.loopback_listener ? auth::Locality::loopback : auth::Locality::remote;
+}
+
+server::Admission admission_of(auth::Decision decision, std::uint32_t edition) {
     server::Admission admission;
     admission.accepted = decision.outcome == auth::Outcome::accepted;
     admission.goes_on = decision.outcome == auth::Outcome::challenged;
     admission.data = std::move(decision.data);
     admission.reason = reason_of(decision.outcome);
-    admission.identity = {std::move(decision.principal.name), decision.principal.is_admin};
+    admission.identity = {.user = std::move(decision.principal.name),
+                          .admin = decision.principal.is_admin,
+                          .edition = edition,
+                          .voucher = decision.principal.voucher};
     admission.why = decision.why;
     return admission;
 }
@@ -58,14 +65,18 @@ class Gate::Talk final : public server::AuthExchange {
   public:
     Talk(Gate& gate,
          std::shared_ptr<const auth::Chain> chain,
+         std::uint32_t edition,
          std::unique_ptr<auth::Exchange> exchange)
-        : gate_{&gate}, chain_{std::move(chain)}, exchange_{std::move(exchange)} {}
+        : gate_{&gate},
+          chain_{std::move(chain)},
+          edition_{edition},
+          exchange_{std::move(exchange)} {}
 
     std::optional<server::Admission> next(ByteView data,
                                           ShardId shard,
                                           ConnectionId connection) override {
         if (gate_->door_.load() == Door::closed) return closed_door();
-        return gate_->ask({shard, connection}, [&](auth::Ticket ticket) {
+        return gate_->ask({shard, connection, edition_}, [&](auth::Ticket ticket) {
             exchange_->next(as_text(data), auth::Turn{chain_, ticket, *gate_});
         });
     }
@@ -73,6 +84,7 @@ class Gate::Talk final : public server::AuthExchange {
   private:
     Gate* gate_;
     std::shared_ptr<const auth::Chain> chain_;
+    std::uint32_t edition_;  // of the chain, or an earlier one
     std::unique_ptr<auth::Exchange> exchange_;
 };
 
@@ -88,6 +100,7 @@ void Gate::replace(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<con
     chain_ = std::move(chain);
     acl_.store(acl.get(), std::memory_order_release);
     acls_.push_back(std::move(acl));
+    ++edition_;  // last: whoever sees it sees the rest
 }
 
 std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request,
@@ -99,25 +112,26 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
     credentials.client_id = request.client_id;
     credentials.user = request.user_name;
     credentials.password = request.password;
-    credentials.locality =
-        peer.loopback_listener ? auth::Locality::loopback : auth::Locality::remote;
+    credentials.locality = locality_of(peer);
     credentials.peer_address = peer.address;
     credentials.certificate_name = peer.certificate_name;
+    const std::uint32_t edition = edition_.load();  // before the chain: never too new
     std::shared_ptr<const auth::Chain> chain = current_chain();
-    return ask({shard, connection}, [&](auth::Ticket ticket) {
+    return ask({shard, connection, edition}, [&](auth::Ticket ticket) {
         auth::authenticate(std::move(chain), std::move(credentials), ticket, *this);
     });
 }
 
 std::unique_ptr<server::AuthExchange> Gate::begin_exchange(std::string_view method) {
+    const std::uint32_t edition = edition_.load();
     std::shared_ptr<const auth::Chain> chain = current_chain();
     const auth::Method* found = chain->method(method);
     if (found == nullptr) return nullptr;
     auto exchange = found->begin();
-    return std::make_unique<Talk>(*this, std::move(chain), std::move(exchange));
+    return std::make_unique<Talk>(*this, std::move(chain), edition, std::move(exchange));
 }
 
-std::shared_ptr<const auth::Chain> Gate::current_chain() {
+std::shared_ptr<const auth::Chain> Gate::current_chain() const {
     const std::lock_guard lock{mutex_};
     return chain_;
 }
@@ -134,7 +148,7 @@ std::optional<server::Admission> Gate::ask(Asker asker, Call&& call) {
     call(answer.ticket);
     InlineAnswer::current = nullptr;
     if (!answer.decision) return std::nullopt;
-    return admission_of(std::move(*answer.decision));
+    return admission_of(std::move(*answer.decision), asker.edition);
 }
 
 void Gate::forget_askers() {
@@ -156,7 +170,7 @@ void Gate::decided(auth::Ticket ticket, auth::Decision decision) noexcept {
     }
     if (asker.has_gone) return;
     mailboxes_[asker.shard.value()]->push_reserved(
-        server::Admitted{asker.connection, admission_of(std::move(decision))});
+        server::Admitted{asker.connection, admission_of(std::move(decision), asker.edition)});
 }
 
 bool Gate::allows(server::TopicAction action,
@@ -178,6 +192,22 @@ bool Gate::allows(server::TopicAction action,
             return acl.deliver(subject, topic).allowed;
     }
     return false;
+}
+
+mqtt::ReasonCode Gate::review(server::Identity& identity,
+                              std::string_view /*client_id*/,
+                              const server::PeerInfo& peer) const {
+    const std::uint32_t edition = edition_.load();
+    auth::Principal principal{.authenticator = {},
+                              .name = identity.user,
+                              .is_admin = identity.admin,
+                              .voucher = identity.voucher};
+    if (!current_chain()->still_accepts(principal, locality_of(peer))) {
+        return mqtt::ReasonCode::not_authorized;
+    }
+    identity.admin = principal.is_admin;
+    identity.edition = edition;
+    return mqtt::ReasonCode::success;
 }
 
 bool Gate::checks_deliveries() const noexcept {

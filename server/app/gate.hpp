@@ -48,6 +48,10 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
                               std::string_view client_id,
                               std::string_view topic) const override;
     [[nodiscard]] bool checks_deliveries() const noexcept override;
+    [[nodiscard]] std::uint32_t edition() const noexcept override { return edition_.load(); }
+    [[nodiscard]] mqtt::ReasonCode review(server::Identity& identity,
+                                          std::string_view client_id,
+                                          const server::PeerInfo& peer) const override;
 
   private:
     class Talk;
@@ -55,9 +59,10 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
     struct Asker {
         ShardId shard;
         ConnectionId connection;
+        std::uint32_t edition = 0;  // when it asked
         bool has_gone = false;
     };
-    [[nodiscard]] std::shared_ptr<const auth::Chain> current_chain();
+    [[nodiscard]] std::shared_ptr<const auth::Chain> current_chain() const;
     /// `call(ticket)` asks; its answer if that comes at once.
     template <class Call>
     [[nodiscard]] std::optional<server::Admission> ask(Asker asker, Call&& call);
@@ -68,7 +73,8 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
     // Read on every PUBLISH: one load. Earlier ones are kept: a shard may be reading them, and
     // reloads are few.
     std::atomic<const auth::Acl*> acl_;
-    std::mutex mutex_;  // guards what follows
+    std::atomic<std::uint32_t> edition_{1};
+    mutable std::mutex mutex_;  // guards what follows
     std::shared_ptr<const auth::Chain> chain_;
     std::vector<std::shared_ptr<const auth::Acl>> acls_;
     std::unordered_map<auth::Ticket, Asker> askers_;

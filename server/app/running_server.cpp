@@ -437,6 +437,7 @@ void RunningServer::reload(const config::Options& options, Access access) {
     (void)watch_.changed(options.listeners);
     renew(options);
     gate_.replace(std::move(access.chain), std::move(access.acl));
+    for (const auto& driver : drivers_) driver->wake();  // what was granted is looked at again
 }
 
 Result<void, Problem> RunningServer::run() {

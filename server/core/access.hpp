@@ -21,6 +21,8 @@ struct PeerInfo;
 struct Identity {
     std::string user;  // empty: anonymous
     bool admin = false;
+    std::uint32_t edition = 0;  // AccessControl::edition() when the question was asked
+    std::uint64_t voucher = 0;  // AccessControl's own: what it was admitted for
 };
 
 struct Admission {
@@ -68,6 +70,21 @@ class AccessControl {
                                       const Identity& identity,
                                       std::string_view client_id,
                                       std::string_view topic) const = 0;
+
+    /// Another number as soon as rules or users have changed: what was granted before is to be
+    /// looked at again. Cheap.
+    [[nodiscard]] virtual std::uint32_t edition() const noexcept { return 0; }
+
+    /// Whether a client that was admitted earlier may stay as things are now: success, or why not.
+    /// Brings `identity` up to date.
+    [[nodiscard]] virtual mqtt::ReasonCode review(Identity& identity,
+                                                  std::string_view client_id,
+                                                  const PeerInfo& peer) const {
+        (void)client_id;
+        (void)peer;
+        identity.edition = edition();
+        return mqtt::ReasonCode::success;
+    }
 
     /// Whether deliveries have to be checked one by one (acl_subscribe = "filter").
     [[nodiscard]] virtual bool checks_deliveries() const noexcept = 0;

@@ -152,10 +152,7 @@ bool Shard::waits_for(SessionEntry& entry,
                    subscription->options.qos != mqtt::QoS::at_most_once &&
                    !(subscription->options.no_local && message.publisher() == entry.client_id);
         });
-    return is_wanted &&
-           (!shared_.access->checks_deliveries() ||
-            shared_.access->allows(
-                TopicAction::deliver, entry.identity, entry.client_id, message.topic()));
+    return is_wanted && may_read(entry, message.topic());
 }
 
 void Shard::conclude_backlog(SessionEntry& entry, const BacklogRead& read, Instant now) {

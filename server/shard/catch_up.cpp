@@ -165,9 +165,7 @@ bool Shard::merge_grant(SessionEntry& entry,
     grant.retain = keeps_retain && message.retain();
     grant.subscription_identifiers = identifiers_;
     if (grant.qos == QoS::at_most_once) return false;
-    return !shared_.access->checks_deliveries() ||
-           shared_.access->allows(
-               TopicAction::deliver, entry.identity, entry.client_id, message.topic());
+    return may_read(entry, message.topic());
 }
 
 /// False if the session has gone or its window is full before the page is done.

@@ -87,6 +87,7 @@ struct FinishSubscribe {
     std::uint64_t cookie = 0;       // of the joins below
     std::uint32_t joins_asked = 0;  // shared groups at home elsewhere, whose answer SUBACK awaits
     bool holds_replays = false;     // until it is in the log
+    std::uint32_t edition = 0;      // of the rules it was judged by
 };
 
 struct FinishUnsubscribe {

@@ -91,6 +91,7 @@ void Shard::peer_is(ConnectionId id, PeerInfo peer) {
 }
 
 std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
+    look_at_edition();
     std::size_t used = 0;
     for (;;) {
         Connection* connection = find(id);

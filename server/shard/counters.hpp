@@ -57,7 +57,9 @@ struct Counters {
     std::array<std::uint64_t, kDropReasons> messages_dropped{};
     std::uint64_t batches_failed = 0;
     std::uint64_t pages_read = 0;
-    std::uint64_t sessions_advanced = 0;  // past messages they had not got, at a bound
+    std::uint64_t subscriptions_narrowed = 0;  // by a change of the rules
+    std::uint64_t clients_sent_away = 0;       // by a change of users or bans
+    std::uint64_t sessions_advanced = 0;       // past messages they had not got, at a bound
 
     void dropped(mqtt::DropReason reason, std::uint64_t messages = 1) noexcept {
         messages_dropped[static_cast<std::size_t>(reason)] += messages;

@@ -177,6 +177,7 @@ void Shard::reauthenticated(Connection& connection, Admission admission, Instant
     if (admission.goes_on) return;
     connection.exchange.reset();
     entry.identity = std::move(admission.identity);
+    if (entry.identity.edition != edition_) review_later(entry);
 }
 
 }  // namespace stentor::server

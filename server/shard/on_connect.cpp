@@ -242,11 +242,16 @@ void Shard::attach(Connection& connection, Instant now) {
     entry.attached = std::make_unique<Attachment>(
         mqtt::Session{std::move(request), options_.limits, std::move(parts)}, connection.id);
     entry.attached->session_present = session_present;
+    entry.attached->narrowed = shared_.access->checks_deliveries();
+    // Subscriptions that it brings along may be older than the rules, or somebody else's.
+    const bool is_judged = !session_present && entry.identity.edition == edition_;
+    entry.attached->judged = is_judged ? edition_ : Attachment::kUnjudged;
     entry.attached->before = std::move(before);
     connection.slot = entry.slot;
     connection.phase = Phase::attaching;
 
-    for (const Subscription& subscription : entry.subscriptions) {
+    for (Subscription& subscription : entry.subscriptions) {
+        subscription.withheld = false;
         index_subscription(entry, subscription);
     }
     // A will that waited for its delay is cancelled: the Attached record replaces it.
@@ -284,6 +289,7 @@ void Shard::finish_attach(SessionEntry& entry, Instant now) {
     connection.phase = Phase::open;
     attached.open = true;
     attached.before.reset();
+    if (attached.judged != edition_) review_later(entry);
     retry_all(std::move(attached.retry_when_attached));
     fx_.clear();
     fx_.out = &connection.out;

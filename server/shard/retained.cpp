@@ -120,11 +120,7 @@ bool Shard::send_retained(SessionEntry& entry,
     if (subscription->options.no_local && value.message->publisher() == entry.client_id) {
         return true;
     }
-    if (shared_.access->checks_deliveries() &&
-        !shared_.access->allows(
-            TopicAction::deliver, entry.identity, entry.client_id, value.message->topic())) {
-        return true;
-    }
+    if (!may_read(entry, value.message->topic())) return true;
     const Connection& connection = connection_of(entry);
     if (connection.out.size() > options_.limits.outbox_bytes_max / 2) return false;
     const QoS qos = std::min(subscription->options.qos, value.message->qos());

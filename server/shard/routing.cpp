@@ -106,11 +106,7 @@ void Shard::deliver_to(SubscriberId who,
         }
     }
     if (!matches) return;
-    if (shared_.access->checks_deliveries() &&
-        !shared_.access->allows(
-            TopicAction::deliver, entry->identity, entry->client_id, message->topic())) {
-        return;
-    }
+    if (!may_read(*entry, message->topic())) return;
     ++counters_.messages_matched;
     const mqtt::Grant grant{.qos = std::min(qos, message->qos()),
                             .retain = keeps_retain && message->retain(),

@@ -12,10 +12,11 @@ Subscription* SessionEntry::find(std::string_view text) {
     return at != subscriptions.end() && at->text == text ? &*at : nullptr;
 }
 
-const Subscription* SessionEntry::find_share(std::uint64_t key) const noexcept {
-    const auto at = std::find_if(subscriptions.begin(),
-                                 subscriptions.end(),
-                                 [&](const Subscription& s) { return s.share_key == key; });
+Subscription* SessionEntry::find_share(std::uint64_t key) noexcept {
+    const auto at =
+        std::find_if(subscriptions.begin(), subscriptions.end(), [&](const Subscription& s) {
+            return s.share_key == key && !s.withheld;
+        });
     return at != subscriptions.end() ? &*at : nullptr;
 }
 

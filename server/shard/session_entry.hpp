@@ -31,6 +31,9 @@ struct Subscription {
     mqtt::SubscriptionOptions options;
     std::uint32_t identifier = 0;  // subscription identifier; 0: none
     Seq since;
+    // Of a shared one: the rules have come to allow less than all of it. The session is no member
+    // of the group meanwhile, or one that is away.
+    bool withheld = false;
     // A durable subscription's retained replay that is not done (rule 9).
     std::optional<std::string> replay_next;
     Seq replay_until;
@@ -101,6 +104,11 @@ struct Attachment {
     bool restoring = false;  // unfinished messages are being read back
     bool advancing = false;  // past what it lost to a bound; until the log knows, nothing follows
     bool session_present = false;
+    // As of which edition of the rules the subscriptions have been judged, and whether one of them
+    // matches more than they allow: then each message is judged. See review.cpp.
+    static constexpr std::uint32_t kUnjudged = UINT32_MAX;
+    std::uint32_t judged = kUnjudged;
+    bool narrowed = false;
     std::unique_ptr<BeforeAttach> before;  // null once attached, and for a new session
     // What failed to get into the log and is tried again as soon as it is known whether this attach
     // got there: it speaks of a will, and an attach replaces wills.
@@ -157,8 +165,8 @@ struct SessionEntry {
     std::unique_ptr<Attachment> attached;
 
     [[nodiscard]] Subscription* find(std::string_view text);
-    /// The shared one with that key.
-    [[nodiscard]] const Subscription* find_share(std::uint64_t key) const noexcept;
+    /// The shared one with that key; null if it is withheld.
+    [[nodiscard]] Subscription* find_share(std::uint64_t key) noexcept;
     [[nodiscard]] Durability durability(const mqtt::SubscriptionOptions& options) const noexcept {
         return durable && options.qos != mqtt::QoS::at_most_once ? Durability::durable
                                                                  : Durability::transient;

@@ -31,7 +31,10 @@ Shard::Shard(ShardId id,
       outgoing_{shared.mailboxes.size()},
       outgoing_shares_{shared.mailboxes.size()},
       outgoing_done_{shared.mailboxes.size()},
-      random_{options.seed} {}
+      random_{options.seed} {
+    edition_ = shared.access->edition();
+    review_.edition = edition_;
+}
 
 Shard::~Shard() = default;
 
@@ -173,6 +176,7 @@ void Shard::handle_inbox(Instant now) {
 
 void Shard::step(Instant now) {
     stepped_at_ = now;
+    look_at_edition();
     close_deferred(now);
     handle_inbox(now);
     Timer due;
@@ -180,6 +184,7 @@ void Shard::step(Instant now) {
         fire(due, now);
         handle_local(now);
     }
+    review_some(now);
     move_out();
     fed_messages_ = 0;
     for (std::size_t fed = std::min(feed_queue_.size(), kFeedsPerStep);
@@ -270,7 +275,7 @@ Instant Shard::next_deadline() const noexcept {
 bool Shard::has_work() const noexcept {
     return !feed_queue_.empty() || !local_.empty() || !leaving_.empty() || !dirty_.empty() ||
            !commits_.empty() || !commit_queue_.empty() || !deferred_closes_.empty() ||
-           may_submit_read() || outgoing_blocked_;
+           may_submit_read() || outgoing_blocked_ || review_.scanning || !review_.waiting.empty();
 }
 
 /// Unlogged messages leave first: a logged one that its publisher sent later is in the batch, and

@@ -283,6 +283,17 @@ class Shard {
     void fail_action(Action& action, const boost::system::error_code& error, Instant now);
     void drop(mqtt::DropReason reason, std::string_view client, std::uint64_t messages = 1);
 
+    // review.cpp
+    void look_at_edition() noexcept;
+    [[nodiscard]] bool may_read(const SessionEntry& entry, std::string_view topic) const;
+    void review_later(SessionEntry& entry);
+    void review_some(Instant now);
+    [[nodiscard]] bool review(SessionEntry& entry, std::size_t& work, Instant now);
+    void send_away(SessionEntry& entry, mqtt::ReasonCode reason, Instant now);
+    [[nodiscard]] bool judge_subscriptions(SessionEntry& entry, std::size_t& work);
+    void judge_share(SessionEntry& entry, Subscription& subscription);
+    void take_back_queued(SessionEntry& entry, Instant now);
+
     // catch_up.cpp
     void request_feed(SessionEntry& entry);
     void request_commit(SessionEntry& entry);
@@ -483,10 +494,21 @@ class Shard {
     boost::unordered_flat_map<std::uint32_t, Seq>
         backlog_spared_;              // by slot: below it, holds little
     BacklogLoad backlog_load_ = 0;    // all that was logged
+    std::uint32_t edition_ = 0;       // of the rules, as last seen
     std::uint32_t backlog_turn_ = 0;  // the slot with which this round begins to count
     store::GiveWay give_way_;         // as the engine said when the round began
     Seq last_durable_;                // newest message for durable sessions that came by
     Instant last_durable_at_;
+
+    struct Review {  // the sliced look at what was granted under an earlier edition
+        std::deque<AttachmentRef> waiting = {};
+        std::string next_text = {};  // of the first that waits: what comes before has been judged
+        std::uint32_t edition = 0;
+        std::uint32_t next_slot = 0;
+        std::uint32_t narrowed = 0;  // of its subscriptions
+        bool begun = false;
+        bool scanning = false;
+    } review_;
 
     std::uint64_t next_ingress_ticket_ = 1;
     std::uint64_t next_cookie_ = 1;

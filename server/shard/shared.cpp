@@ -129,7 +129,11 @@ void Shard::give(const SharedGroups::Group& group,
 /// At the member's shard. It may have lost its connection or its subscription meanwhile.
 void Shard::shared_deliver(SharedDeliver delivery, Instant now) {
     SessionEntry* entry = sessions_.attached(delivery.member.slot, delivery.member.generation);
-    const Subscription* wanted = entry == nullptr ? nullptr : entry->find_share(delivery.key);
+    Subscription* wanted = entry == nullptr ? nullptr : entry->find_share(delivery.key);
+    if (wanted != nullptr && entry->attached->judged != edition_) {
+        judge_share(*entry, *wanted);
+        if (wanted->withheld) wanted = nullptr;
+    }
     const bool at_most_once = delivery.message->qos() == QoS::at_most_once;
     if (wanted == nullptr) {
         if (at_most_once) return;
@@ -154,6 +158,13 @@ bool Shard::send_share(SessionEntry& entry,
                        const Subscription& subscription,
                        const SharedDeliver& delivery,
                        Instant now) {
+    if (!may_read(entry, delivery.message->topic())) {  // acl_subscribe = "filter"
+        drop(mqtt::DropReason::not_authorized, entry.client_id);
+        if (delivery.message->qos() != QoS::at_most_once) {
+            share_done(delivery.member, delivery.key);
+        }
+        return true;
+    }
     identifiers_.clear();
     if (subscription.identifier != 0) identifiers_.push_back(subscription.identifier);
     const QoS qos = std::min(subscription.options.qos, delivery.message->qos());
@@ -184,8 +195,12 @@ void Shard::feed_shared(SessionEntry& entry, Instant now) {
     const AttachmentRef who{entry.slot, entry.generation};
     while (!entry.attached->shared_waiting.empty() && entry.attached->session.request_room()) {
         const SharedDeliver next = entry.attached->shared_waiting.front();
-        const Subscription* wanted = entry.find_share(next.key);
+        Subscription* wanted = entry.find_share(next.key);
         STENTOR_ASSERT(wanted != nullptr, "whoever unsubscribes returns what waits");
+        if (entry.attached->judged != edition_) {
+            judge_share(entry, *wanted);
+            if (wanted->withheld) continue;  // nothing waits any more
+        }
         const bool taken = send_share(entry, *wanted, next, now);
         if (sessions_.attached(who.slot, who.generation) == nullptr || !taken) return;
         entry.attached->shared_waiting.pop_front();

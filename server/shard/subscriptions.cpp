@@ -39,6 +39,7 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
     auto operation = std::make_unique<FinishSubscribe>(AttachmentRef{entry.slot, entry.generation},
                                                        packet.packet_id);
     operation->cookie = next_cookie_++;
+    operation->edition = edition_;
     for (const auto& identifier : packet.properties.subscription_identifiers()) {
         operation->subscription_identifier = identifier.value;
     }
@@ -115,6 +116,10 @@ void Shard::activate(FinishSubscribe& operation, Seq seq, Instant now) {
         activate_one(*entry, operation, wanted, seq, now);
     }
     if (operation.holds_replays) release_replays(operation.who);
+    // The rules have changed since the filters were judged.
+    if (operation.edition != edition_ && entry != nullptr && entry->attached != nullptr) {
+        review_later(*entry);
+    }
 }
 
 void Shard::activate_one(SessionEntry& entry,
@@ -139,6 +144,7 @@ void Shard::activate_one(SessionEntry& entry,
         subscription->since = seq;
     }
     subscription->options = wanted.options;
+    subscription->withheld = false;
     subscription->identifier = operation.subscription_identifier;
     if (wanted.replays_retained) {
         subscription->replay_next = std::string{};

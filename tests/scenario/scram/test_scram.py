@@ -172,16 +172,19 @@ class ScramTest(unittest.TestCase):
                 return
 
     def test_a_new_password(self):
-        client, _ = self.connected("long")
+        there, _ = self.connected("long")
+        coming = self.client()
         scram = Scram("anna", "correct horse")
-        client.auth(AGAIN, NAME, scram.first)
-        final = self.challenged(client, scram)
+        coming.connect("coming", NAME, scram.first)
+        final = self.challenged(coming, scram)
         self.user("passwd", "anna", "new")
         self.user("add", "carol", "c", "--scram")
         self.reload()
-        client.auth(CONTINUE, NAME, final)  # ends as it began
-        self.assertEqual(self.receive(client, AUTH).reason, 0)
-        self.fails_again(client, "anna", "correct horse")
+        coming.auth(CONTINUE, NAME, final)  # ends as it began, and does not last
+        self.assertEqual(self.receive(coming, CONNACK).reason, 0)
+        for client in (there, coming):
+            self.assertEqual(self.receive(client, DISCONNECT).reason, 0x87)
+            self.assertIsNone(client.receive())
         self.connected("fresh", password="new")
 
     def test_clients_that_vanish_in_the_middle(self):
