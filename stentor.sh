@@ -6,10 +6,11 @@ cd "$(dirname "$0")"
 # serve needs the first list, all other commands both.
 build_packages="ca-certificates git g++ cmake ninja-build ccache lld pkg-config
     libboost1.81-dev libspdlog-dev libfmt-dev libtomlplusplus-dev libcli11-dev libsqlite3-dev
-    libssl-dev libargon2-dev libcjose-dev libmimalloc-dev liburing-dev libsystemd-dev"
+    libssl-dev libargon2-dev libmimalloc-dev liburing-dev libsystemd-dev"
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev libpaho-mqttpp-dev libpaho-mqtt-dev
     clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
-    mosquitto mosquitto-clients python3 python3-paho-mqtt curl openssl strace faketime"
+    mosquitto mosquitto-clients python3 python3-cryptography python3-jwt python3-paho-mqtt
+    curl openssl strace faketime"
 
 say() { printf '== %s\n' "$*" >&2; }
 fail() { printf 'stentor.sh: %s\n' "$*" >&2; exit 1; }

@@ -54,9 +54,18 @@ const Acl::Rules& Acl::own_rules(const Subject& subject) const {
 
 Decider Acl::decide(const Subject& subject, const Question& question) const {
     Decider granted;
+    const bool has_grants = subject.grants != nullptr;
+    if (has_grants) {
+        const std::vector<Grant>& all = subject.grants->all();
+        granted.allowed = std::any_of(all.begin(), all.end(), [&](const Grant& grant) {
+            const bool is_meant = question.access == Access::read ? grant.read : grant.write;
+            return is_meant && question.granted_by(grant.filter);
+        });
+        if (!granted.allowed) return granted;
+    }
     const auto look = [&](const Rule& rule, std::string_view filter) {
         if (rule.denies()) return question.forbidden_by(filter);
-        if (granted.allowed || !rule.grants(question.access)) return false;
+        if (granted.allowed || has_grants || !rule.grants(question.access)) return false;
         if (question.granted_by(filter)) granted = {.allowed = true, .line = rule.line};
         return false;
     };
@@ -87,7 +96,7 @@ Decider Acl::decide(const Subject& subject, const Question& question) const {
 
 Decider Acl::publish(const Subject& subject, std::string_view topic) const {
     if (is_sys(topic)) return {};
-    if (!restricted_) return {.allowed = true};
+    if (is_free(subject)) return {.allowed = true};
     return decide(subject, {.text = topic, .access = Access::write, .is_filter = false});
 }
 
@@ -97,12 +106,12 @@ Decider Acl::subscribe(const Subject& subject, std::string_view filter) const {
         if (subject.is_admin) return {.allowed = true};
         return decide(subject, {.text = filter, .access = Access::read, .is_filter = true});
     }
-    if (!restricted_ || policy_ == SubscribePolicy::filter) return {.allowed = true};
+    if (is_free(subject) || policy_ == SubscribePolicy::filter) return {.allowed = true};
     return decide(subject, {.text = filter, .access = Access::read, .is_filter = true});
 }
 
 Decider Acl::deliver(const Subject& subject, std::string_view topic) const {
-    if (is_sys(topic) ? subject.is_admin : !restricted_) return {.allowed = true};
+    if (is_sys(topic) ? subject.is_admin : is_free(subject)) return {.allowed = true};
     return decide(subject, {.text = topic, .access = Access::read, .is_filter = false});
 }
 

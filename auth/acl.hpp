@@ -12,6 +12,7 @@
 // does not begin with '$' says nothing about topics that do.
 
 #include "auth/file_error.hpp"
+#include "auth/grants.hpp"
 #include "base/result.hpp"
 
 #include <cstdint>
@@ -28,6 +29,7 @@ struct Subject {
     std::string_view user;  // as authenticated; empty: anonymous
     std::string_view client_id;
     bool is_admin = false;
+    const Grants* grants = nullptr;  // of its credentials: they replace what the rules allow
 };
 
 /// refuse: a filter that matches more than may be read is refused as a whole.
@@ -48,13 +50,14 @@ class Acl {
   public:
     /// Allows everything but $SYS: what holds without an ACL file.
     Acl() = default;
+    explicit Acl(SubscribePolicy policy) noexcept : policy_{policy} {}
 
     /// Understands a file, or names all its mistakes. The text is not needed afterwards.
     [[nodiscard]] static Result<Acl, std::vector<FileError>> parse(std::string_view text,
                                                                    SubscribePolicy policy);
 
-    /// True: publish() and deliver() would say yes to every topic that does not begin with '$'.
-    /// Ask this first; it is one load.
+    /// True: publish() and deliver() would say yes to every topic that does not begin with '$', for
+    /// subjects without grants. Ask this first; it is one load.
     [[nodiscard]] bool allows_everything() const noexcept { return !restricted_; }
     [[nodiscard]] SubscribePolicy subscribe_policy() const noexcept { return policy_; }
 
@@ -66,8 +69,8 @@ class Acl {
     /// it: several rules that cover it only together are not enough.
     [[nodiscard]] Decider subscribe(const Subject& subject, std::string_view filter) const;
 
-    /// Needed per message only with SubscribePolicy::filter, and after a reload for subscriptions
-    /// that were granted before it.
+    /// Needed per message only with SubscribePolicy::filter, for subjects with grants (the next
+    /// credentials may allow less), and after a reload for subscriptions that were granted before.
     [[nodiscard]] Decider deliver(const Subject& subject, std::string_view topic) const;
 
     [[nodiscard]] std::size_t rule_count() const noexcept;
@@ -102,6 +105,10 @@ class Acl {
 
     [[nodiscard]] Decider decide(const Subject& subject, const Question& question) const;
     [[nodiscard]] const Rules& own_rules(const Subject& subject) const;
+    /// Nothing to look up for this subject: neither rules nor grants.
+    [[nodiscard]] bool is_free(const Subject& subject) const noexcept {
+        return !restricted_ && subject.grants == nullptr;
+    }
 
     bool restricted_ = false;
     SubscribePolicy policy_ = SubscribePolicy::refuse;

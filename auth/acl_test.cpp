@@ -192,5 +192,55 @@ TEST(Acl, ReportsEveryMistakeOfAFile) {
     // "pattern write" is a rule about the topic "write", in Mosquitto as well.
 }
 
+GrantsPtr grants(std::vector<Grant> all) { return make_intrusive<Grants>(std::move(all)); }
+
+TEST(Acl, GrantsOfCredentialsAreAllThereIs) {
+    const GrantsPtr some = grants({{.filter = "up/c5", .write = true},
+                                   {.filter = "down/#", .read = true},
+                                   {.filter = "both", .read = true, .write = true},
+                                   {.filter = "#", .read = false}});
+    const Subject device{.user = "dev", .client_id = "c5", .grants = some.get()};
+    const Acl none;
+    EXPECT_TRUE(none.publish(device, "up/c5"));
+    EXPECT_FALSE(none.publish(device, "up/c6"));
+    EXPECT_FALSE(none.publish(device, "down/x"));
+    EXPECT_FALSE(none.subscribe(device, "up/c5"));
+    EXPECT_TRUE(none.subscribe(device, "down/+/x"));
+    EXPECT_FALSE(none.subscribe(device, "#"));
+    EXPECT_TRUE(none.deliver(device, "both"));
+    EXPECT_FALSE(none.deliver(device, "other"));
+    EXPECT_FALSE(none.deliver(device, "$SYS/broker/uptime"));
+    EXPECT_TRUE(none.publish(kNobody, "up/c6")) << "others are free as before";
+}
+
+TEST(Acl, GrantsOfCredentialsGiveWayToADenyAndAddNothingToRules) {
+    const Acl rules =
+        acl("user dev\ntopic own\ntopic deny down/secret/#\n"
+            "pattern readwrite all/#\npattern deny up/%c/no\n");
+    const GrantsPtr some = grants({{.filter = "down/#", .read = true},
+                                   {.filter = "up/c5/#", .write = true},
+                                   {.filter = "$SYS/#", .read = true, .write = true}});
+    const Subject device{.user = "dev", .client_id = "c5", .grants = some.get()};
+    EXPECT_FALSE(rules.publish(device, "own")) << "what the file allows is for others";
+    EXPECT_FALSE(rules.deliver(device, "all/x"));
+    EXPECT_TRUE(rules.deliver(device, "down/x"));
+    EXPECT_FALSE(rules.deliver(device, "down/secret/x"));
+    EXPECT_FALSE(rules.subscribe(device, "down/#")) << "it overlaps the deny";
+    EXPECT_TRUE(rules.publish(device, "up/c5/yes"));
+    EXPECT_FALSE(rules.publish(device, "up/c5/no"));
+    EXPECT_FALSE(rules.publish(device, "$SYS/x")) << "nobody may";
+    EXPECT_TRUE(rules.deliver(device, "$SYS/broker/uptime"));
+}
+
+TEST(Acl, WithoutAFileAFilterMayBeGrantedForWhatItsMessagesAreAllowed) {
+    const GrantsPtr some = grants({{.filter = "down/#", .read = true}});
+    const Subject device{.user = "dev", .client_id = "c5", .grants = some.get()};
+    const Acl filtering{SubscribePolicy::filter};
+    EXPECT_TRUE(filtering.allows_everything());
+    EXPECT_TRUE(filtering.subscribe(device, "#"));
+    EXPECT_FALSE(filtering.deliver(device, "up"));
+    EXPECT_TRUE(filtering.deliver(device, "down/x"));
+}
+
 }  // namespace
 }  // namespace stentor::auth

@@ -48,14 +48,15 @@ void Request::decide(Decision decision) noexcept {
     std::exchange(sink_, nullptr)->decided(ticket_, std::move(decision));
 }
 
-void Request::accept(std::string_view authenticator, std::string name) && {
+void Request::accept(std::string_view authenticator, std::string name, Terms terms) && {
     const bool admin = chain_->is_admin(authenticator, name);
     const std::uint64_t voucher = chain_->voucher(authenticator, name, credentials_.locality);
     decide({.outcome = Outcome::accepted,
             .principal = {.authenticator = std::string{authenticator},
                           .name = std::move(name),
                           .is_admin = admin,
-                          .voucher = voucher},
+                          .voucher = voucher,
+                          .terms = std::move(terms)},
             .why = {}});
 }
 

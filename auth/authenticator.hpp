@@ -6,6 +6,9 @@
 //     auth::authenticate(chain, std::move(credentials), ticket, sink);
 //     ... sink.decided(ticket, decision), exactly once
 
+#include "auth/grants.hpp"
+
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,6 +33,13 @@ struct ConnectCredentials {
     std::string certificate_name = {};  // common name of a verified client certificate, or empty
 };
 
+/// On what terms a client is accepted, where its credentials say so.
+struct Terms {
+    GrantsPtr grants = {};  // null: the ACL file alone decides
+    /// How long from now on; then the connection is closed. Nothing: as long as it likes.
+    std::optional<std::chrono::milliseconds> valid_for = {};
+};
+
 /// Who the client is from then on.
 struct Principal {
     std::string authenticator;  // "password", "anonymous", ...
@@ -37,6 +47,7 @@ struct Principal {
     bool is_admin = false;      // "authenticator:name" is among http.admins
     /// What it was taken for, see Authenticator::voucher(). 0: nothing to look at again.
     std::uint64_t voucher = 0;
+    Terms terms = {};
 };
 
 enum class Outcome : std::uint8_t {
@@ -85,7 +96,7 @@ class Request {
     [[nodiscard]] const ConnectCredentials& credentials() const noexcept { return credentials_; }
 
     /// The client is `name`, says `authenticator`.
-    void accept(std::string_view authenticator, std::string name) &&;
+    void accept(std::string_view authenticator, std::string name, Terms terms = {}) &&;
     void deny(Outcome outcome, std::string why) &&;
     /// Not for this authenticator: the next one is asked. After the last the request is denied.
     void pass_on() &&;

@@ -15,6 +15,13 @@ enum class Padding : std::uint8_t { required, absent };
 /// Without line ends.
 [[nodiscard]] std::string base64(ByteView bytes, Padding padding = Padding::required);
 
+/// With '-' and '_' and without padding, as in URLs and tokens.
+[[nodiscard]] std::string base64url(ByteView bytes);
+
+/// Nothing if it is not exactly what base64url() makes: padding, line ends and unused bits that are
+/// not zero are refused, so that no two texts mean the same. Any length.
+[[nodiscard]] std::optional<Bytes> from_base64url(std::string_view text);
+
 /// Nothing if it is not base64, or longer than 1 KiB of text. Unused bits may be anything.
 [[nodiscard]] std::optional<Bytes> from_base64(std::string_view text,
                                                Padding padding = Padding::required);

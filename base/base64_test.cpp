@@ -42,5 +42,22 @@ TEST(Base64, RefusesWhatIsNone) {
     EXPECT_EQ(decoded(std::string(1024, 'A')).size(), 768U);
 }
 
+TEST(Base64Url, HasOneTextForEachValue) {
+    EXPECT_EQ(base64url(as_bytes("\xFB\xFF\xFE")), "-__-");
+    EXPECT_EQ(base64url(as_bytes("fo")), "Zm8");
+    const auto value = [](std::string_view text) {
+        const auto bytes = from_base64url(text);
+        return bytes ? std::string{as_text(*bytes)} : "nothing";
+    };
+    EXPECT_EQ(value("-__-"), "\xFB\xFF\xFE");
+    EXPECT_EQ(value(""), "");
+    EXPECT_EQ(value("Zm8"), "fo");
+    EXPECT_EQ(value("Zg"), "f");
+    EXPECT_EQ(value(std::string(4000, 'A')).size(), 3000U);
+    for (const char* text : {"Zm8=", "Zm9", "Zh", "Z", "Zm9v\n", "Zm9v ", "+//+", "Zm9vZ"}) {
+        EXPECT_EQ(value(text), "nothing") << text;
+    }
+}
+
 }  // namespace
 }  // namespace stentor

@@ -1,0 +1,77 @@
+#include "auth/jwt/jwt_authenticator.hpp"
+
+#include "base/clock.hpp"
+
+#include <utility>
+
+namespace stentor::auth {
+
+JwtKeyRing::JwtKeyRing(JwtKeySet keys)
+    : keys_{std::make_shared<const JwtKeySet>(std::move(keys))} {}
+
+std::shared_ptr<const JwtKeySet> JwtKeyRing::current() const {
+    const std::lock_guard lock{mutex_};
+    return keys_;
+}
+
+void JwtKeyRing::replace(JwtKeySet keys) {
+    auto fresh = std::make_shared<const JwtKeySet>(std::move(keys));
+    const std::lock_guard lock{mutex_};
+    keys_.swap(fresh);
+}
+
+class JwtAuthenticator::Verify final : public Job {
+  public:
+    Verify(std::shared_ptr<const JwtPolicy> policy,
+           std::shared_ptr<const JwtKeyRing> keys,
+           Request request) noexcept
+        : policy_{std::move(policy)}, keys_{std::move(keys)}, request_{std::move(request)} {}
+
+    void run() override {
+        const ConnectCredentials& from = request_.credentials();
+        auto verdict = verify_jwt(*from.password,
+                                  *policy_,
+                                  *keys_->current(),
+                                  {.client_id = from.client_id, .user = from.user},
+                                  wall_clock_unix_ms());
+        if (!verdict) {
+            std::move(request_).deny(Outcome::bad_credentials,
+                                     "the token is refused: " + verdict.error().why);
+            return;
+        }
+        std::move(request_).accept(
+            "jwt",
+            std::move(verdict->user),
+            {.grants = std::move(verdict->grants), .valid_for = verdict->valid_for});
+    }
+
+    [[nodiscard]] Request take_request() && { return std::move(request_); }
+
+  private:
+    std::shared_ptr<const JwtPolicy> policy_;
+    std::shared_ptr<const JwtKeyRing> keys_;
+    Request request_;
+};
+
+JwtAuthenticator::JwtAuthenticator(JwtPolicy policy,
+                                   std::shared_ptr<const JwtKeyRing> keys,
+                                   Executor& executor)
+    : policy_{std::make_shared<const JwtPolicy>(std::move(policy))},
+      keys_{std::move(keys)},
+      executor_{executor} {}
+
+void JwtAuthenticator::ask(Request request) const {
+    const auto& password = request.credentials().password;
+    if (!password || !looks_like_jwt(*password)) {
+        std::move(request).pass_on();
+        return;
+    }
+    auto refused = executor_.post(std::make_unique<Verify>(policy_, keys_, std::move(request)));
+    if (refused == nullptr) return;
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): the one handed over above
+    auto& job = static_cast<Verify&>(*refused);
+    std::move(job).take_request().deny(Outcome::unavailable,
+                                       "too many clients are being authenticated");
+}
+
+}  // namespace stentor::auth
