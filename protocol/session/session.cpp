@@ -14,7 +14,8 @@ namespace {
 
 void wipe(std::optional<std::string>& secret) noexcept {
     if (!secret) return;
-    explicit_bzero(secret->data(), secret->size());
+    std::string& text = *secret;
+    explicit_bzero(text.data(), text.size());
     secret.reset();
 }
 

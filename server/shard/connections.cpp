@@ -80,7 +80,7 @@ ConnectionId Shard::opened(PeerInfo peer, Instant now) {
     Connection& connection = create_connection(std::move(peer), now);
     ++counters_.connections_opened;
     timers_.set(saturating_add(now, options_.connect_timeout),
-                TimerKind::connection,
+                TimerKind::connect_timeout,
                 connection.id.slot,
                 connection.id.generation);
     return connection.id;
@@ -247,7 +247,8 @@ void Shard::writable(ConnectionId id, Instant now) {
     connection->write_blocked = false;
     mark_dirty(*connection);
     if (connection->phase == Phase::open) {
-        (void)now;
+        if (connection->paused != 0)
+            connection->last_packet = now;  // it reads, and cannot be heard
         request_feed(*sessions_.at(connection->slot));
     }
 }
@@ -292,30 +293,30 @@ Instant Shard::keep_alive_deadline(const Connection& connection,
     return saturating_add(connection.last_packet, std::chrono::milliseconds{1500} * seconds);
 }
 
-void Shard::connection_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
+void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag) {
     Connection* connection = slot < connections_.size() ? connections_[slot].get() : nullptr;
     if (connection == nullptr || !Timers::same_tag(tag, connection->id.generation)) return;
-    if (connection->phase != Phase::open) {
-        if (connection->phase == Phase::attaching) return;  // waits for the log, not for the client
-        STENTOR_LOG(debug,
-                    LogEvent("connect_timeout", {{"peer", connection->peer->address}}),
-                    "no CONNECT within the time allowed");
-        drop_connection(*connection, false);
-        return;
-    }
+    // While it is attached it waits for the log, not for the client.
+    if (connection->phase == Phase::attaching || connection->phase == Phase::open) return;
+    STENTOR_LOG(debug,
+                LogEvent("connect_timeout", {{"peer", connection->peer->address}}),
+                "no CONNECT within the time allowed");
+    drop_connection(*connection, false);
+}
+
+void Shard::keep_alive_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
+    Connection* connection = slot < connections_.size() ? connections_[slot].get() : nullptr;
+    if (connection == nullptr || !Timers::same_tag(tag, connection->id.generation)) return;
+    if (connection->phase != Phase::open) return;
+    // While reading is paused by us the client cannot be heard: its time begins anew. Unless it is
+    // paused for what the client does not read: that it takes any of it is its sign of life then,
+    // see writable().
+    const bool does_not_read = connection->paused == kPauseIngress && connection->write_blocked;
+    if (connection->paused != 0 && !does_not_read) connection->last_packet = now;
     const Instant deadline = keep_alive_deadline(*connection, *sessions_.at(connection->slot));
     if (deadline == kNever) return;
-    // While reading is paused by us the client cannot be heard: its time begins anew.
-    if (connection->paused != 0) connection->last_packet = now;
     if (deadline > now) {
-        timers_.set(deadline, TimerKind::connection, slot, connection->id.generation);
-        return;
-    }
-    if (connection->paused != 0) {
-        timers_.set(keep_alive_deadline(*connection, *sessions_.at(connection->slot)),
-                    TimerKind::connection,
-                    slot,
-                    connection->id.generation);
+        timers_.set(deadline, TimerKind::keep_alive, slot, connection->id.generation);
         return;
     }
     ++counters_.keep_alive_timeouts;

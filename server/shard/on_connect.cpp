@@ -304,7 +304,7 @@ void Shard::finish_attach(SessionEntry& entry, Instant now) {
                 "client connected");
     const Instant deadline = keep_alive_deadline(connection, entry);
     if (deadline != kNever) {
-        timers_.set(deadline, TimerKind::connection, connection.id.slot, connection.id.generation);
+        timers_.set(deadline, TimerKind::keep_alive, connection.id.slot, connection.id.generation);
     }
     if (fx_.close) {  // the CONNACK does not fit the client's Maximum Packet Size
         const mqtt::Close reason = *fx_.close;

@@ -218,6 +218,11 @@ void Shard::retained_page(RetainedPage page, Instant now) {
         for (const std::string& topic : source.superseded) forget_value(source, topic);
         source.superseded.clear();
     }
+    // Whoever is asked for more is entered again: nobody stays in here when the replay has ended.
+    const bool expects_more = std::any_of(replay->sources.begin(),
+                                          replay->sources.end(),
+                                          [](const auto& source) { return source.asked; });
+    if (!expects_more) replayers_.erase(replayer);
     request_feed(*entry);
 }
 

@@ -316,6 +316,9 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
             sessions_.attached((*unsubscribe)->who.slot, (*unsubscribe)->who.generation);
         if (entry == nullptr) return;
         if ((*unsubscribe)->holds_replays) release_replays((*unsubscribe)->who);
+        for (const std::string& each : (*unsubscribe)->filters) {
+            has_happened((*unsubscribe)->who, each);
+        }
         if (entry->version != mqtt::ProtocolVersion::v5) {  // 3.1.1 has no way to say no
             close(connection_of(*entry), unavailable, now);
             return;
@@ -390,6 +393,7 @@ void Shard::fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant n
         each.accepted = false;
         each.code = ReasonCode::implementation_specific_error;
         lower_interest(each.text, each.durability);
+        has_happened(operation->who, each.text);
     }
     if (operation->holds_replays) release_replays(operation->who);
     acknowledge(std::move(operation), now);

@@ -11,6 +11,7 @@
 #include "server/core/retained_store.hpp"
 #include "server/shard/backlog_check.hpp"
 #include "server/shard/shard_message.hpp"
+#include "server/shard/subscription_forecast.hpp"
 
 #include <boost/container/deque.hpp>
 
@@ -129,6 +130,7 @@ struct Attachment {
     // their records the store may let go of values that it has sent and not listed
     // (persistence/record.hpp).
     std::uint32_t replays_held = 0;
+    std::unique_ptr<SubscriptionForecast> forecast;  // null: no SUBSCRIBE, UNSUBSCRIBE on its way
     boost::container::deque<SharedDeliver> shared_waiting;  // its share of groups, for the window
 
     /// Ends the replays for which `ended` holds; false if there was none.

@@ -219,7 +219,8 @@ void Shard::sweep_timers() {
 /// Nothing would happen if it fired.
 bool Shard::is_stale(const Timer& timer) {
     switch (timer.kind()) {
-        case TimerKind::connection:
+        case TimerKind::connect_timeout:
+        case TimerKind::keep_alive:
         case TimerKind::rate: {
             const auto* connection =
                 timer.id < connections_.size() ? connections_[timer.id].get() : nullptr;
@@ -248,8 +249,11 @@ bool Shard::is_stale(const Timer& timer) {
 
 void Shard::fire(const Timer& due, Instant now) {
     switch (due.kind()) {
-        case TimerKind::connection:
-            connection_timer(due.id, due.tag(), now);
+        case TimerKind::connect_timeout:
+            connect_timer(due.id, due.tag());
+            break;
+        case TimerKind::keep_alive:
+            keep_alive_timer(due.id, due.tag(), now);
             break;
         case TimerKind::session_expiry:
             expiry_timer(due.id, due.tag(), now);

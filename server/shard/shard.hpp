@@ -100,6 +100,11 @@ class Shard {
     [[nodiscard]] Instant next_deadline() const noexcept;
     /// step() left work that waits for nothing but the next step().
     [[nodiscard]] bool has_work() const noexcept;
+    /// What was asked of other shards and of the log and has not been answered. None at rest.
+    [[nodiscard]] std::size_t questions_open() const noexcept {
+        return join_answers_.size() + waiting_joins_.size() + readers_.size() + replayers_.size() +
+               backlog_reads_.size() + waiting_queries_.size();
+    }
 
     /// After Drain: no connection is left and nothing is on its way to the log.
     [[nodiscard]] bool drained() const noexcept;
@@ -159,7 +164,8 @@ class Shard {
     void refuse_packet(Connection& connection, const mqtt::ProtocolError& error, Instant now);
     void close(Connection& connection, const mqtt::Close& close, Instant now);
     void drop_connection(Connection& connection, bool send_rest);
-    void connection_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
+    void connect_timer(std::uint32_t slot, std::uint32_t tag);
+    void keep_alive_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
     void keep_to_rate(Connection& connection, Instant now);
     void rate_timer(std::uint32_t slot, std::uint32_t tag);
     [[nodiscard]] Instant keep_alive_deadline(const Connection& connection,
@@ -206,6 +212,13 @@ class Shard {
     // on_packet.cpp
     void on_publish(SessionEntry& entry, const mqtt::PublishView& packet, Instant now);
     void on_pubrel(SessionEntry& entry, const mqtt::PubrelView& packet, Instant now);
+    [[nodiscard]] static SubscriptionForecast::Granted foreseen(SessionEntry& entry,
+                                                                const std::string& filter);
+    [[nodiscard]] static std::size_t foreseen_count(const SessionEntry& entry) noexcept;
+    static void foresee(SessionEntry& entry,
+                        const std::string& filter,
+                        SubscriptionForecast::Granted after);
+    void has_happened(const AttachmentRef& who, const std::string& filter);
     void on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet, Instant now);
     void on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& packet, Instant now);
     void on_disconnect(SessionEntry& entry, const mqtt::DisconnectView& packet, Instant now);

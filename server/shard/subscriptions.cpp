@@ -35,6 +35,44 @@ ReasonCode Shard::judge_filter(const SessionEntry& entry,
     return static_cast<ReasonCode>(wanted.options.qos);  // granted as asked
 }
 
+/// What `filter` will be behind everything the client has sent so far.
+SubscriptionForecast::Granted Shard::foreseen(SessionEntry& entry, const std::string& filter) {
+    if (entry.attached->forecast != nullptr) {
+        if (const auto* there = entry.attached->forecast->find(filter)) return *there;
+    }
+    const Subscription* subscription = entry.find(filter);
+    if (subscription == nullptr) return std::nullopt;
+    return subscription->options.qos;
+}
+
+std::size_t Shard::foreseen_count(const SessionEntry& entry) noexcept {
+    const auto& forecast = entry.attached->forecast;
+    return forecast == nullptr ? entry.subscriptions.size()
+                               : forecast->count(entry.subscriptions.size());
+}
+
+/// SUBSCRIBE (the QoS granted) or UNSUBSCRIBE, from now until has_happened().
+void Shard::foresee(SessionEntry& entry,
+                    const std::string& filter,
+                    SubscriptionForecast::Granted after) {
+    auto& forecast = entry.attached->forecast;
+    if (forecast == nullptr) forecast = std::make_unique<SubscriptionForecast>();
+    const Subscription* subscription = entry.find(filter);
+    forecast->begin(
+        filter,
+        subscription == nullptr ? std::nullopt : std::optional{subscription->options.qos},
+        after);
+}
+
+/// Or has failed.
+void Shard::has_happened(const AttachmentRef& who, const std::string& filter) {
+    SessionEntry* entry = sessions_.attached(who.slot, who.generation);
+    if (entry == nullptr || entry->attached->forecast == nullptr) return;
+    auto& forecast = entry->attached->forecast;
+    forecast->end(filter, entry->find(filter) != nullptr);
+    if (forecast->empty()) forecast.reset();
+}
+
 void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet, Instant now) {
     auto operation = std::make_unique<FinishSubscribe>(AttachmentRef{entry.slot, entry.generation},
                                                        packet.packet_id);
@@ -43,9 +81,6 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
     for (const auto& identifier : packet.properties.subscription_identifiers()) {
         operation->subscription_identifier = identifier.value;
     }
-    std::size_t room = options_.limits.subscriptions_per_session_max -
-                       std::min<std::size_t>(entry.subscriptions.size(),
-                                             options_.limits.subscriptions_per_session_max);
     store::Subscribed record;
     record.client = entry.client_id;
     for (const mqtt::SubscriptionView wanted : packet.subscriptions) {
@@ -63,28 +98,25 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
         pending.text = wanted.filter;
         pending.options = wanted.options;
         pending.code = judge_filter(entry, wanted);
-        const Subscription* existing = entry.find(wanted.filter);
-        if (static_cast<std::uint8_t>(pending.code) <= 2 && existing == nullptr) {
-            if (room == 0) {
-                pending.code = ReasonCode::quota_exceeded;
-            } else {
-                --room;
-            }
+        const SubscriptionForecast::Granted existing = foreseen(entry, pending.text);
+        if (!existing && foreseen_count(entry) >= options_.limits.subscriptions_per_session_max &&
+            static_cast<std::uint8_t>(pending.code) <= 2) {
+            pending.code = ReasonCode::quota_exceeded;
         }
         pending.accepted = static_cast<std::uint8_t>(pending.code) <= 2;
         if (pending.accepted) {
             // A subscription that kept nothing before (QoS 0) has no backlog to keep: it starts
             // anew when it begins to.
-            pending.keeps_since =
-                existing != nullptr && (existing->options.qos != mqtt::QoS::at_most_once ||
-                                        wanted.options.qos == mqtt::QoS::at_most_once);
+            pending.keeps_since = existing && (*existing != mqtt::QoS::at_most_once ||
+                                               wanted.options.qos == mqtt::QoS::at_most_once);
             pending.replays_retained =
                 !wanted.filter.starts_with("$share/") &&  // [MQTT-4.8.2, no retained for shared]
                 (wanted.options.retain_handling == mqtt::RetainHandling::send ||
                  (wanted.options.retain_handling == mqtt::RetainHandling::send_if_new &&
-                  existing == nullptr));
+                  !existing));  // [MQTT-3.3.1-10]
             pending.durability = entry.durability(wanted.options);
             raise_interest(wanted.filter, pending.durability);
+            foresee(entry, pending.text, wanted.options.qos);
             record.subscriptions.push_back(
                 {.filter = pending.text,
                  .options = pending.options,
@@ -114,6 +146,7 @@ void Shard::activate(FinishSubscribe& operation, Seq seq, Instant now) {
             continue;
         }
         activate_one(*entry, operation, wanted, seq, now);
+        has_happened(operation.who, wanted.text);
     }
     if (operation.holds_replays) release_replays(operation.who);
     // The rules have changed since the filters were judged.
@@ -193,6 +226,7 @@ void Shard::acknowledge(std::unique_ptr<FinishSubscribe> operation, Instant now)
 }
 
 void Shard::shared_joined(std::uint64_t cookie, Instant now) {
+    if (cookie == 0) return;  // nobody waits: see index_subscription()
     ++join_answers_[cookie];
     const auto at = std::find_if(waiting_joins_.begin(),
                                  waiting_joins_.end(),
@@ -220,6 +254,7 @@ void Shard::on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& pac
     record.client = entry.client_id;
     for (const std::string_view filter : packet.filters) {
         operation->filters.emplace_back(filter);
+        foresee(entry, operation->filters.back(), std::nullopt);
         record.filters.emplace_back(filter);
     }
     if (!entry.durable) {
@@ -259,6 +294,7 @@ void Shard::activate(FinishUnsubscribe& operation, Instant now) {
                                    (subscription - entry->subscriptions.data()));
         if (shared && entry->attached != nullptr) return_shared(*entry);
     }
+    for (const std::string& filter : operation.filters) has_happened(operation.who, filter);
     if (operation.holds_replays) release_replays(operation.who);
 }
 

@@ -14,11 +14,12 @@
 namespace stentor::server {
 
 enum class TimerKind : std::uint8_t {
-    connection,      // connect time-out or keep alive; id = connection slot
-    session_expiry,  // id = session slot
-    will_delay,      // id = session slot
-    housekeeping,    // the shard's own rounds; id = which
-    rate,            // reading goes on; id = connection slot
+    connect_timeout,  // until CONNACK; id = connection slot
+    keep_alive,       // id = connection slot
+    session_expiry,   // id = session slot
+    will_delay,       // id = session slot
+    housekeeping,     // the shard's own rounds; id = which
+    rate,             // reading goes on; id = connection slot
 };
 
 struct Timer {

@@ -18,7 +18,7 @@ std::vector<std::uint32_t> fired(Timers& timers, Instant now) {
 TEST(Timers, FireInOrderAndNotBefore) {
     Timers timers;
     for (const std::uint32_t id : {5U, 1U, 4U, 2U, 3U}) {
-        timers.set(Instant{} + std::chrono::seconds{id}, TimerKind::connection, id, 7);
+        timers.set(Instant{} + std::chrono::seconds{id}, TimerKind::keep_alive, id, 7);
     }
     EXPECT_EQ(timers.next(), Instant{} + 1s);
     EXPECT_EQ(fired(timers, Instant{} + 3s), (std::vector<std::uint32_t>{1, 2, 3}));

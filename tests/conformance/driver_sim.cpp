@@ -19,13 +19,14 @@ constexpr std::size_t kKernelBytes = std::size_t{1} << 20U;
 constexpr int kQuietRoundsMax = 100;
 
 // What a simulated broker has of the configuration; rows that set other keys do not run.
-constexpr std::array<std::string_view, 8> kKeys{"node.shards",
+constexpr std::array<std::string_view, 9> kKeys{"node.shards",
                                                 "limits.connect_timeout",
                                                 "limits.inflight_maximum",
                                                 "limits.keepalive_max",
                                                 "limits.packet_bytes_max",
                                                 "limits.receive_maximum",
                                                 "limits.session_expiry_max",
+                                                "limits.subscriptions_per_session_max",
                                                 "limits.topic_aliases_max"};
 
 template <class Integer>
@@ -53,6 +54,7 @@ sim::BrokerOptions broker_options(const Row& row, unsigned run) {
     limits.receive_maximum = from.receive_maximum;
     limits.inflight_maximum = from.inflight_maximum;
     limits.topic_aliases_max = from.topic_aliases_max;
+    limits.subscriptions_per_session_max = from.subscriptions_per_session_max;
     limits.session_expiry_seconds_max = whole_seconds<std::uint32_t>(from.session_expiry_max);
     limits.keep_alive_seconds_max = whole_seconds<std::uint16_t>(from.keepalive_max);
     to.shard.connect_timeout = from.connect_timeout;

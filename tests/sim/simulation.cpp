@@ -303,6 +303,7 @@ void Simulation::end_everything() {
         if (shard.sessions() != 0) oracle_.complain("sessions are left");
         if (shard.connections() != 0) oracle_.complain("connections are left");
         if (shard.subscriptions() != 0) oracle_.complain("subscriptions are left in the index");
+        if (shard.questions_open() != 0) oracle_.complain("questions are left without an answer");
         if (broker_->wires(i) != 0) oracle_.complain("wires are left");
     }
     if (broker_->interest().counters().keys != 0) oracle_.complain("interest is left");

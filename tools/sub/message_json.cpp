@@ -136,6 +136,8 @@ bool append_message_json(const mqtt::PublishView& message,
     } else if (payload == PayloadJson::text_or_base64 && !is_text) {
         object.text("payload", base64(message.payload));
         object.text("payload_encoding", "base64");
+    } else if (payload == PayloadJson::text && text.empty()) {
+        object.member("payload").append("null");  // as Mosquitto's does
     } else {
         object.text("payload", text);
     }

@@ -10,7 +10,7 @@
 namespace stentor::tools {
 
 enum class PayloadJson : std::uint8_t {
-    text,            // a string; bytes that are no UTF-8 become U+FFFD (%j)
+    text,            // a string; null if empty; what is no UTF-8 becomes U+FFFD (%j)
     value,           // it is JSON itself (%J)
     text_or_base64,  // a string, or base64 and "payload_encoding" (--json)
 };

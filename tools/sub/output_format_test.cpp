@@ -96,7 +96,7 @@ TEST_F(OutputFormatTest, Json) {
     plain.payload = {};
     EXPECT_EQ(print(*pretty, plain),
               "{\n  \"tst\": \"2016-08-10T09:47:38.786368+0100\",\n  \"topic\": \"a/b\",\n"
-              "  \"qos\": 0,\n  \"retain\": 1,\n  \"payloadlen\": 0,\n  \"payload\": \"\"\n}");
+              "  \"qos\": 0,\n  \"retain\": 1,\n  \"payloadlen\": 0,\n  \"payload\": null\n}");
 }
 
 TEST_F(OutputFormatTest, JsonKeepsBinaryPayloadsApart) {

@@ -89,6 +89,18 @@ TEST_P(Crowd, APublisherThatIgnoresReceiveMaximumIsToldAndClosed) {
     EXPECT_EQ(client.receive(14).body.at(0), '\x93');
 }
 
+// The broker stops reading it once answers pile up, so it cannot be heard; that it takes none of
+// them is silence all the same [MQTT-3.1.2-22].
+TEST_P(Crowd, AClientThatPingsAndNeverReadsIsClosedByItsKeepAlive) {
+    RawClient deaf{broker.port(), RawClient::Options{.receive_buffer_bytes = 4096}};
+    deaf.open({.id = "deaf", .keep_alive = 1});
+    Octets pings;
+    for (int i = 0; i < 32 * 1024; ++i) pings += Octets{"\xC0\0", 2};
+    while (deaf.send(pings)) {  // a broker that keeps it makes this throw kit::Timeout
+    }
+    expect_quick();
+}
+
 TEST_P(Crowd, ASubscriberThatNeverReadsHurtsNobody) {
     constexpr int kMessages = 1500;  // of 100 KB
     const std::size_t before = broker.resident_bytes();
