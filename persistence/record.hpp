@@ -47,6 +47,8 @@ struct MessageRecord {
     ShardMask wanted_by = 0;  // which shards matched at publish time; not stored
     std::optional<InboundQos2> inbound;
     ClientId fires_will_of;  // empty: none. Publishing a will and forgetting it are one commit
+    // Nobody would send it again (a will): not refused for want of room. Not stored.
+    bool has_no_sender = false;
 };
 
 /// PUBREL of a durable session: PUBCOMP leaves after this commit.

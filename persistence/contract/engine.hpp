@@ -159,8 +159,9 @@ class StorageEngine {
 
     /// Never blocks. Push::ok: `batch` was taken (moved from) and ticket_done() follows exactly
     /// once. Push::full: it is untouched; keep it, stop reading from publishers, try again next
-    /// tick. A batch with messages is failed with store_full, whole, once there is no room for it:
-    /// ask room() first and refuse the PUBLISH instead.
+    /// tick. A batch with messages is failed with store_full, whole, once there is no room; the
+    /// one that uses up the room goes past the bound. Ask room() first and refuse the PUBLISH
+    /// instead.
     [[nodiscard]] virtual Push submit(WriteBatch& batch) noexcept = 0;
 
     /// Never blocks. Push::ok: `request` was taken and page_read() follows exactly once.

@@ -155,7 +155,7 @@ void MemoryEngine::commit(std::vector<WriteBatch>& batches, CommitSink& sink) {
     results.reserve(batches.size());
     for (WriteBatch& batch : batches) {
         const std::size_t bytes = kept_bytes(batch);
-        if (log_.has_room_for(bytes == 0 ? 0 : kept + bytes)) {
+        if (log_.has_room_for(bytes == 0 ? 0 : kept + 1)) {
             kept += bytes;
             group.add(batch);
             results.emplace_back();

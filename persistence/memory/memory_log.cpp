@@ -18,10 +18,10 @@ constexpr std::size_t kEntryOverheadBytes = 32;
     return message->bytes() + kEntryOverheadBytes;
 }
 
-/// What the log or the state would keep of it.
+/// What the log or the state would keep of it, if it may be refused for that.
 [[nodiscard]] std::size_t kept_bytes(const Record& record) noexcept {
     const auto* published = std::get_if<MessageRecord>(&record);
-    if (published == nullptr) return 0;
+    if (published == nullptr || published->has_no_sender) return 0;
     const bool becomes_retained =
         published->sets_retained && !published->message->payload().empty();
     if (!published->for_durable_sessions && !becomes_retained) return 0;

@@ -134,6 +134,9 @@ TEST(MemoryLog, HasNoRoomForMessagesBeyondItsBound) {
     EXPECT_EQ(kept(samples::attached("c")), 0U);
     EXPECT_GT(kept(samples::retained("r", "1")), 0U);
     EXPECT_GT(kept(logged("t")), 0U);
+    MessageRecord will = logged("t");
+    will.has_no_sender = true;
+    EXPECT_EQ(kept(will), 0U) << "nobody would send it again";
     log.append(*group(log, {samples::retained("r", "")}));
     EXPECT_EQ(log.room(), Room::enough);
 }

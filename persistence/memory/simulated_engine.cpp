@@ -155,7 +155,7 @@ void SimulatedEngine::commit() {
         const std::size_t bytes = kept_bytes(batch);
         if (fails) {
             results.emplace_back(make_error_code(StoreErrc::commit_failed));
-        } else if (!log_.has_room_for(bytes == 0 ? 0 : kept + bytes)) {
+        } else if (!log_.has_room_for(bytes == 0 ? 0 : kept + 1)) {
             results.emplace_back(make_error_code(StoreErrc::store_full));
         } else {
             kept += bytes;

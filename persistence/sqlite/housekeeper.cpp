@@ -394,7 +394,9 @@ void Housekeeper::look_at_disk(std::uint64_t about_to_write) {
     // Applying and collecting need room themselves: without it nothing would ever be freed.
     constexpr std::uint64_t kHousekeepersShare = 4;
     is_disk_full_.store(space.available < reserve / kHousekeepersShare);
-    const bool is_low = space.available < reserve + 2 * about_to_write;
+    // A commit may take half of the reserve: with what it would keep, others' records would fail.
+    const bool is_low =
+        space.available < reserve || space.available < reserve / 2 + 2 * about_to_write;
     if (is_low || about_to_write == 0) is_disk_low_.store(is_low);
 }
 

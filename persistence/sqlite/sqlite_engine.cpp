@@ -199,7 +199,8 @@ void SqliteEngine::commit(std::vector<WriteBatch>& batches, CommitSink& sink) {
     const std::size_t all = std::accumulate(kept.begin(), kept.end(), std::size_t{0});
     housekeeper_->look_at_disk(all);
     for (std::size_t i = 0; i < batches.size(); ++i) {
-        const std::size_t wanted = kept[i] == 0 ? 0 : kept_in_all + kept[i];
+        // The one that uses up the room is let in whole: others' records are in it, too.
+        const std::size_t wanted = kept[i] == 0 ? 0 : kept_in_all + 1;
         if (!has_room_for(wanted)) make_room();
         if (has_room_for(wanted) || broken_.load()) {
             kept_in_all += kept[i];

@@ -386,6 +386,10 @@ void Shard::commit_delivery(SessionEntry& entry, Instant now) {
 
 /// Every second: what QoS 1 has done, expired retained values, and how much of the log is needed.
 void Shard::housekeeping(std::uint32_t which, Instant now) {
+    if (which == kRetryRound) {
+        retry_put_off();
+        return;
+    }
     (void)retained_.sweep(now, 1000);
     sweep_timers();
     scan_needs(now);

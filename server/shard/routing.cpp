@@ -14,6 +14,13 @@ namespace stentor::server {
 using mqtt::QoS;
 using mqtt::ReasonCode;
 
+namespace {
+
+// Behind a failed commit, until what must be in the log is tried again.
+constexpr Duration kRetryPause = std::chrono::milliseconds{100};
+
+}  // namespace
+
 Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Instant now) {
     (void)now;
     const Interest interest = shared_.interest->look_up(message->topic(), message->topic_hash());
@@ -40,6 +47,7 @@ Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Insta
     ++counters_.messages_logged;
     // A will has nobody who would send it again.
     if (!record.fires_will_of.empty()) {
+        record.has_no_sender = true;
         action = TryAgain{std::make_unique<store::Record>(record)};
     }
     commits_.add(std::move(record), std::move(action));
@@ -193,8 +201,39 @@ void Shard::ticket_done(store::CommitTicket ticket, const Result<void>& result, 
     // First what waits, then what is tried again: it looks at what has become of the others.
     for (Action& action : actions) fail_action(action, result.error(), now);
     for (Action& action : actions) {
-        if (auto* again = std::get_if<TryAgain>(&action)) retry(std::move(again->record));
+        if (auto* again = std::get_if<TryAgain>(&action)) {
+            put_off_.records.push_back(std::move(again->record));
+        }
     }
+    if (put_off_.empty()) return;
+    if (draining_) {
+        give_up_retries();
+    } else if (!std::exchange(put_off_.timer_set, true)) {
+        timers_.set(saturating_add(now, kRetryPause), TimerKind::housekeeping, kRetryRound, 0);
+    }
+}
+
+/// What failed to get into the log, some time later.
+void Shard::retry_put_off() {
+    PutOff again = std::exchange(put_off_, {});
+    for (const AttachmentRef& who : again.detached) {
+        SessionEntry* entry = sessions_.same(who.slot, who.generation);
+        if (entry != nullptr && entry->attached == nullptr) commit_detached(*entry);
+    }
+    retry_all(std::move(again.records));
+}
+
+/// The broker stops, and the store does not take what must be in the log sooner or later. To a
+/// recovery these clients were connected when the broker died: it publishes their wills and counts
+/// their expiry from then.
+void Shard::give_up_retries() {
+    STENTOR_LOG(
+        warn,
+        LogEvent("left_to_recovery",
+                 {{"sessions", put_off_.detached.size()}, {"records", put_off_.records.size()}}),
+        "the store could not commit how connections ended: the next start takes the clients "
+        "for connected until now");
+    put_off_ = {};
 }
 
 void Shard::acknowledge_action(Action& action, Instant now) {
@@ -339,7 +378,9 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
             --same->detaches_on_their_way;
             same->state_unsure = true;
             // The end of the connection is news as well: the will, when the interval began.
-            if (same->attached == nullptr) commit_detached(*same);
+            if (same->attached == nullptr) {
+                put_off_.detached.push_back({detach->slot, detach->generation});
+            }
         }
     } else if (const auto* pubrel = std::get_if<AnswerPubrel>(&action)) {
         SessionEntry* entry = sessions_.attached(pubrel->who.slot, pubrel->who.generation);

@@ -356,6 +356,7 @@ void Shard::kick(const Kick& kick, Instant now) {
 void Shard::drain(const Drain& how, Instant now) {
     draining_ = true;
     log_abandoned_ = log_abandoned_ || how.abandons_log;
+    retry_put_off();
     for (std::size_t slot = 0; slot < connections_.size(); ++slot) {
         Connection* connection = connections_[slot].get();
         if (connection == nullptr) continue;

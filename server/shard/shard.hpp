@@ -103,7 +103,8 @@ class Shard {
     /// What was asked of other shards and of the log and has not been answered. None at rest.
     [[nodiscard]] std::size_t questions_open() const noexcept {
         return join_answers_.size() + waiting_joins_.size() + readers_.size() + replayers_.size() +
-               backlog_reads_.size() + waiting_queries_.size();
+               backlog_reads_.size() + waiting_queries_.size() + put_off_.detached.size() +
+               put_off_.records.size();
     }
 
     /// After Drain: no connection is left and nothing is on its way to the log.
@@ -287,6 +288,9 @@ class Shard {
     void fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant now);
     void session_ended(const std::string& client);
     void retry(std::unique_ptr<store::Record> record);
+    static constexpr std::uint32_t kRetryRound = 1;  // the id of its timer; 0: housekeeping's own
+    void retry_put_off();
+    void give_up_retries();
     void retry_all(std::vector<std::unique_ptr<store::Record>> records);
     void ticket_done(store::CommitTicket ticket, const Result<void>& result, Instant now);
     void acknowledge_action(Action& action, Instant now);
@@ -488,6 +492,14 @@ class Shard {
     bool near_has_turn_ = true;
     std::deque<RetainedQuery> waiting_queries_;
     std::vector<std::unique_ptr<FinishSubscribe>> waiting_joins_;
+    // Failed to get into the log and must, sooner or later: with the next retry round.
+    struct PutOff {
+        std::vector<std::unique_ptr<store::Record>> records;
+        std::vector<AttachmentRef> detached;  // sessions whose connections have ended
+        bool timer_set = false;
+        [[nodiscard]] bool empty() const noexcept { return records.empty() && detached.empty(); }
+    };
+    PutOff put_off_;
     boost::unordered_flat_map<std::string, std::uint32_t> ending_;  // SessionEnded on their way
     boost::unordered_flat_map<std::uint64_t, std::uint32_t> join_answers_;  // by cookie
     boost::unordered_flat_map<std::uint64_t, AttachmentRef> readers_;       // by cookie of the read

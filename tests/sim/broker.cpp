@@ -331,8 +331,9 @@ std::uint64_t Broker::lost_to_bounds() const {
 
 bool Broker::idle() const {
     if (!store_->idle() || sink_->waiting() != 0 || !access_->idle()) return false;
-    return std::none_of(
-        shards_.begin(), shards_.end(), [](const auto& shard) { return shard->has_work(); });
+    return std::none_of(shards_.begin(), shards_.end(), [](const auto& shard) {
+        return shard->has_work() || shard->questions_open() != 0;
+    });
 }
 
 bool Broker::drain() {

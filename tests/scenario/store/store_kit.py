@@ -50,17 +50,20 @@ def text(value):
 
 
 class Client:
-    """A connection; one thread. MQTT 5 unless version=4."""
+    """A connection; one thread. MQTT 5 unless version=4. will: (topic, payload), QoS 1."""
 
-    def __init__(self, port, client_id, version=5, clean=False, expiry=3600):
+    def __init__(self, port, client_id, version=5, clean=False, expiry=3600, will=None):
         self.version = version
         self.put_aside = []  # messages that came before what was waited for
         self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
         self.buffer = b""
         self.next_id = 1
         properties = b"\x05\x11" + struct.pack("!I", expiry) if version == 5 else b""
-        body = text("MQTT") + bytes([version, 2 if clean else 0]) + b"\0\0" + properties
-        self.send(0x10, body + text(client_id))
+        flags = (2 if clean else 0) | (0x0C if will else 0)
+        body = text("MQTT") + bytes([version, flags]) + b"\0\0" + properties + text(client_id)
+        if will:
+            body += self.no_properties() + text(will[0]) + text(will[1])
+        self.send(0x10, body)
         try:
             _, body = self.receive(CONNACK)
         except Closed:

@@ -95,6 +95,35 @@ class FullDisk(StoreTest):
         publisher.close()
         self.end(broker)
 
+    def test_a_will_needs_no_room(self):
+        broker = self.broker("store.min_free_bytes=8MiB", "node.shards=1")
+        self.away(broker, "waiting", "will")
+        dying = broker.client("dying", will=("will", "gone"))
+        publisher = broker.client("publisher")
+        self.fill_disk(5 * MIB)
+        self.assertEqual(publisher.publish("will", b"refused"), QUOTA_EXCEEDED)
+        dying.close()
+        # Nobody else's records fail with it.
+        for number in range(20):
+            other = broker.client(f"other{number}")
+            self.assertEqual(other.subscribe(f"other/{number}"), 1)
+            other.close()
+        self.assertEqual(broker.client("waiting").message()[1], b"gone")
+        self.end(broker)
+
+    def test_a_full_disk_does_not_keep_the_broker_from_stopping(self):
+        broker = self.broker()
+        self.away(broker, "waiting", "will")
+        clients = [broker.client(f"client{n}", will=("will", "gone")) for n in range(5)]
+        self.fill_disk(0)
+        self.end(broker)
+        del clients
+        self.empty_disk()
+        again = self.broker()
+        waiting = again.client("waiting")
+        self.assertEqual([payload for payload in waiting.messages(5)], [b"gone"] * 5)
+        self.end(again)
+
     def test_a_disk_that_others_fill(self):
         broker = self.broker()
         self.away(broker)
