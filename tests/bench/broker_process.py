@@ -13,7 +13,8 @@ class BrokerProcess:
         command = [binary, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", directory]
         for setting in ("logging.format=text", "logging.level=error", *settings):
             command += ["--set", setting]
-        self.process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(command, stdout=subprocess.PIPE,
+                                        stderr=subprocess.PIPE, text=True)
         self.pid = self.process.pid
         self.port = 0
         for line in self.process.stdout:
@@ -22,7 +23,7 @@ class BrokerProcess:
             if line.strip() == "ready":
                 self.seconds = time.monotonic() - began
                 return
-        sys.exit("the broker did not become ready")
+        sys.exit("the broker did not become ready: " + self.process.stderr.read())
 
     def end(self, how=signal.SIGTERM):
         self.process.send_signal(how)

@@ -7,13 +7,14 @@ own, one that all share, unless --own says that both are), into the state.db of 
 starts the broker on it and looks at its resident memory against a start on the empty store. With
 --publish it also publishes that many QoS 1 messages to the filter that all share, a hundred in
 flight, and says how fast they were acknowledged: by the design this does not depend on how many
-sessions wait.
+sessions wait. With --drain all sessions then come back, 3000 at a time, take these messages (at
+most 100), acknowledge them and leave.
 
 With --live clients make the sessions instead: they connect to the broker, subscribe to their
 filters and leave, 3000 at a time, and five seconds later its memory is looked at, too.
 
     sessions_at_rest.py STENTOR [--sessions N] [--shards N] [--own] [--live] [--expiry SECONDS]
-        [--publish N]
+        [--publish N [--drain]]
 """
 import argparse
 import os
@@ -27,6 +28,8 @@ import time
 from broker_process import BrokerProcess
 
 NEVER = 0xFFFFFFFF  # a session that does not expire
+TOPIC = b"broadcast/to/everybody/no/000001"
+PAYLOAD = bytes(100)
 
 
 def client_of(i):
@@ -34,8 +37,7 @@ def client_of(i):
 
 
 def filters_of(i, own):
-    shared = b"broadcast/to/everybody/no/000001"
-    second = f"user/{i:014d}/command/abcdef".encode()[:32] if own else shared
+    second = f"user/{i:014d}/command/abcdef".encode()[:32] if own else TOPIC
     return f"user/{i:014d}/notification".encode()[:32], second
 
 
@@ -84,12 +86,48 @@ def come_and_go(port, sessions, own, expiry):
             client.close()
 
 
+def take(client, size):
+    got = b""
+    while len(got) < size:
+        part = client.recv(size - len(got))
+        if not part:
+            sys.exit("the broker has closed a connection")
+        got += part
+    return got
+
+
+def drain(port, sessions, expiry, messages):
+    """Sessions that got all they waited for, a second."""
+    head = len(TOPIC) + 5  # of a PUBLISH, until the packet identifier
+    size = head + 3 + len(PAYLOAD)
+    began = time.monotonic()
+    for begin in range(0, sessions, 3000):
+        clients = []
+        for i in range(begin, min(sessions, begin + 3000)):
+            connect = text(b"MQTT") + b"\x05\x00\x00\x05\x05\x11" + struct.pack("!I", expiry)
+            connect += text(client_of(i))
+            client = socket.create_connection(("127.0.0.1", port))
+            client.sendall(b"\x10" + bytes([len(connect)]) + connect)
+            clients.append(client)
+        for client in clients:
+            take(client, take(client, 2)[1])  # CONNACK
+            got = take(client, messages * size)
+            acknowledgements = b""
+            for at in range(0, len(got), size):
+                if got[at + 5:at + head] != TOPIC:
+                    sys.exit("something else came")
+                acknowledgements += b"\x40\x02" + got[at + head:at + head + 2]
+            client.sendall(acknowledgements + b"\xe0\x00")
+        for client in clients:
+            client.recv(1)  # until the broker has closed, too
+            client.close()
+    return sessions / (time.monotonic() - began)
+
+
 def publish(port, messages):
     connection = socket.create_connection(("127.0.0.1", port))
     connection.sendall(b"\x10\x13\x00\x04MQTT\x04\x02\x00\x00\x00\x07loading")
     connection.recv(100)
-    topic = b"broadcast/to/everybody/no/000001"
-    payload = bytes(100)
     window = 100
     began = time.monotonic()
     sent = acknowledged = 0
@@ -98,7 +136,7 @@ def publish(port, messages):
         while sent < messages and sent - acknowledged // 4 < window:
             sent += 1
             identifier = struct.pack("!H", sent % 60000 + 1)
-            body = struct.pack("!H", len(topic)) + topic + identifier + payload
+            body = text(TOPIC) + identifier + PAYLOAD
             burst += b"\x32" + bytes([len(body) & 0x7F | 0x80, len(body) >> 7]) + body
         connection.sendall(burst)
         acknowledged += len(connection.recv(65536))  # PUBACK is four bytes
@@ -115,6 +153,7 @@ def main():
     parser.add_argument("--live", action="store_true")
     parser.add_argument("--expiry", type=int, default=NEVER)
     parser.add_argument("--publish", type=int, default=0)
+    parser.add_argument("--drain", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stentor-bench-") as directory:
         def start():
@@ -134,13 +173,17 @@ def main():
         time.sleep(2)
         full, most = broker.memory(), broker.memory("VmHWM")
         rate = publish(broker.port, arguments.publish) if arguments.publish else 0
+        drained = drain(broker.port, arguments.sessions, arguments.expiry,
+                        arguments.publish) if arguments.drain else 0
         broker.end()
         each = (full - empty) / arguments.sessions
         peak = (most - empty) / arguments.sessions
         print(f"{arguments.sessions} sessions, {arguments.shards} shards: {each:.0f} B each at"
               f" rest, {peak:.0f} B each at the peak of the start; ready after"
               f" {broker.seconds:.2f} s (empty: {empty_seconds:.2f} s)"
-              + (f"; {rate:.0f} published to all a second" if rate else ""))
+              + (f"; {rate:.0f} published to all a second" if rate else "")
+              + (f"; {drained:.0f} sessions a second came back, got"
+                 f" {drained * arguments.publish:.0f} messages and left" if drained else ""))
 
 
 main()
