@@ -36,8 +36,9 @@ const char* explanation_of(mqtt::DropReason reason) noexcept {
             return "limits.retained_messages_max is reached";
         case mqtt::DropReason::backlog_full:
         case mqtt::DropReason::too_old:
-        case mqtt::DropReason::log_full:
             return "the oldest of what waited for a session (see session_advanced)";
+        case mqtt::DropReason::log_full:
+            return "the store has no room for it, or had to let it go (see session_advanced)";
         case mqtt::DropReason::count_:
             break;
     }
@@ -89,6 +90,10 @@ void Shard::on_publish(SessionEntry& entry, const mqtt::PublishView& packet, Ins
                        action,
                        now);
         if (routed.outcome == mqtt::Ingress::pending) ++logging;
+        // Nobody is told: QoS 0 has no acknowledgement.
+        if (at_most_once && routed.outcome == mqtt::Ingress::refused) {
+            drop(mqtt::DropReason::log_full, entry.client_id);
+        }
     }
     session.ingress(packet.packet_id,
                     packet.qos,

@@ -340,6 +340,10 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
                                   .send_disconnect = true};
     if (const auto* publish = std::get_if<AcknowledgePublish>(&action)) {
         SessionEntry* entry = sessions_.attached(publish->who.slot, publish->who.generation);
+        if (publish->at_most_once) {  // nobody else would hear of it
+            drop(mqtt::DropReason::log_full,
+                 entry == nullptr ? std::string_view{} : entry->client_id);
+        }
         if (entry == nullptr || !logged(*entry, *publish)) return;
         with_session(*entry, now, [&](auto& session, auto& fx) {
             session.ingress_failed(publish->ingress_ticket, reason, fx);

@@ -5,6 +5,7 @@ Needs to be root or to have user namespaces; without either it is skipped and sa
 """
 
 import ctypes
+import json
 import os
 import subprocess
 import sys
@@ -109,6 +110,16 @@ class FullDisk(StoreTest):
             self.assertEqual(other.subscribe(f"other/{number}"), 1)
             other.close()
         self.assertEqual(broker.client("waiting").message()[1], b"gone")
+        self.end(broker)
+
+    def test_what_nobody_acknowledges_is_counted_when_there_is_no_room(self):
+        broker = self.broker("store.min_free_bytes=8MiB", "logging.format=json")
+        publisher = broker.client("publisher")
+        self.fill_disk(5 * MIB)
+        publisher.publish_only("value", b"1", qos=0, retain=True)
+        line = json.loads(broker.wait_for_log("message_dropped"))
+        self.assertEqual((line["client"], line["reason"], line["messages"]),
+                         ("publisher", "log_full", 1))
         self.end(broker)
 
     def test_a_full_disk_does_not_keep_the_broker_from_stopping(self):
