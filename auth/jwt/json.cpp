@@ -11,6 +11,8 @@ namespace {
 
 namespace json = boost::json;
 
+constexpr std::size_t kShownBytesMax = 64;
+
 /// Collects the names of the objects that are open, and stops at the second of a kind. Boost.JSON's
 /// own handler would take the last one.
 class UniqueNames {
@@ -84,8 +86,8 @@ Result<json::object, JsonMistake> parse_json_object(std::string_view text) {
     json::error_code error;
     const std::size_t read = names.write_some(false, text.data(), text.size(), error);
     if (error == boost::system::errc::invalid_argument) {
-        return JsonMistake{.at = read,
-                           .what = '"' + names.handler().twice() + "\" stands twice in an object"};
+        const std::string name = names.handler().twice().substr(0, kShownBytesMax);
+        return JsonMistake{.at = read, .what = '"' + name + "\" stands twice in an object"};
     }
     if (!error && read < text.size()) error = json::error::extra_data;
     if (error) return JsonMistake{.at = read, .what = error.message()};

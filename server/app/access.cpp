@@ -1,9 +1,12 @@
 #include "server/app/access.hpp"
 
+#include "auth/jwt/jwt_authenticator.hpp"
 #include "auth/scram.hpp"
+#include "base/assert.hpp"
 #include "server/config/text_file.hpp"
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <utility>
 
@@ -11,6 +14,25 @@ namespace stentor::app {
 namespace {
 
 using config::Diagnostic;
+
+auth::JwtPolicy policy_of(const config::JwtOptions& options) {
+    auth::JwtPolicy policy;
+    if (!options.algorithms.empty()) policy.algorithms = {};
+    for (const std::string& name : options.algorithms) {
+        const auto algorithm = auth::jwt_algorithm(name);
+        STENTOR_ASSERT(algorithm.has_value(), "config checks the names");
+        policy.algorithms.add(*algorithm);
+    }
+    policy.issuer = options.issuer;
+    policy.audience = options.audience;
+    policy.leeway = options.leeway;
+    policy.user_claim = options.user_claim;
+    policy.user_must_match = options.user_must_match;
+    policy.client_id_claim = options.client_id_claim;
+    policy.acl_claim = options.acl_claim;
+    policy.expiry_required = options.expiry_required;
+    return policy;
+}
 
 /// `key` of the configuration names the file.
 std::vector<Diagnostic> unreadable(std::string key, config::ValueError error) {
@@ -91,6 +113,48 @@ Result<auth::Acl, std::vector<Diagnostic>> read_acl_file(const std::string& path
     return *std::move(acl);
 }
 
+std::vector<std::string> jwt_files(const config::JwtOptions& options) {
+    std::vector<std::string> files{options.key_file, options.jwks_file};
+    std::erase(files, std::string{});
+    return files;
+}
+
+Result<auth::JwtKeySet, std::vector<Diagnostic>> read_jwt_keys(const config::JwtOptions& options) {
+    struct Source {
+        const char* key;
+        const std::string& path;
+        Result<auth::JwtKeySet, std::vector<auth::FileError>> (*parse)(std::string_view);
+        const char* how_to_make;
+    };
+    const std::array<Source, 2> sources{
+        {{"auth.jwt.key_file",
+          options.key_file,
+          &auth::JwtKeySet::parse_key_file,
+          "put the public key (PEM) of whoever issues tokens there"},
+         {"auth.jwt.jwks_file",
+          options.jwks_file,
+          &auth::JwtKeySet::parse_jwks,
+          "fetch the key set (JWKS) of whoever issues tokens and put it there"}}};
+    auth::JwtKeySet all;
+    std::vector<Diagnostic> errors;
+    for (const Source& source : sources) {
+        if (source.path.empty()) continue;
+        std::vector<Diagnostic> mistakes;
+        auto text =
+            config::read_text_file(source.path, auth::kJwtKeyFileBytesMax, source.how_to_make);
+        if (!text) {
+            mistakes = unreadable(source.key, std::move(text).error());
+        } else if (auto keys = source.parse(*text)) {
+            all.add(*std::move(keys));
+        } else {
+            mistakes = located(source.path, *text, std::move(keys).error(), ShowLine::no);
+        }
+        errors.insert(errors.end(), mistakes.begin(), mistakes.end());
+    }
+    if (!errors.empty()) return errors;
+    return all;
+}
+
 Result<Access, std::vector<Diagnostic>> load_access(const config::Options& options,
                                                     auth::Executor& executor) {
     std::vector<Diagnostic> errors;
@@ -99,8 +163,18 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
     };
     std::vector<std::unique_ptr<const auth::Authenticator>> links;
     std::vector<std::unique_ptr<const auth::Method>> methods;
-    const bool has_users = !options.auth.password_file.empty();
+    const bool has_users = !options.auth.password_file.empty() || options.auth.jwt.is_on();
     links.push_back(std::make_unique<auth::CertificateAuthenticator>());
+    std::shared_ptr<auth::JwtKeyRing> jwt_keys;
+    if (options.auth.jwt.is_on()) {
+        if (auto keys = read_jwt_keys(options.auth.jwt)) {
+            jwt_keys = std::make_shared<auth::JwtKeyRing>(*std::move(keys));
+            links.push_back(std::make_unique<auth::JwtAuthenticator>(
+                policy_of(options.auth.jwt), jwt_keys, executor));
+        } else {
+            collect(keys.error());
+        }
+    }
     if (!options.auth.password_file.empty()) {
         if (auto file = read_password_file(options.auth.password_file)) {
             auto users = std::make_shared<const auth::PasswordFile>(*std::move(file));
@@ -115,11 +189,11 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
     links.push_back(
         std::make_unique<auth::AnonymousAuthenticator>(policy_of(options.auth.anonymous), names));
 
-    auth::Acl acl;
+    const auto policy = options.auth.acl_subscribe == config::AclSubscribe::filter
+                            ? auth::SubscribePolicy::filter
+                            : auth::SubscribePolicy::refuse;
+    auth::Acl acl{policy};
     if (!options.auth.acl_file.empty()) {
-        const auto policy = options.auth.acl_subscribe == config::AclSubscribe::filter
-                                ? auth::SubscribePolicy::filter
-                                : auth::SubscribePolicy::refuse;
         if (auto read = read_acl_file(options.auth.acl_file, policy)) {
             acl = *std::move(read);
         } else {
@@ -129,7 +203,8 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
     if (!errors.empty()) return errors;
     return Access{.chain = std::make_shared<const auth::Chain>(
                       std::move(links), options.http.admins, std::move(methods)),
-                  .acl = std::make_shared<const auth::Acl>(std::move(acl))};
+                  .acl = std::make_shared<const auth::Acl>(std::move(acl)),
+                  .jwt_keys = std::move(jwt_keys)};
 }
 
 }  // namespace stentor::app

@@ -1,9 +1,10 @@
 #pragma once
 // From auth.* of the configuration to what the server asks: the chain and the rules.
-// Reads the password and ACL files; start-up, reload and commands only. Main thread.
+// Reads the files of users, keys and rules; start-up, reload and commands only. Main thread.
 
 #include "auth/acl.hpp"
 #include "auth/authenticators.hpp"
+#include "auth/jwt/key_set.hpp"
 #include "base/result.hpp"
 #include "server/app/server.hpp"
 #include "server/config/diagnostic.hpp"
@@ -17,11 +18,16 @@ namespace stentor::app {
 
 inline constexpr std::size_t kAccessFileBytesMax = std::size_t{64} << 20U;
 
-/// Both fail with every mistake of the file, ready to be rendered.
+/// All fail with every mistake of the file, ready to be rendered.
 [[nodiscard]] Result<auth::PasswordFile, std::vector<config::Diagnostic>> read_password_file(
     const std::string& path);
 [[nodiscard]] Result<auth::Acl, std::vector<config::Diagnostic>> read_acl_file(
     const std::string& path, auth::SubscribePolicy policy);
+/// The keys of both files of [auth.jwt].
+[[nodiscard]] Result<auth::JwtKeySet, std::vector<config::Diagnostic>> read_jwt_keys(
+    const config::JwtOptions& options);
+/// What FileWatch is to look at: keys are replaced under the running broker.
+[[nodiscard]] std::vector<std::string> jwt_files(const config::JwtOptions& options);
 
 /// Reads what the options name. `executor` must outlive every request. Fails with the mistakes of
 /// all files.

@@ -66,6 +66,23 @@ void check_access(const config::AuthOptions& auth, Report& report) {
     }
 }
 
+void check_jwt(const config::JwtOptions& jwt, Report& report) {
+    if (!jwt.is_on()) return;
+    const auto keys = read_jwt_keys(jwt);
+    if (!keys) {
+        report.mistakes(keys.error());
+        return;
+    }
+    for (const auth::JwtKey& key : keys->keys()) {
+        report.good(
+            "token key",
+            key.description() + (key.id().empty() ? std::string{} : ", kid \"" + key.id() + '"'));
+    }
+    for (const std::string& note : keys->notes()) {
+        report.good("token key", "left out: " + note);
+    }
+}
+
 void check_data_dir(const config::NodeOptions& node, Report& report) {
     if (node.keeps_nothing()) {
         report.good("data", "kept in memory only");
@@ -173,6 +190,7 @@ int run_check(const CheckArguments& arguments) {
     report.good("configuration", arguments.sources.file.value_or("defaults (no file given)"));
     report.warnings(loaded->warnings);
     check_access(loaded->options.auth, report);
+    check_jwt(loaded->options.auth.jwt, report);
     check_data_dir(loaded->options.node, report);
     check_store(loaded->options.node, report);
     check_certificates(loaded->options, report);

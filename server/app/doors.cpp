@@ -2,8 +2,8 @@
 
 #include "base/log.hpp"
 
+#include <iterator>
 #include <memory>
-#include <sys/stat.h>
 
 namespace stentor::app {
 
@@ -32,14 +32,6 @@ std::vector<std::string> files_of(const config::TlsOptions& options) {
     }
     std::erase(files, std::string{});
     return files;
-}
-
-/// Changes when the file does; 0 if it is not there.
-std::int64_t stamp_of(const std::string& file) {
-    struct stat facts {};
-    if (::stat(file.c_str(), &facts) != 0) return 0;
-    return facts.st_mtim.tv_sec * 1'000'000'007 + facts.st_mtim.tv_nsec +
-           static_cast<std::int64_t>(facts.st_ino) * 31 + facts.st_size;
 }
 
 }  // namespace
@@ -100,17 +92,15 @@ Result<void, Problem> renew_certificates(const config::ListenerOptions& listener
     return {};
 }
 
-bool FileWatch::changed(const std::vector<config::ListenerOptions>& listeners) {
-    std::vector<Stamp> now;
+std::vector<std::string> certificate_files(const std::vector<config::ListenerOptions>& listeners) {
+    std::vector<std::string> all;
     for (const config::ListenerOptions& listener : listeners) {
-        for (std::string& file : files_of(listener.tls)) {
-            const std::int64_t stamp = stamp_of(file);
-            now.emplace_back(std::move(file), stamp);
-        }
+        std::vector<std::string> files = files_of(listener.tls);
+        all.insert(all.end(),
+                   std::make_move_iterator(files.begin()),
+                   std::make_move_iterator(files.end()));
     }
-    const bool differs = std::exchange(looked_, true) && now != seen_;
-    seen_ = std::move(now);
-    return differs;
+    return all;
 }
 
 void warn_of_expiry(const server::Door& door, std::chrono::system_clock::time_point now) {

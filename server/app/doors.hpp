@@ -10,7 +10,6 @@
 
 #include <chrono>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace stentor::app {
@@ -25,18 +24,9 @@ namespace stentor::app {
 [[nodiscard]] Result<void, Problem> renew_certificates(const config::ListenerOptions& listener,
                                                        server::Door& door);
 
-/// Notices that files have been replaced or rewritten, by their times and sizes.
-class FileWatch {
-  public:
-    /// Whether one of the files of `listeners` differs from what it was at the last call; false at
-    /// the first.
-    [[nodiscard]] bool changed(const std::vector<config::ListenerOptions>& listeners);
-
-  private:
-    using Stamp = std::pair<std::string, std::int64_t>;
-    std::vector<Stamp> seen_;
-    bool looked_ = false;
-};
+/// What FileWatch is to look at.
+[[nodiscard]] std::vector<std::string> certificate_files(
+    const std::vector<config::ListenerOptions>& listeners);
 
 /// Warns in the log of certificates that end within 30 days, or have ended.
 void warn_of_expiry(const server::Door& door, std::chrono::system_clock::time_point now);

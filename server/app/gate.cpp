@@ -35,10 +35,13 @@ server::Admission admission_of(auth::Decision decision, std::uint32_t edition) {
     admission.goes_on = decision.outcome == auth::Outcome::challenged;
     admission.data = std::move(decision.data);
     admission.reason = reason_of(decision.outcome);
-    admission.identity = {.user = std::move(decision.principal.name),
-                          .admin = decision.principal.is_admin,
+    auth::Principal& principal = decision.principal;
+    admission.identity = {.user = std::move(principal.name),
+                          .admin = principal.is_admin,
+                          .grants = std::move(principal.terms.grants),
                           .edition = edition,
-                          .voucher = decision.principal.voucher};
+                          .voucher = principal.voucher};
+    admission.valid_for = principal.terms.valid_for;
     admission.why = decision.why;
     return admission;
 }
@@ -178,11 +181,14 @@ bool Gate::allows(server::TopicAction action,
                   std::string_view client_id,
                   std::string_view topic) const {
     const auth::Acl& acl = *acl_.load(std::memory_order_acquire);
-    if (acl.allows_everything() && !topic.starts_with('$') &&
+    if (acl.allows_everything() && identity.grants == nullptr && !topic.starts_with('$') &&
         action != server::TopicAction::subscribe) {
         return true;
     }
-    const auth::Subject subject{identity.user, client_id, identity.admin};
+    const auth::Subject subject{.user = identity.user,
+                                .client_id = client_id,
+                                .is_admin = identity.admin,
+                                .grants = identity.grants.get()};
     switch (action) {
         case server::TopicAction::publish:
             return acl.publish(subject, topic).allowed;
@@ -210,9 +216,10 @@ mqtt::ReasonCode Gate::review(server::Identity& identity,
     return mqtt::ReasonCode::success;
 }
 
-bool Gate::checks_deliveries() const noexcept {
+bool Gate::checks_deliveries(const server::Identity& identity) const noexcept {
     const auth::Acl& acl = *acl_.load(std::memory_order_acquire);
-    return !acl.allows_everything() && acl.subscribe_policy() == auth::SubscribePolicy::filter;
+    const bool all_is_allowed = acl.allows_everything() && identity.grants == nullptr;
+    return !all_is_allowed && acl.subscribe_policy() == auth::SubscribePolicy::filter;
 }
 
 }  // namespace stentor::app

@@ -47,7 +47,7 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
                               const server::Identity& identity,
                               std::string_view client_id,
                               std::string_view topic) const override;
-    [[nodiscard]] bool checks_deliveries() const noexcept override;
+    [[nodiscard]] bool checks_deliveries(const server::Identity& identity) const noexcept override;
     [[nodiscard]] std::uint32_t edition() const noexcept override { return edition_.load(); }
     [[nodiscard]] mqtt::ReasonCode review(server::Identity& identity,
                                           std::string_view client_id,

@@ -8,6 +8,7 @@
 #include "persistence/sqlite/sqlite_engine.hpp"
 #include "protocol/message.hpp"
 #include "server/app/doors.hpp"
+#include "server/app/file_watch.hpp"
 #include "server/app/gate.hpp"
 #include "server/app/server.hpp"
 #include "server/app/shard_group.hpp"
@@ -327,7 +328,7 @@ void RunningServer::renew(const config::Options& options) {
 }
 
 void RunningServer::look_after_files(const config::Options& options) {
-    if (watch_.changed(options.listeners)) renew(options);
+    if (watch_.changed(certificate_files(options.listeners))) renew(options);
     const std::chrono::system_clock::time_point now{
         std::chrono::milliseconds{wall_clock_unix_ms()}};
     if (now < warn_again_) return;
@@ -434,7 +435,7 @@ void RunningServer::request_stop(StopMode mode) {
 
 void RunningServer::reload(const config::Options& options, Access access) {
     // The limits of shards need a restart; main says so.
-    (void)watch_.changed(options.listeners);
+    (void)watch_.changed(certificate_files(options.listeners));
     renew(options);
     gate_.replace(std::move(access.chain), std::move(access.acl));
     for (const auto& driver : drivers_) driver->wake();  // what was granted is looked at again

@@ -1,5 +1,6 @@
 #include "server/app/serve_command.hpp"
 
+#include "auth/jwt/jwt_authenticator.hpp"
 #include "base/clock.hpp"
 #include "base/descriptor.hpp"
 #include "base/file_limit.hpp"
@@ -8,6 +9,7 @@
 #include "server/app/announce.hpp"
 #include "server/app/bind_check.hpp"
 #include "server/app/exit_code.hpp"
+#include "server/app/file_watch.hpp"
 #include "server/app/server.hpp"
 
 #include <poll.h>
@@ -109,11 +111,13 @@ class Service {
 
     int run(const Signals& signals) {
         const Instant begin = monotonic_now();
+        (void)key_watch_.changed(jwt_files(options_.auth.jwt));  // before they are read
         auto access = load_access(options_, *workers_);
         if (!access) {
             std::cerr << config::render(access.error());
             return kExitUsage;
         }
+        jwt_keys_ = access->jwt_keys;
         auto server = Server::start(options_, *std::move(access));
         if (!server) {
             STENTOR_LOG(error, "start_failed", "{}", one_line(named_holder(server.error())));
@@ -150,6 +154,7 @@ class Service {
                    signals.wait_also_for(server_->stopped_descriptor(), kLookAfterFiles)) {
             if (signal == Signals::kNothing) {
                 server_->look_after_files(options_);
+                look_after_keys();
                 continue;
             }
             if (signal == SIGHUP) {
@@ -173,6 +178,7 @@ class Service {
             keep(loaded.error());
             return;
         }
+        (void)key_watch_.changed(jwt_files(loaded->options.auth.jwt));
         auto access = load_access(loaded->options, *workers_);
         if (!access) {
             keep(access.error());
@@ -193,6 +199,7 @@ class Service {
             }
         }
         options_.logging.level = fresh.logging.level;
+        jwt_keys_ = access->jwt_keys;
         server_->reload(options_, *std::move(access));
         STENTOR_LOG(info, "reloaded", "configuration, users and rules are in force");
         if (restart.empty()) return;
@@ -202,7 +209,23 @@ class Service {
                     restart);
     }
 
-    static void keep(const std::vector<config::Diagnostic>& errors) {
+    /// Keys of tokens are replaced when their issuer rotates them, without a word to the broker.
+    void look_after_keys() {
+        if (jwt_keys_ == nullptr || !key_watch_.changed(jwt_files(options_.auth.jwt))) return;
+        auto keys = read_jwt_keys(options_.auth.jwt);
+        if (!keys) {
+            log_mistakes(keys.error());
+            STENTOR_LOG(warn, "jwt_keys_kept", "the old keys of tokens stay in force");
+            return;
+        }
+        const std::size_t count = keys->keys().size();
+        jwt_keys_->replace(*std::move(keys));
+        STENTOR_LOG(info,
+                    LogEvent("jwt_keys_renewed", {{"keys", count}}),
+                    "tokens are verified with the keys as they are now");
+    }
+
+    static void log_mistakes(const std::vector<config::Diagnostic>& errors) {
         for (const config::Diagnostic& error : errors) {
             STENTOR_LOG(
                 error,
@@ -210,6 +233,10 @@ class Service {
                 "{}",
                 one_line(error));
         }
+    }
+
+    static void keep(const std::vector<config::Diagnostic>& errors) {
+        log_mistakes(errors);
         STENTOR_LOG(warn, "reload_failed", "the old configuration stays in force");
     }
 
@@ -217,6 +244,8 @@ class Service {
     config::Options options_;
     std::unique_ptr<auth::Workers> workers_;
     std::unique_ptr<Server> server_;
+    std::shared_ptr<auth::JwtKeyRing> jwt_keys_;  // null: tokens are not accepted
+    FileWatch key_watch_;
 };
 
 void raise_file_limit_for(const config::Options& options) {

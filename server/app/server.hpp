@@ -14,6 +14,7 @@
 namespace stentor::auth {
 class Acl;
 class Chain;
+class JwtKeyRing;
 }  // namespace stentor::auth
 
 namespace stentor::app {
@@ -29,6 +30,7 @@ struct Problem {
 struct Access {
     std::shared_ptr<const auth::Chain> chain;
     std::shared_ptr<const auth::Acl> acl;
+    std::shared_ptr<auth::JwtKeyRing> jwt_keys = {};  // null: tokens are not accepted
 };
 
 /// drain: stop accepting, DISCONNECT 0x8B, flush, commit, close. at_once: commit and close.

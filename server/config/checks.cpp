@@ -13,6 +13,18 @@ namespace stentor::config {
 namespace {
 
 constexpr std::array<std::string_view, 4> kAuthenticators{"password", "certificate", "jwt", "http"};
+constexpr std::array<std::string_view, 12> kJwtAlgorithms{"HS256",
+                                                          "HS384",
+                                                          "HS512",
+                                                          "RS256",
+                                                          "RS384",
+                                                          "RS512",
+                                                          "PS256",
+                                                          "PS384",
+                                                          "PS512",
+                                                          "ES256",
+                                                          "ES384",
+                                                          "ES512"};
 constexpr std::size_t kNodeNameMax = 64;
 
 std::string quoted(std::string_view text) { return '"' + std::string{text} + '"'; }
@@ -65,6 +77,17 @@ Result<void, ValueError> check_file_pair(std::string_view text) {
     }
     return ValueError{.what = quoted(text) + " does not name two files",
                       .hint = "write certificate:key, for example \"b.crt:b.key\""};
+}
+
+Result<void, ValueError> check_jwt_algorithm(std::string_view text) {
+    if (std::find(kJwtAlgorithms.begin(), kJwtAlgorithms.end(), text) != kJwtAlgorithms.end()) {
+        return {};
+    }
+    const std::string_view guess = nearest(text, kJwtAlgorithms);
+    return ValueError{.what = quoted(text) + " is no algorithm that tokens are accepted with",
+                      .hint = guess.empty() ? "algorithms are HS256, RS256, PS256, ES256 and those "
+                                              "with 384 and 512"
+                                            : "did you mean " + quoted(guess) + "?"};
 }
 
 Result<void, ValueError> check_admin(std::string_view text) {

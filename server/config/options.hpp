@@ -81,10 +81,19 @@ enum class AnonymousPolicy : std::uint8_t { never, loopback, always };
 enum class AclSubscribe : std::uint8_t { refuse, filter };
 
 struct JwtOptions {
-    std::string key_file;   // PEM public key or HMAC secret
-    std::string jwks_file;  // or a set of keys
-    std::string issuer;
-    std::string audience;
+    std::string key_file;                 // PEM public key or HMAC secret
+    std::string jwks_file;                // a set of keys
+    std::vector<std::string> algorithms;  // empty: those that fit the keys
+    std::string issuer;                   // empty: any
+    std::string audience;                 // empty: any
+    Milliseconds leeway{5'000};
+    std::string user_claim = "sub";
+    bool user_must_match = false;
+    std::string client_id_claim;  // empty: not looked at
+    std::string acl_claim = "acl";
+    bool expiry_required = true;
+
+    [[nodiscard]] bool is_on() const { return !key_file.empty() || !jwks_file.empty(); }
 };
 
 struct HttpAuthOptions {

@@ -339,26 +339,79 @@ std::vector<Key> auth_keys() {
          .applies = Applies::at_reload,
          .description = "A subscription that matches more than is allowed is refused, or granted "
                         "and each message checked at delivery (as Mosquitto does)."},
+    };
+}
+
+std::vector<Key> jwt_keys() {
+    return {
         {.path = "auth.jwt.key_file",
          .kind = Kind::text,
          .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::key_file>(),
-         .status = Status::planned,
-         .description = "Public key (PEM) or shared secret that tokens are signed with."},
+         .applies = Applies::at_reload,
+         .description =
+             "What tokens are verified with: a public key in PEM, or a shared secret (any "
+             "other file; 32 bytes or more). Read again when it changes."},
         {.path = "auth.jwt.jwks_file",
          .kind = Kind::text,
          .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::jwks_file>(),
-         .status = Status::planned,
-         .description = "Set of keys (JWKS) that tokens are signed with."},
+         .applies = Applies::at_reload,
+         .description =
+             "The same as a set of keys (JWKS), chosen by `kid`. Both files may be given."},
+        {.path = "auth.jwt.algorithms",
+         .kind = Kind::list,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::algorithms>(),
+         .check = check_jwt_algorithm,
+         .applies = Applies::at_reload,
+         .description =
+             "Algorithms that are accepted, for example `ES256`. Empty: all that fit the keys."},
         {.path = "auth.jwt.issuer",
          .kind = Kind::text,
          .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::issuer>(),
-         .status = Status::planned,
+         .applies = Applies::at_reload,
          .description = "Required `iss` of a token. Empty: any."},
         {.path = "auth.jwt.audience",
          .kind = Kind::text,
          .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::audience>(),
-         .status = Status::planned,
-         .description = "Required `aud` of a token. Empty: any."},
+         .applies = Applies::at_reload,
+         .description = "What `aud` of a token has to name. Empty: anything."},
+        {.path = "auth.jwt.leeway",
+         .kind = Kind::duration,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::leeway>(),
+         .max = kDay,
+         .applies = Applies::at_reload,
+         .description = "How far the clocks of others may be off, for `exp`, `nbf` and `iat`."},
+        {.path = "auth.jwt.user_claim",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::user_claim>(),
+         .check = check_not_empty,
+         .applies = Applies::at_reload,
+         .description = "The claim whose value is the user's name, in rules and in `http.admins`."},
+        {.path = "auth.jwt.user_must_match",
+         .kind = Kind::boolean,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::user_must_match>(),
+         .applies = Applies::at_reload,
+         .description = "The user name of CONNECT must be the same. Otherwise it may be anything."},
+        {.path = "auth.jwt.client_id_claim",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::client_id_claim>(),
+         .applies = Applies::at_reload,
+         .description = "A claim that must be there and equal the client identifier. Empty: none."},
+        {.path = "auth.jwt.acl_claim",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::acl_claim>(),
+         .applies = Applies::at_reload,
+         .description =
+             "The claim with the rules of the token's bearer. Empty: the ACL file alone decides."},
+        {.path = "auth.jwt.expiry_required",
+         .kind = Kind::boolean,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::expiry_required>(),
+         .applies = Applies::at_reload,
+         .description = "A token without `exp` is refused."},
+    };
+}
+
+std::vector<Key> auth_http_keys() {
+    return {
         {.path = "auth.http.url",
          .kind = Kind::text,
          .field = option<&Options::auth, &AuthOptions::http, &HttpAuthOptions::url>(),
@@ -415,6 +468,8 @@ const std::vector<Key>& keys() {
                           session_limit_keys(),
                           connection_limit_keys(),
                           auth_keys(),
+                          jwt_keys(),
+                          auth_http_keys(),
                           remaining_keys()}) {
             all.insert(all.end(), part.begin(), part.end());
         }
@@ -431,7 +486,7 @@ const std::vector<Section>& sections() {
         {"store", "Messages that wait for clients that are away."},
         {"limits", "Bounds, and with them what one client can cost the others."},
         {"auth", "Who may come in, and what they may do."},
-        {"auth.jwt", "Tokens as passwords."},
+        {"auth.jwt", "Signed tokens as passwords (JWT); on as soon as there are keys."},
         {"auth.http", "A web service that knows the users."},
         {"http", "HTTP API, dashboard and metrics."},
         {"logging", "What is written to standard error."},

@@ -2,7 +2,9 @@
 // What the shards ask about people: may this client come in, may it publish or read there.
 // The app wires it to auth/ (authenticator chain, ACL snapshot). Any shard's thread may call.
 
+#include "auth/grants.hpp"
 #include "base/bytes.hpp"
+#include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "protocol/codec/reason_code.hpp"
 #include "protocol/session/session_types.hpp"
@@ -21,8 +23,9 @@ struct PeerInfo;
 struct Identity {
     std::string user;  // empty: anonymous
     bool admin = false;
-    std::uint32_t edition = 0;  // AccessControl::edition() when the question was asked
-    std::uint64_t voucher = 0;  // AccessControl's own: what it was admitted for
+    auth::GrantsPtr grants = {};  // of its credentials; null: the rules alone decide
+    std::uint32_t edition = 0;    // AccessControl::edition() when the question was asked
+    std::uint64_t voucher = 0;    // AccessControl's own: what it was admitted for
 };
 
 struct Admission {
@@ -30,6 +33,7 @@ struct Admission {
     bool goes_on = false;  // of an AuthExchange: the client has to answer first
     mqtt::ReasonCode reason = mqtt::ReasonCode::not_authorized;  // when refused
     Identity identity;
+    std::optional<Duration> valid_for = {};  // then the connection is closed; nothing: never
     std::string data = {};  // of an AuthExchange: challenge or last word, for the client
     std::string why = {};   // when refused: for the log, not for the client
 };
@@ -86,8 +90,8 @@ class AccessControl {
         return mqtt::ReasonCode::success;
     }
 
-    /// Whether deliveries have to be checked one by one (acl_subscribe = "filter").
-    [[nodiscard]] virtual bool checks_deliveries() const noexcept = 0;
+    /// Whether deliveries to this client have to be checked one by one (acl_subscribe = "filter").
+    [[nodiscard]] virtual bool checks_deliveries(const Identity& identity) const noexcept = 0;
 };
 
 }  // namespace stentor::server

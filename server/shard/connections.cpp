@@ -293,6 +293,43 @@ Instant Shard::keep_alive_deadline(const Connection& connection,
     return saturating_add(connection.last_packet, std::chrono::milliseconds{1500} * seconds);
 }
 
+/// One timer per connection, however often its credentials are renewed: one that fires too early
+/// is set again.
+void Shard::watch_credentials(Connection& connection) {
+    if (connection.valid_until >= connection.credentials_due) return;
+    connection.credentials_due = connection.valid_until;
+    timers_.set(connection.valid_until,
+                TimerKind::credentials,
+                connection.id.slot,
+                connection.id.generation);
+}
+
+void Shard::credentials_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
+    Connection* connection = slot < connections_.size() ? connections_[slot].get() : nullptr;
+    if (connection == nullptr || !Timers::same_tag(tag, connection->id.generation)) return;
+    if (now < connection->credentials_due) return;  // of credentials that were valid for longer
+    connection->credentials_due = kNever;
+    if (now < connection->valid_until) {
+        watch_credentials(*connection);
+        return;
+    }
+    static LogEvery every{20, std::chrono::seconds{10}};  // fleets get their tokens at one time
+    if (const auto pass = every.admit(now)) {
+        STENTOR_LOG(info,
+                    LogEvent("credentials_expired",
+                             {{"client", client_of(*connection)},
+                              {"peer", connection->peer->address},
+                              {"suppressed", pass.suppressed}}),
+                    "closing a connection: its token has expired");
+    }
+    // Not 0x87: nothing was refused, the time that was granted is over (3.14.2.1).
+    close(*connection,
+          {.reason = ReasonCode::maximum_connect_time,
+           .detail = "the credentials have expired",
+           .send_disconnect = true},
+          now);
+}
+
 void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag) {
     Connection* connection = slot < connections_.size() ? connections_[slot].get() : nullptr;
     if (connection == nullptr || !Timers::same_tag(tag, connection->id.generation)) return;

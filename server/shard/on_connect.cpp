@@ -133,6 +133,14 @@ void Shard::admitted(Connection& connection, Admission admission, Instant now) {
         return;
     }
     connection.identity = std::move(admission.identity);
+    if (admission.valid_for) connection.valid_until = saturating_add(now, *admission.valid_for);
+    if (!may_leave_will(connection)) {
+        admission.reason = ReasonCode::not_authorized;
+        admission.why = "its credentials do not allow the topic of its will";
+        log_not_admitted(connection, admission, now);
+        refuse_connect(connection, admission.reason, "the topic of the will is not allowed");
+        return;
+    }
     connection.request->authentication_data = std::move(admission.data);
     if (shared_.placement->of_client(connection.request->client_id) != id_) {
         connection.phase = Phase::leaving;
@@ -140,6 +148,17 @@ void Shard::admitted(Connection& connection, Admission admission, Instant now) {
         return;
     }
     attach(connection, now);
+}
+
+/// Rules are asked when a will is published. Grants are known while the client is connected, or its
+/// will waits, but not to a broker that has been killed and publishes the will after that.
+bool Shard::may_leave_will(const Connection& connection) const {
+    const mqtt::ConnectRequest& request = *connection.request;
+    return connection.identity.grants == nullptr || !request.will ||
+           shared_.access->allows(TopicAction::publish,
+                                  connection.identity,
+                                  request.client_id,
+                                  request.will->message->topic());
 }
 
 /// Hands connections to their sessions' homes: after the driver has returned from received(), so
@@ -153,6 +172,7 @@ void Shard::move_out() {
         moved->out = std::move(connection->out);
         moved->request = std::move(*connection->request);
         moved->identity = std::move(connection->identity);
+        moved->valid_until = connection->valid_until;
         moved->peer = std::move(*connection->peer);
         const ShardId home = shared_.placement->of_client(moved->request.client_id);
         free_connection(*connection);
@@ -166,6 +186,7 @@ void Shard::move_in(std::unique_ptr<MovedConnection> moved, Instant now) {
     Connection& connection = create_connection(std::move(moved->peer), now);
     connection.request = std::make_unique<mqtt::ConnectRequest>(std::move(moved->request));
     connection.identity = std::move(moved->identity);
+    connection.valid_until = moved->valid_until;
     connection.decoder = moved->decoder;
     connection.out = std::move(moved->out);
     transport_.attach(connection.id, std::move(moved->socket));
@@ -242,7 +263,7 @@ void Shard::attach(Connection& connection, Instant now) {
     entry.attached = std::make_unique<Attachment>(
         mqtt::Session{std::move(request), options_.limits, std::move(parts)}, connection.id);
     entry.attached->session_present = session_present;
-    entry.attached->narrowed = shared_.access->checks_deliveries();
+    entry.attached->narrowed = shared_.access->checks_deliveries(entry.identity);
     // Subscriptions that it brings along may be older than the rules, or somebody else's.
     const bool is_judged = !session_present && entry.identity.edition == edition_;
     entry.attached->judged = is_judged ? edition_ : Attachment::kUnjudged;
@@ -306,6 +327,7 @@ void Shard::finish_attach(SessionEntry& entry, Instant now) {
     if (deadline != kNever) {
         timers_.set(deadline, TimerKind::keep_alive, connection.id.slot, connection.id.generation);
     }
+    watch_credentials(connection);
     if (fx_.close) {  // the CONNACK does not fit the client's Maximum Packet Size
         const mqtt::Close reason = *fx_.close;
         close(connection, reason, now);

@@ -87,7 +87,7 @@ bool Shard::review(SessionEntry& entry, std::size_t& work, Instant now) {
     }
     if (!judge_subscriptions(entry, work)) return false;
     attached.judged = edition_;
-    attached.narrowed = review_.narrowed != 0 || shared_.access->checks_deliveries();
+    attached.narrowed = review_.narrowed != 0 || shared_.access->checks_deliveries(entry.identity);
     if (attached.narrowed) take_back_queued(entry, now);
     if (review_.narrowed == 0) return true;
     counters_.subscriptions_narrowed += review_.narrowed;

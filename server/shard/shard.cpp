@@ -207,7 +207,7 @@ void Shard::step(Instant now) {
 /// A client that comes and goes leaves a deadline each time, of the age of its session: without
 /// this they would add up until the first of them is due, after months.
 void Shard::sweep_timers() {
-    constexpr std::size_t kPerConnection = 3;  // connect or keep alive, one passed, rate
+    constexpr std::size_t kPerConnection = 4;  // connect or keep alive, one passed, rate, token
     constexpr std::size_t kPerSession = 2;     // expiry, will
     constexpr std::size_t kAlways = 1024;
     const std::size_t wanted =
@@ -221,11 +221,14 @@ bool Shard::is_stale(const Timer& timer) {
     switch (timer.kind()) {
         case TimerKind::connect_timeout:
         case TimerKind::keep_alive:
-        case TimerKind::rate: {
+        case TimerKind::rate:
+        case TimerKind::credentials: {
             const auto* connection =
                 timer.id < connections_.size() ? connections_[timer.id].get() : nullptr;
             return connection == nullptr ||
-                   !Timers::same_tag(timer.tag(), connection->id.generation);
+                   !Timers::same_tag(timer.tag(), connection->id.generation) ||
+                   (timer.kind() == TimerKind::credentials &&
+                    timer.at != connection->credentials_due);
         }
         case TimerKind::session_expiry: {
             if (const RestingSession* resting = sessions_.resting(timer.id)) {
@@ -263,6 +266,9 @@ void Shard::fire(const Timer& due, Instant now) {
             break;
         case TimerKind::housekeeping:
             housekeeping(due.id, now);
+            break;
+        case TimerKind::credentials:
+            credentials_timer(due.id, due.tag(), now);
             break;
         case TimerKind::rate:
             rate_timer(due.id, due.tag());

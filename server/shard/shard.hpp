@@ -150,6 +150,8 @@ class Shard {
         std::unique_ptr<mqtt::ConnectRequest> request;  // until attached
         std::unique_ptr<AuthExchange> exchange;         // while enhanced authentication goes on
         Identity identity;
+        Instant valid_until = kNever;      // by its credentials
+        Instant credentials_due = kNever;  // when their timer fires
     };
 
     // connections.cpp
@@ -169,6 +171,8 @@ class Shard {
     void keep_alive_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
     void keep_to_rate(Connection& connection, Instant now);
     void rate_timer(std::uint32_t slot, std::uint32_t tag);
+    void watch_credentials(Connection& connection);
+    void credentials_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
     [[nodiscard]] Instant keep_alive_deadline(const Connection& connection,
                                               const SessionEntry& entry) const noexcept;
 
@@ -179,6 +183,7 @@ class Shard {
     static void log_not_admitted(const Connection& connection,
                                  const Admission& admission,
                                  Instant now);
+    [[nodiscard]] bool may_leave_will(const Connection& connection) const;
     void move_out();
     void move_in(std::unique_ptr<MovedConnection> moved, Instant now);
     void attach(Connection& connection, Instant now);

@@ -52,6 +52,7 @@ struct MovedConnection {
     mqtt::WireBuffer out;  // AUTH that is still on its way to the client
     mqtt::ConnectRequest request;
     Identity identity;
+    Instant valid_until = kNever;
     PeerInfo peer;
 };
 struct MoveIn {

@@ -20,6 +20,7 @@ enum class TimerKind : std::uint8_t {
     will_delay,       // id = session slot
     housekeeping,     // the shard's own rounds; id = which
     rate,             // reading goes on; id = connection slot
+    credentials,      // they are valid no longer; id = connection slot
 };
 
 struct Timer {

@@ -140,7 +140,9 @@ class Broker::Access final : public server::AccessControl {
                 std::string_view /*topic*/) const override {
         return true;
     }
-    bool checks_deliveries() const noexcept override { return false; }
+    bool checks_deliveries(const server::Identity& /*identity*/) const noexcept override {
+        return false;
+    }
 
     void answer(std::span<server::Mailbox* const> mailboxes) {
         for (Thought& each : thinking_) {
@@ -188,9 +190,11 @@ class Broker::Access::Quiz final : public server::AuthExchange {
             asked_ = true;
             verdict.goes_on = true;
             verdict.data = "question";
-        } else if (said == "answer") {
+        } else if (said.starts_with("answer")) {
             verdict = admitted();
             verdict.data = "welcome";
+            if (said == "answer-60s") verdict.valid_for = std::chrono::seconds{60};
+            if (said == "answer-200s") verdict.valid_for = std::chrono::seconds{200};
         }
         if (access_->test_method_ == TestMethod::prompt) return verdict;
         return access_->later(shard, connection, std::move(verdict));

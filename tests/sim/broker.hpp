@@ -34,7 +34,8 @@ enum class Mutation : std::uint8_t {
 };
 
 /// The authentication method TEST: it asks "question", takes "answer" for an answer and asks again
-/// after "more". Without data from the client, too. slow: the verdict comes through the mailbox.
+/// after "more"; "answer-60s" and "answer-200s" are good for so long. Without data from the client,
+/// too. slow: the verdict comes through the mailbox.
 enum class TestMethod : std::uint8_t { none, prompt, slow };
 
 struct BrokerOptions {
