@@ -69,8 +69,8 @@ class Acl {
     /// it: several rules that cover it only together are not enough.
     [[nodiscard]] Decider subscribe(const Subject& subject, std::string_view filter) const;
 
-    /// Needed per message only with SubscribePolicy::filter, and for subscriptions that were granted
-    /// before a reload or to other credentials.
+    /// Needed per message only with SubscribePolicy::filter, and for subscriptions that were
+    /// granted before a reload or to other credentials.
     [[nodiscard]] Decider deliver(const Subject& subject, std::string_view topic) const;
 
     [[nodiscard]] std::size_t rule_count() const noexcept;

@@ -30,14 +30,18 @@ void Turn::challenge(std::string data) && {
     decide({.outcome = Outcome::challenged, .principal = {}, .why = {}, .data = std::move(data)});
 }
 
-void Turn::accept(std::string_view authenticator, std::string name, std::string data) && {
+void Turn::accept(std::string_view authenticator,
+                  std::string name,
+                  std::string data,
+                  Terms terms) && {
     const bool admin = chain_->is_admin(authenticator, name);
     const std::uint64_t voucher = chain_->voucher(authenticator, name, Locality::remote);
     decide({.outcome = Outcome::accepted,
             .principal = {.authenticator = std::string{authenticator},
                           .name = std::move(name),
                           .is_admin = admin,
-                          .voucher = voucher},
+                          .voucher = voucher,
+                          .terms = std::move(terms)},
             .why = {},
             .data = std::move(data)});
 }

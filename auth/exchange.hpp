@@ -4,13 +4,14 @@
 // a Decision after each time, at once or later, from any thread.
 //
 //     const Method* method = chain->method("SCRAM-SHA-256");
-//     auto exchange = method->begin();
+//     auto exchange = method->begin({.client_id = "c", .user = {}});
 //     exchange->next(data, Turn{chain, ticket, sink});    // sink.decided(ticket, challenged)
 //     exchange->next(answer, Turn{chain, ticket, sink});  // sink.decided(ticket, accepted)
 
 #include "auth/authenticator.hpp"
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -30,7 +31,10 @@ class Turn {
     /// The client has to answer `data`.
     void challenge(std::string data) &&;
     /// The client is `name`, says `authenticator`; `data` is the last word to it.
-    void accept(std::string_view authenticator, std::string name, std::string data) &&;
+    void accept(std::string_view authenticator,
+                std::string name,
+                std::string data,
+                Terms terms = {}) &&;
     void deny(Outcome outcome, std::string why) &&;
 
   private:
@@ -55,6 +59,12 @@ class Exchange {
     virtual void next(std::string_view data, Turn turn) = 0;
 };
 
+/// Who converses; what CONNECT said about itself.
+struct ExchangeClient {
+    std::string client_id;
+    std::optional<std::string> user;
+};
+
 /// Immutable while it is in use: it is asked from several threads at a time.
 class Method {
   public:
@@ -65,7 +75,7 @@ class Method {
 
     /// The Authentication Method of MQTT.
     [[nodiscard]] virtual std::string_view name() const noexcept = 0;
-    [[nodiscard]] virtual std::unique_ptr<Exchange> begin() const = 0;
+    [[nodiscard]] virtual std::unique_ptr<Exchange> begin(ExchangeClient client) const = 0;
 };
 
 }  // namespace stentor::auth

@@ -149,7 +149,7 @@ bool ScramExchange::proves(std::string_view proof, std::string_view auth_message
 ScramSha256::ScramSha256(std::shared_ptr<const PasswordFile> file) noexcept
     : file_{std::move(file)} {}
 
-std::unique_ptr<Exchange> ScramSha256::begin() const {
+std::unique_ptr<Exchange> ScramSha256::begin(ExchangeClient /*client*/) const {
     return std::make_unique<ScramExchange>(file_);
 }
 

@@ -40,7 +40,7 @@ class ScramSha256 final : public Method {
     explicit ScramSha256(std::shared_ptr<const PasswordFile> file) noexcept;
 
     [[nodiscard]] std::string_view name() const noexcept override { return kScramSha256; }
-    [[nodiscard]] std::unique_ptr<Exchange> begin() const override;
+    [[nodiscard]] std::unique_ptr<Exchange> begin(ExchangeClient client) const override;
 
   private:
     std::shared_ptr<const PasswordFile> file_;

@@ -42,7 +42,7 @@ std::shared_ptr<const Chain> chain_of(std::string_view text, std::vector<std::st
 class Talk final : private DecisionSink {
   public:
     explicit Talk(std::shared_ptr<const Chain> chain)
-        : chain_{std::move(chain)}, exchange_{chain_->method(kScramSha256)->begin()} {}
+        : chain_{std::move(chain)}, exchange_{chain_->method(kScramSha256)->begin({})} {}
 
     Decision say(std::string_view data) {
         answer_.reset();

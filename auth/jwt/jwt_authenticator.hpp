@@ -6,6 +6,7 @@
 #include "auth/jwt/jwt_verify.hpp"
 #include "auth/jwt/key_set.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string_view>
@@ -34,10 +35,14 @@ class JwtAuthenticator final : public Authenticator {
   public:
     /// Tokens are verified on `executor`, which must outlive all requests. When its queue is full a
     /// client is told to come back later (Outcome::unavailable).
-    JwtAuthenticator(JwtPolicy policy, std::shared_ptr<const JwtKeyRing> keys, Executor& executor);
+    JwtAuthenticator(std::shared_ptr<const JwtPolicy> policy,
+                     std::shared_ptr<const JwtKeyRing> keys,
+                     Executor& executor) noexcept;
 
     [[nodiscard]] std::string_view name() const noexcept override { return "jwt"; }
     void ask(Request request) const override;
+    /// Tokens are not kept: whom one has let in stays as long as tokens are accepted at all.
+    [[nodiscard]] std::uint64_t voucher(std::string_view name, Locality locality) const override;
 
   private:
     class Verify;

@@ -1,6 +1,7 @@
 #include "auth/jwt/jwt_authenticator.hpp"
 
 #include "auth/authenticators.hpp"
+#include "auth/jwt/jwt_method.hpp"
 #include "auth/jwt/token_maker.hpp"
 #include "base/clock.hpp"
 
@@ -62,6 +63,12 @@ class JwtChain : public testing::Test {
         executor_.run_all();
         return *std::exchange(decision_.given, std::nullopt);
     }
+    /// By the method; the exchange is gone before its answer.
+    void converse(std::string client_id, std::string_view token) {
+        chain_->method("OAUTH2-JWT")
+            ->begin({.client_id = std::move(client_id), .user = {}})
+            ->next(token, Turn{chain_, 1, decision_});
+    }
     [[nodiscard]] static std::string token(const TestKey& key, std::string_view more = "") {
         const std::int64_t exp = wall_clock_unix_ms() / 1000 + 1000;
         return make_token(
@@ -77,11 +84,14 @@ class JwtChain : public testing::Test {
     std::shared_ptr<JwtKeyRing> ring_ = std::make_shared<JwtKeyRing>(keys_of(old_));
     std::shared_ptr<const Chain> chain_ = [this] {
         std::vector<std::unique_ptr<const Authenticator>> links;
-        links.push_back(std::make_unique<JwtAuthenticator>(JwtPolicy{}, ring_, executor_));
+        const auto policy = std::make_shared<const JwtPolicy>();
+        links.push_back(std::make_unique<JwtAuthenticator>(policy, ring_, executor_));
+        std::vector<std::unique_ptr<const Method>> methods;
+        methods.push_back(std::make_unique<JwtMethod>(policy, ring_, executor_));
         links.push_back(
             std::make_unique<AnonymousAuthenticator>(Anonymous::always, UnverifiedNames::refused));
-        return std::make_shared<const Chain>(std::move(links),
-                                             std::vector<std::string>{"jwt:anna"});
+        return std::make_shared<const Chain>(
+            std::move(links), std::vector<std::string>{"jwt:anna"}, std::move(methods));
     }();
 };
 
@@ -136,6 +146,39 @@ TEST_F(JwtChain, AFullQueueIsNoVerdict) {
     executor_.room = 0;
     ask(token(old_));
     EXPECT_EQ(decision_.given->outcome, Outcome::unavailable);
+    decision_.given.reset();
+    converse("c", token(old_));
+    EXPECT_EQ(decision_.given->outcome, Outcome::unavailable);
+}
+
+TEST_F(JwtChain, WhomATokenHasLetInStaysAsLongAsTokensAreAccepted) {
+    Principal anna = answer_to(token(old_)).principal;
+    ring_->replace(keys_of(fresh_));
+    EXPECT_TRUE(chain_->still_accepts(anna, Locality::remote));
+    std::vector<std::unique_ptr<const Authenticator>> links;
+    links.push_back(
+        std::make_unique<AnonymousAuthenticator>(Anonymous::always, UnverifiedNames::refused));
+    EXPECT_FALSE(Chain(std::move(links), {}).still_accepts(anna, Locality::remote));
+}
+
+TEST_F(JwtChain, TheMethodIsTheSameInOneWord) {
+    converse("c7", token(old_, R"(,"acl":{"pub":["x/%c"]})"));
+    executor_.run_all();
+    const Decision decision = *std::exchange(decision_.given, std::nullopt);
+    EXPECT_EQ(decision.outcome, Outcome::accepted);
+    EXPECT_EQ(decision.principal.authenticator, "jwt");
+    EXPECT_EQ(decision.principal.name, "anna");
+    EXPECT_EQ(decision.data, "");
+    ASSERT_TRUE(decision.principal.terms.grants);
+    EXPECT_EQ(decision.principal.terms.grants->all().at(0).filter, "x/c7");
+    EXPECT_TRUE(decision.principal.terms.valid_for);
+    for (const std::string& text : {token(fresh_), std::string{}, std::string(60'000, 'x')}) {
+        converse("c7", text);
+        executor_.run_all();
+        EXPECT_EQ(decision_.given->outcome, Outcome::bad_credentials);
+        EXPECT_LT(decision_.given->why.size(), 200U);
+        decision_.given.reset();
+    }
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "server/app/access.hpp"
 
 #include "auth/jwt/jwt_authenticator.hpp"
+#include "auth/jwt/jwt_method.hpp"
 #include "auth/scram.hpp"
 #include "base/assert.hpp"
 #include "server/config/text_file.hpp"
@@ -169,8 +170,9 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
     if (options.auth.jwt.is_on()) {
         if (auto keys = read_jwt_keys(options.auth.jwt)) {
             jwt_keys = std::make_shared<auth::JwtKeyRing>(*std::move(keys));
-            links.push_back(std::make_unique<auth::JwtAuthenticator>(
-                policy_of(options.auth.jwt), jwt_keys, executor));
+            auto policy = std::make_shared<const auth::JwtPolicy>(policy_of(options.auth.jwt));
+            links.push_back(std::make_unique<auth::JwtAuthenticator>(policy, jwt_keys, executor));
+            methods.push_back(std::make_unique<auth::JwtMethod>(policy, jwt_keys, executor));
         } else {
             collect(keys.error());
         }

@@ -125,12 +125,12 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
     });
 }
 
-std::unique_ptr<server::AuthExchange> Gate::begin_exchange(std::string_view method) {
+std::unique_ptr<server::AuthExchange> Gate::begin_exchange(const mqtt::ConnectRequest& request) {
     const std::uint32_t edition = edition_.load();
     std::shared_ptr<const auth::Chain> chain = current_chain();
-    const auth::Method* found = chain->method(method);
+    const auth::Method* found = chain->method(request.authentication_method);
     if (found == nullptr) return nullptr;
-    auto exchange = found->begin();
+    auto exchange = found->begin({.client_id = request.client_id, .user = request.user_name});
     return std::make_unique<Talk>(*this, std::move(chain), edition, std::move(exchange));
 }
 

@@ -42,7 +42,7 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
                                                          ShardId shard,
                                                          ConnectionId connection) override;
     [[nodiscard]] std::unique_ptr<server::AuthExchange> begin_exchange(
-        std::string_view method) override;
+        const mqtt::ConnectRequest& request) override;
     [[nodiscard]] bool allows(server::TopicAction action,
                               const server::Identity& identity,
                               std::string_view client_id,

@@ -66,8 +66,9 @@ class AccessControl {
                                                          ShardId shard,
                                                          ConnectionId connection) = 0;
 
-    /// Null: there is no such Authentication Method.
-    [[nodiscard]] virtual std::unique_ptr<AuthExchange> begin_exchange(std::string_view method) = 0;
+    /// By the method that CONNECT names. Null: there is no such Authentication Method.
+    [[nodiscard]] virtual std::unique_ptr<AuthExchange> begin_exchange(
+        const mqtt::ConnectRequest& request) = 0;
 
     /// `topic` is a topic name (publish, deliver) or a filter (subscribe). Cheap.
     [[nodiscard]] virtual bool allows(TopicAction action,

@@ -133,7 +133,8 @@ class Broker::Access final : public server::AccessControl {
         if (!random_.chance(slow_per_mille_, 1000)) return admitted();
         return later(shard, connection, admitted());
     }
-    std::unique_ptr<server::AuthExchange> begin_exchange(std::string_view method) override;
+    std::unique_ptr<server::AuthExchange> begin_exchange(
+        const mqtt::ConnectRequest& request) override;
     bool allows(server::TopicAction /*action*/,
                 const server::Identity& /*identity*/,
                 std::string_view /*client_id*/,
@@ -205,8 +206,11 @@ class Broker::Access::Quiz final : public server::AuthExchange {
     bool asked_ = false;
 };
 
-std::unique_ptr<server::AuthExchange> Broker::Access::begin_exchange(std::string_view method) {
-    if (test_method_ == TestMethod::none || method != "TEST") return nullptr;
+std::unique_ptr<server::AuthExchange> Broker::Access::begin_exchange(
+    const mqtt::ConnectRequest& request) {
+    if (test_method_ == TestMethod::none || request.authentication_method != "TEST") {
+        return nullptr;
+    }
     return std::make_unique<Quiz>(*this);
 }
 

@@ -30,6 +30,10 @@ class Client(RawClient):
         self.send(packet(CONNECT, body))
         return self.receive()
 
+    def connect_with(self, client_id, method, data):
+        """By enhanced authentication; without waiting for the answer."""
+        super().connect(client_id, method, data)
+
     def subscribe(self, topic):
         """The reason code."""
         more = properties() if self.version == 5 else b""

@@ -18,12 +18,14 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 
 import with_broker
 from jwt_client import Client
-from raw_client import CONNACK, DISCONNECT, PUBACK, PUBLISH
+from raw_client import AUTH, CONNACK, DISCONNECT, PUBACK, PUBLISH
 
 SHARDS, STENTOR = sys.argv[1:3]
 REFUSED = {4: 4, 5: 0x86}  # bad user name or password
 SUBACK_REFUSED = {4: 0x80, 5: 0x87}
 VERSIONS = (4, 5)
+METHOD = "OAUTH2-JWT"
+AGAIN = 0x19  # re-authenticate
 
 RSA = rsa.generate_private_key(65537, 2048)
 OTHER_RSA = rsa.generate_private_key(65537, 2048)
@@ -236,6 +238,54 @@ class JwtTest(unittest.TestCase):
                 self.assertEqual(witness.receive().kind, PUBLISH, "the will")
             witness.close()
         self.assertIn("credentials_expired", self.lines())
+
+    def by_method(self, password, client_id="m"):
+        client = self.client(5)
+        client.connect_with(client_id, METHOD, password)
+        answer = client.receive()
+        self.assertEqual(answer.kind, CONNACK)
+        return client, answer.reason
+
+    def test_a_token_by_enhanced_authentication(self):
+        self.start()
+        acl = {"all": ["of/%c"]}
+        client, reason = self.by_method(token(RSA, "RS256", acl=acl))
+        self.assertEqual(reason, 0)
+        self.assertEqual((client.subscribe("of/m"), client.subscribe("of/c")), (1, 0x87))
+        for wrong in (token(OTHER_RSA, "RS256"), "", "x" * 20_000):
+            client, reason = self.by_method(wrong)
+            self.assertEqual(reason, 0x86)
+            self.assertIsNone(client.receive())
+
+    def test_a_new_token_before_the_old_one_ends(self):
+        self.start("auth.jwt.leeway=0s")
+        first = time.time() + 1.2
+        client, reason = self.by_method(token(RSA, "RS256", exp=first, acl={"sub": ["a", "b"]}))
+        self.assertEqual(reason, 0)
+        self.assertEqual((client.subscribe("a"), client.subscribe("b")), (1, 1))
+        second = first + 1
+        client.auth(AGAIN, METHOD, token(EC["ES256"], "ES256", exp=second, acl={"sub": ["b"]}))
+        answer = client.receive()
+        self.assertEqual((answer.kind, answer.reason), (AUTH, 0))
+        publisher = self.connected(5, token(RSA, "RS256"), "p")
+        publisher.publish("a")
+        publisher.publish("b")
+        message = client.receive()
+        self.assertEqual((message.kind, message.body[2:3]), (PUBLISH, b"b"))
+        last = client.receive()
+        self.assertEqual((last.kind, last.reason), (DISCONNECT, 0xA0))
+        self.assertGreaterEqual(time.time(), second - 0.1)
+        self.assertIsNone(client.receive())
+
+    def test_a_new_token_that_is_not_accepted(self):
+        self.start()
+        for wrong in (token(OTHER_RSA, "RS256"), token(RSA, "RS256", sub="bob")):
+            client, reason = self.by_method(token(RSA, "RS256"))
+            self.assertEqual(reason, 0)
+            client.auth(AGAIN, METHOD, wrong)
+            last = client.receive()
+            self.assertEqual((last.kind, last.reason), (DISCONNECT, 0x87))
+            self.assertIsNone(client.receive())
 
     def accepted_at_last(self, key, wanted=0):
         """Once the keys are read, which is the condition that is waited for."""
