@@ -48,6 +48,7 @@ std::size_t held_bytes(const Unsubscribed& record) noexcept {
 std::size_t held_bytes(const InboundForgotten& record) noexcept { return record.client.size(); }
 std::size_t held_bytes(const SessionEnded& record) noexcept { return record.client.size(); }
 std::size_t held_bytes(const WillForgotten& record) noexcept { return record.client.size(); }
+std::size_t held_bytes(const RetainedForgotten& record) noexcept { return record.topic.size(); }
 
 }  // namespace
 

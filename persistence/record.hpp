@@ -160,6 +160,14 @@ struct WillForgotten {
     ClientId client;
 };
 
+/// The retained value that `topic` got at `seq` is over without a successor: it has expired, or it
+/// was refused by a limit that is known only once it is committed. Changes nothing if the topic has
+/// another value by now.
+struct RetainedForgotten {
+    std::string topic;
+    Seq seq;
+};
+
 using Record = std::variant<MessageRecord,
                             InboundForgotten,
                             Attached,
@@ -169,7 +177,8 @@ using Record = std::variant<MessageRecord,
                             Unsubscribed,
                             DeliveryState,
                             RetainedReplay,
-                            WillForgotten>;
+                            WillForgotten,
+                            RetainedForgotten>;
 
 /// What the record costs in memory and, closely, on disk. The same for equal records.
 [[nodiscard]] std::size_t record_bytes(const Record& record) noexcept;

@@ -27,6 +27,7 @@ enum class Kind : std::uint8_t {
     // 9 was a retained_replay that did not say of which SUBSCRIBE
     will_forgotten = 10,
     retained_replay = 11,
+    retained_forgotten = 12,
 };
 
 // Flag bits, each record kind has its own.
@@ -459,6 +460,18 @@ Field<Record> read_will_forgotten(FieldReader& in) {
     return Record{std::move(record)};
 }
 
+void write(const RetainedForgotten& record, FieldWriter& out) {
+    out.text(record.topic);
+    out.varint(record.seq.value());
+}
+
+Field<Record> read_retained_forgotten(FieldReader& in) {
+    RetainedForgotten record;
+    STENTOR_TRY(record.topic, in.text("retained_forgotten.topic"));
+    STENTOR_TRY(record.seq, in.seq("retained_forgotten.seq"));
+    return Record{std::move(record)};
+}
+
 template <class T>
 constexpr Kind kKindOf = [] {
     if constexpr (std::is_same_v<T, MessageRecord>) return Kind::message;
@@ -471,6 +484,7 @@ constexpr Kind kKindOf = [] {
     if constexpr (std::is_same_v<T, DeliveryState>) return Kind::delivery_state;
     if constexpr (std::is_same_v<T, RetainedReplay>) return Kind::retained_replay;
     if constexpr (std::is_same_v<T, WillForgotten>) return Kind::will_forgotten;
+    if constexpr (std::is_same_v<T, RetainedForgotten>) return Kind::retained_forgotten;
 }();
 
 Field<Record> read_body(std::uint8_t kind, FieldReader& in) {
@@ -495,6 +509,8 @@ Field<Record> read_body(std::uint8_t kind, FieldReader& in) {
             return read_retained_replay(in);
         case Kind::will_forgotten:
             return read_will_forgotten(in);
+        case Kind::retained_forgotten:
+            return read_retained_forgotten(in);
     }
     return in.bad_value("kind");
 }

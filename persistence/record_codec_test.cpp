@@ -167,7 +167,7 @@ TEST(RecordCodec, NamesTheFieldItRefuses) {
         {"empty", "", {Reason::truncated, "version", 0}},
         {"later version", "02 05 01 63", {Reason::newer_version, "version", 0}},
         {"version 0", "00 05 01 63", {Reason::bad_value, "version", 1}},
-        {"unknown kind", "01 0c 01 63", {Reason::bad_value, "kind", 2}},
+        {"unknown kind", "01 0d 01 63", {Reason::bad_value, "kind", 2}},
         {"retired kind", "01 09 01 63", {Reason::bad_value, "kind", 2}},
         {"overlong varint", "01 05 81 00 63", {Reason::bad_value, "session_ended.client", 4}},
         {"varint beyond 64 bits",

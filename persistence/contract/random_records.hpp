@@ -19,7 +19,7 @@ class RandomRecords {
     explicit RandomRecords(std::uint64_t seed) : random_{seed} {}
 
     [[nodiscard]] Record next() {
-        switch (random_.below(10)) {
+        switch (random_.below(11)) {
             case 0:
                 return message_record();
             case 1:
@@ -45,6 +45,9 @@ class RandomRecords {
                                       .until = Seq{random_.between(0, 1'000'000)},
                                       .next_topic = coin() ? text() : std::string{},
                                       .delivery = delivery()};
+            case 9:
+                return RetainedForgotten{.topic = text(),
+                                         .seq = Seq{random_.between(0, 1'000'000)}};
             default:
                 return WillForgotten{.client = text()};
         }

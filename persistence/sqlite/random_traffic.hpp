@@ -7,6 +7,7 @@
 #include "persistence/record.hpp"
 
 #include <cstdint>
+#include <map>
 #include <string>
 
 namespace stentor::store {
@@ -19,7 +20,7 @@ class RandomTraffic {
     [[nodiscard]] Record next(Seq last) {
         const std::string client = "c" + std::to_string(random_.below(5));
         const std::string topic = "t" + std::to_string(random_.below(4));
-        switch (random_.below(11)) {
+        switch (random_.below(12)) {
             case 0: {
                 Attached record = samples::attached(client, random_.chance(1, 4) ? 0 : 100);
                 record.discards_earlier_state = random_.chance(1, 4);
@@ -79,7 +80,16 @@ class RandomTraffic {
                 }
                 return record;
             }
+            case 10: {
+                // Of the value that is there, often; of an earlier one, or of none.
+                const auto set = set_.find(topic);
+                return RetainedForgotten{.topic = topic,
+                                         .seq = set != set_.end() && random_.chance(3, 4)
+                                                    ? set->second
+                                                    : Seq{last.value() / 2}};
+            }
             default:
+                set_[topic] = stentor::next(last);
                 return samples::retained(topic,
                                          random_.chance(1, 4) ? "" : std::to_string(last.value()));
         }
@@ -100,6 +110,7 @@ class RandomTraffic {
     }
 
     Random random_;
+    std::map<std::string, Seq> set_;  // when each topic was last set
 };
 
 }  // namespace stentor::store

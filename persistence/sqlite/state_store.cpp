@@ -111,6 +111,8 @@ struct Concern {
             if constexpr (std::is_same_v<Kind, MessageRecord>) {
                 return {Concern{r.inbound ? &r.inbound->client : nullptr},
                         Concern{r.fires_will_of.empty() ? nullptr : &r.fires_will_of}};
+            } else if constexpr (std::is_same_v<Kind, RetainedForgotten>) {
+                return {Concern{}, Concern{}};
             } else {
                 constexpr bool kKeepsSubscriptions =
                     std::is_same_v<Kind, DeliveryState> || std::is_same_v<Kind, InboundForgotten>;
@@ -282,6 +284,8 @@ Result<void> StateStore::apply(Seq seq, const Record& record) {
     }
     if (const auto* published = std::get_if<MessageRecord>(&record)) {
         if (published->sets_retained) STENTOR_TRY_VOID(need_topic(published->message->topic()));
+    } else if (const auto* forgotten = std::get_if<RetainedForgotten>(&record)) {
+        STENTOR_TRY_VOID(need_topic(forgotten->topic));
     }
     working_.apply(seq, record);
     return {};

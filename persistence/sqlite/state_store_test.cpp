@@ -71,6 +71,24 @@ TEST_F(StateStoreTest, WhatWasNotCommittedIsGone) {
     EXPECT_TRUE(loaded->sessions().contains("kept"));
 }
 
+TEST_F(StateStoreTest, TheRowOfAForgottenValueGoes) {
+    open();
+    ASSERT_TRUE(store_->apply(Seq{1}, samples::retained("t", "old")).has_value());
+    ASSERT_TRUE(store_->apply(Seq{2}, samples::retained("u", "kept")).has_value());
+    commit(Seq{2});
+    const std::uint64_t both = store_->message_bytes();
+    open();
+    ASSERT_TRUE(store_->apply(Seq{3}, RetainedForgotten{.topic = "t", .seq = Seq{1}}).has_value());
+    ASSERT_TRUE(store_->apply(Seq{4}, RetainedForgotten{.topic = "u", .seq = Seq{1}}).has_value());
+    commit(Seq{4});
+    EXPECT_LT(store_->message_bytes(), both);
+    open();
+    const auto loaded = store_->load();
+    ASSERT_TRUE(loaded.has_value());
+    EXPECT_FALSE(loaded->retained().contains("t"));
+    EXPECT_TRUE(loaded->retained().contains("u"));
+}
+
 TEST_F(StateStoreTest, APinnedMessageLastsAsLongAsItsReference) {
     open();
     ASSERT_TRUE(store_->apply(Seq{1}, samples::attached("c")).has_value());

@@ -235,6 +235,11 @@ void StoredState::on(Seq /*seq*/, const RetainedReplay& record) {
 
 void StoredState::on(Seq /*seq*/, const WillForgotten& record) { forget_will(record.client); }
 
+void StoredState::on(Seq /*seq*/, const RetainedForgotten& record) {
+    const auto place = retained_.find(record.topic);
+    if (place != retained_.end() && place->second.seq == record.seq) drop_retained(place);
+}
+
 StoredSession* StoredState::find(const ClientId& client) noexcept {
     const auto place = sessions_.find(client);
     return place == sessions_.end() ? nullptr : &place->second;
@@ -288,21 +293,26 @@ void StoredState::set_retained(Seq seq, const MessagePtr& message) {
     const std::string topic{message->topic()};
     const auto place = retained_.find(topic);
     if (place != retained_.end()) {
-        StoredRetained& earlier = place->second;
-        if (earlier.seq >= seq) return;
-        message_bytes_ -= earlier.message->bytes();
-        if (OpenReplays* holder = holder_of(earlier.seq)) {
-            holder->held.push_back(earlier.seq);
-            refer_to(earlier.seq);
-        }
-        if (is_referenced(earlier.seq)) keep(earlier.seq, earlier.message);
-        retained_topics_.erase(earlier.seq);
-        retained_.erase(place);
+        if (place->second.seq >= seq) return;
+        drop_retained(place);
     }
     if (message->payload().empty()) return;  // [MQTT-3.3.1-6] [MQTT-3.3.1-7]
     retained_.emplace(topic, StoredRetained{.seq = seq, .message = message});
     retained_topics_.emplace(seq, topic);
     message_bytes_ += message->bytes();
+}
+
+/// It is not its topic's value any more; who has it in flight, or may have, still finds it.
+void StoredState::drop_retained(Retained::iterator value) {
+    const auto& [seq, message] = value->second;
+    message_bytes_ -= message->bytes();
+    if (OpenReplays* holder = holder_of(seq)) {
+        holder->held.push_back(seq);
+        refer_to(seq);
+    }
+    if (is_referenced(seq)) keep(seq, message);
+    retained_topics_.erase(seq);
+    retained_.erase(value);
 }
 
 void StoredState::refer_to(Seq seq) { ++references_[seq]; }

@@ -70,9 +70,9 @@ class StoredState {
     [[nodiscard]] const Sessions& sessions() const noexcept { return sessions_; }
     [[nodiscard]] const Retained& retained() const noexcept { return retained_; }
 
-    /// Messages of unfinished deliveries whose position the log may have let go: superseded
-    /// retained values (also those that a retained replay under way may have sent and is about to
-    /// list), and what keep() was given.
+    /// Messages of unfinished deliveries whose position the log may have let go: retained values
+    /// that were superseded or forgotten (also those that a retained replay under way may have sent
+    /// and is about to list), and what keep() was given.
     [[nodiscard]] const Pinned& pinned() const noexcept { return pinned_; }
 
     /// The message at `seq` if it is a current retained value or pinned; otherwise null.
@@ -119,6 +119,7 @@ class StoredState {
     void on(Seq seq, const DeliveryState& record);
     void on(Seq seq, const RetainedReplay& record);
     void on(Seq seq, const WillForgotten& record);
+    void on(Seq seq, const RetainedForgotten& record);
 
     [[nodiscard]] StoredSession* find(const ClientId& client) noexcept;
     void deliver(StoredSession& session, const DeliveryState& state);
@@ -126,14 +127,15 @@ class StoredState {
     void forget_will(const ClientId& client);
     void clear(StoredSession& session);
     void set_retained(Seq seq, const MessagePtr& message);
+    void drop_retained(Retained::iterator value);
 
     void refer_to(Seq seq);
     void release(Seq seq);
 
     // A retained replay reads values with Seq <= s0 on the shards and lists what it sent in a later
-    // record; a value superseded in between would be lost. So while a replay of s0 is under way on
-    // an attached session, superseded values it may have sent stay pinned, held by the largest such
-    // s0.
+    // record; a value superseded or forgotten in between would be lost. So while a replay of s0 is
+    // under way on an attached session, such values it may have sent stay pinned, held by the
+    // largest such s0.
     struct OpenReplays {
         std::size_t count = 0;
         std::vector<Seq> held;

@@ -392,6 +392,53 @@ TEST_F(StoredStateTest, AnOlderRetainedValueDoesNotReplaceANewerOne) {
     EXPECT_EQ(as_text(state_.retained().at("t").message->payload()), "newer");
 }
 
+RetainedForgotten forgotten(std::string_view topic, Seq seq) {
+    return {.topic = std::string{topic}, .seq = seq};
+}
+
+TEST_F(StoredStateTest, AForgottenValueIsGone) {
+    const Seq value = apply(retained("t", "1"));
+    apply(retained("u", "1"));
+    apply(forgotten("t", value));
+    apply(forgotten("never", value));
+    EXPECT_FALSE(state_.retained().contains("t"));
+    EXPECT_TRUE(state_.retained().contains("u"));
+    EXPECT_EQ(state_.held_message(value), nullptr);
+    EXPECT_TRUE(state_.pinned().empty());
+}
+
+TEST_F(StoredStateTest, OnlyTheValueOfThatPositionIsForgotten) {
+    const Seq value = apply(retained("t", "1"));
+    apply(retained("t", "2"));
+    apply(forgotten("t", value));
+    EXPECT_EQ(as_text(state_.retained().at("t").message->payload()), "2");
+}
+
+TEST_F(StoredStateTest, AForgottenValueStaysWhileItIsUnfinished) {
+    const Seq value = apply(retained("t", "1"));
+    apply(attached("c"));
+    apply(delivered("c", value, {unfinished(value, 1)}));
+    apply(forgotten("t", value));
+    EXPECT_EQ(pinned(value), "1");
+    EXPECT_NE(state_.held_message(value), nullptr);
+    apply(delivered("c", value));
+    EXPECT_EQ(pinned(value), "(none)");
+    EXPECT_EQ(state_.message_bytes(), 0U);
+}
+
+// The shard sent the value before it expired, and lists it only afterwards.
+TEST_F(StoredStateTest, AReplayMayListAValueThatWasForgottenMeanwhile) {
+    const Seq value = apply(retained("t", "1"));
+    apply(attached("c"));
+    const Seq until = apply(replaying("c", "#"));
+    apply(forgotten("t", value));
+    EXPECT_EQ(pinned(value), "1");
+    apply(replay("c", "#", until, "", delivered("", value, {unfinished(value, 1)})));
+    EXPECT_EQ(pinned(value), "1");
+    apply(delivered("c", value));
+    EXPECT_EQ(pinned(value), "(none)");
+}
+
 TEST_F(StoredStateTest, OrdinaryMessagesAreNotRetained) {
     apply(logged("t"));
     EXPECT_TRUE(state_.retained().empty());
@@ -541,7 +588,7 @@ TEST(StoredState, KeepsNothingOnceAllSessionsAreGone) {
         };
         for (int i = 0; i < 300; ++i) {
             Record record = SessionEnded{.client = name("c")};
-            switch (random.below(9)) {
+            switch (random.below(10)) {
                 case 0: {
                     Attached attach = attached(name("c"), random.chance(1, 3) ? 0 : 60);
                     attach.discards_earlier_state = random.chance(1, 3);
@@ -587,6 +634,13 @@ TEST(StoredState, KeepsNothingOnceAllSessionsAreGone) {
                 case 7:
                     record = WillForgotten{.client = name("c")};
                     break;
+                case 8: {
+                    const std::string topic = name("t");
+                    const auto value = state.retained().find(topic);
+                    record =
+                        forgotten(topic, value == state.retained().end() ? seq : value->second.seq);
+                    break;
+                }
                 default:
                     break;
             }

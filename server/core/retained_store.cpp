@@ -144,12 +144,16 @@ struct RetainedStore::Impl {
             bytes + bytes_of(*value.message) > limits.bytes_max) {
             return Stored::refused;
         }
+        insert(std::move(value));
+        return Stored::added;
+    }
+
+    void insert(RetainedValue value) {
         count_in(*value.message);
         cleared.erase(std::string{value.message->topic()});
         const std::uint64_t hash = value.message->topic_hash();
         by_topic.insert(
             Place{.hash = hash, .entry = entries.insert(Entry{std::move(value)}).first});
-        return Stored::added;
     }
 };
 
@@ -170,6 +174,14 @@ RetainedStore::Stored RetainedStore::store(RetainedValue value) {
     }
     if (value.message->payload().empty()) return impl_->clear(entry, topic, value.seq);
     return exists ? impl_->replace(*entry, std::move(value)) : impl_->add(std::move(value));
+}
+
+void RetainedStore::restore(RetainedValue value) {
+    STENTOR_ASSERT(value.message);
+    const mqtt::Message& message = *value.message;
+    STENTOR_ASSERT(impl_->find(message.topic(), message.topic_hash()) == impl_->entries.end(),
+                   "a topic has one value");
+    impl_->insert(std::move(value));
 }
 
 void RetainedStore::applied_through(Seq seq) {
@@ -225,21 +237,22 @@ void RetainedStore::match(std::string_view filter,
     cursor.next_topic = cursor.done ? std::string{} : std::string{entry->topic()};
 }
 
-std::size_t RetainedStore::sweep(Instant now, std::size_t steps_max) {
+std::vector<RetainedValue> RetainedStore::sweep(Instant now, std::size_t steps_max) {
+    std::vector<RetainedValue> dropped;
     Entries& entries = impl_->entries;
-    if (impl_->expiring == 0) return 0;
-    const std::size_t size_before = entries.size();
+    if (impl_->expiring == 0) return dropped;
     auto entry = entries.lower_bound(std::string_view{impl_->sweep_from});
     for (std::size_t steps = 0; steps < steps_max && !entries.empty(); ++steps) {
         if (entry == entries.end()) entry = entries.begin();
         if (entry->value.message->expired(now)) {
+            dropped.push_back(entry->value);
             entry = impl_->erase(entry);
         } else {
             ++entry;
         }
     }
     impl_->sweep_from = entry == entries.end() ? std::string{} : std::string{entry->topic()};
-    return size_before - entries.size();
+    return dropped;
 }
 
 void RetainedStore::pin(Seq seq, MessagePtr message) {

@@ -64,6 +64,11 @@ class RetainedStore {
     /// topic has a value before and after, otherwise O(log n).
     Stored store(RetainedValue value);
 
+    /// Adds a topic's value of an earlier run, whatever the limits say: what is on disk stays, also
+    /// when the limit, or this shard's share of it, has become smaller. Only new topics are
+    /// refused.
+    void restore(RetainedValue value);
+
     /// Promises that no store() with a Seq at or below `seq` follows: what was remembered to
     /// recognise late ones after a clear is forgotten. Call it once per commit group.
     void applied_through(Seq seq);
@@ -84,8 +89,8 @@ class RetainedStore {
                std::vector<RetainedValue>& out) const;
 
     /// Looks at up to `steps_max` topics from where the last call ended and drops the expired ones.
-    /// Returns how many it dropped.
-    std::size_t sweep(Instant now, std::size_t steps_max);
+    /// Returns those.
+    [[nodiscard]] std::vector<RetainedValue> sweep(Instant now, std::size_t steps_max);
 
     /// Keeps `message` readable by `seq` whatever happens to its topic, until as many unpin().
     /// An unfinished delivery pins what it refers to; recovery pins anew.

@@ -183,11 +183,30 @@ TEST(RetainedStore, ExpiredValuesAreNotFoundAndSweptAway) {
     EXPECT_EQ(retained.find("a/1", kStart + 10s), nullptr);
     EXPECT_EQ(topics(retained, "a/1", kAll, kStart + 10s), Topics{});
     EXPECT_EQ(retained.size(), 3U);
-    EXPECT_EQ(retained.sweep(kStart + 10s, 1), 1U);
-    EXPECT_EQ(retained.sweep(kStart + 20s, 1), 0U);
-    EXPECT_EQ(retained.sweep(kStart + 20s, 1), 1U);
-    EXPECT_EQ(retained.sweep(kStart + 20s, 100), 0U);
+    const auto first = retained.sweep(kStart + 10s, 1);
+    ASSERT_EQ(first.size(), 1U);
+    EXPECT_EQ(first[0].message->topic(), "a/1");
+    EXPECT_EQ(first[0].seq, Seq{1});
+    EXPECT_EQ(retained.sweep(kStart + 20s, 1).size(), 0U);
+    EXPECT_EQ(retained.sweep(kStart + 20s, 1).size(), 1U);
+    EXPECT_EQ(retained.sweep(kStart + 20s, 100).size(), 0U);
     EXPECT_EQ(retained.size(), 1U);
+}
+
+// Of an earlier run, whose shard had a larger share.
+TEST(RetainedStore, WhatIsRestoredMayBeMoreThanTheLimit) {
+    RetainedStore retained{{.messages_max = 2}};
+    for (std::uint64_t i = 1; i <= 4; ++i) {
+        retained.restore({.message = message("a/" + std::to_string(i), "x"), .seq = Seq{i}});
+    }
+    EXPECT_EQ(topics(retained, "a/+"), (Topics{"a/1", "a/2", "a/3", "a/4"}));
+    EXPECT_EQ(store(retained, "a/5", 5, "x"), Stored::refused);
+    EXPECT_EQ(store(retained, "a/4", 6, "y"), Stored::replaced);
+    EXPECT_EQ(store(retained, "a/1", 7, ""), Stored::cleared);
+    EXPECT_EQ(store(retained, "a/2", 8, ""), Stored::cleared);
+    EXPECT_EQ(store(retained, "a/5", 9, "x"), Stored::refused);
+    EXPECT_EQ(store(retained, "a/3", 10, ""), Stored::cleared);
+    EXPECT_EQ(store(retained, "a/5", 11, "x"), Stored::added);
 }
 
 TEST(RetainedStore, PinnedMessagesOutliveTheirTopic) {

@@ -390,7 +390,7 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
         retry_put_off();
         return;
     }
-    (void)retained_.sweep(now, 1000);
+    sweep_retained(now);
     sweep_timers();
     scan_needs(now);
     const bool goes_on = need_scan_.running || !backlog_reads_.empty() ||

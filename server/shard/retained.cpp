@@ -12,6 +12,15 @@ namespace stentor::server {
 
 using mqtt::QoS;
 
+namespace {
+
+// Topics looked at in one piece, and pieces in one round.
+constexpr std::size_t kSweepSteps = 1000;
+constexpr std::size_t kSweepSlices = 8;
+constexpr std::size_t kForgottenOnTheirWayMax = 8192;
+
+}  // namespace
+
 void Shard::apply_retained(Seq seq, const store::MessageRecord& record, Instant now) {
     if (shared_.placement->of_topic(record.message->topic()) != id_) return;
     if (retained_.store({.message = record.message, .seq = seq}) ==
@@ -26,6 +35,27 @@ void Shard::apply_retained(Seq seq, const store::MessageRecord& record, Instant 
                 "limits.retained_messages_max is reached: the message was delivered but "
                 "not retained");
         }
+        // The log has it as the topic's value.
+        forget_retained(*record.message, seq);
+    }
+}
+
+/// The value is not here (any more): it must not be in the store either, where it takes room and
+/// would come back with the next start.
+void Shard::forget_retained(const mqtt::Message& message, Seq seq) {
+    const store::RetainedForgotten record{.topic = std::string{message.topic()}, .seq = seq};
+    commits_.add(record, TryAgain{std::make_unique<store::Record>(record)});
+    ++retained_forgotten_on_their_way_;
+}
+
+/// Drops a slice of what has expired, more where much has. Waits while the store is behind: what is
+/// dropped here is to be dropped there as well.
+void Shard::sweep_retained(Instant now) {
+    for (std::size_t slice = 0; slice < kSweepSlices; ++slice) {
+        if (retained_forgotten_on_their_way_ >= kForgottenOnTheirWayMax) return;
+        const std::vector<RetainedValue> expired = retained_.sweep(now, kSweepSteps);
+        for (const RetainedValue& value : expired) forget_retained(*value.message, value.seq);
+        if (expired.size() < kSweepSteps / 2) return;
     }
 }
 

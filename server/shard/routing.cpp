@@ -283,6 +283,8 @@ void Shard::acknowledge_action(Action& action, Instant now) {
     } else if (const auto* again = std::get_if<TryAgain>(&action)) {
         if (const auto* ended = std::get_if<store::SessionEnded>(again->record.get())) {
             session_ended(ended->client);
+        } else if (std::holds_alternative<store::RetainedForgotten>(*again->record)) {
+            --retained_forgotten_on_their_way_;
         }
     }
 }

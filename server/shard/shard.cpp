@@ -45,7 +45,7 @@ void Shard::recover(const store::Recovered& recovered, Instant now) {
     timers_.set(saturating_add(now, std::chrono::seconds{1}), TimerKind::housekeeping, 0, 0);
     for (const auto& [topic, value] : recovered.state.retained()) {
         if (shared_.placement->of_topic(topic) != id_) continue;
-        (void)retained_.store({.message = value.message, .seq = value.seq});
+        retained_.restore({.message = value.message, .seq = value.seq});
     }
     retained_.applied_through(applied_);
     for (const auto& [client, stored] : recovered.state.sessions()) {

@@ -375,6 +375,8 @@ class Shard {
 
     // retained.cpp
     void apply_retained(Seq seq, const store::MessageRecord& record, Instant now);
+    void forget_retained(const mqtt::Message& message, Seq seq);
+    void sweep_retained(Instant now);
     void start_replay(SessionEntry& entry,
                       const Subscription& subscription,
                       std::string_view filter,
@@ -468,7 +470,8 @@ class Shard {
     SharedGroups groups_;
     Timers timers_;
     CommitQueue commits_;
-    Seq applied_;  // groups up to here have been handled
+    Seq applied_;                                      // groups up to here have been handled
+    std::size_t retained_forgotten_on_their_way_ = 0;  // records
 
     mqtt::Effects fx_;
     MatchSet matches_;

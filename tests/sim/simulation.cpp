@@ -313,6 +313,11 @@ void Simulation::end_everything() {
                                      session.attached,
                                      session.will.has_value()));
     }
+    for (const auto& [topic, value] : broker_->store().state().retained()) {
+        // Long ago: housekeeping had its time.
+        if (!value.message->expired(now_ - std::chrono::seconds{5})) continue;
+        oracle_.complain("the store still has the expired value of " + topic);
+    }
     if (const auto leftover = broker_->store().leftover()) oracle_.complain(*leftover);
     if (!failed() && !broker_->drain()) oracle_.complain("the broker does not drain");
     if (failed()) return;

@@ -98,6 +98,12 @@ class Describer {
         return true;
     }
     bool operator()(const WillForgotten& r) { return about(r.client, "will_forgotten"); }
+    bool operator()(const RetainedForgotten& r) {
+        if (!filter_.client.empty()) return false;
+        if (!filter_.topic.empty() && !mqtt::matches(filter_.topic, r.topic)) return false;
+        out_.add("type", "retained_forgotten").add("topic", r.topic).add("value", r.seq.value());
+        return true;
+    }
 
   private:
     bool about(const ClientId& client, const char* type) {

@@ -8,11 +8,13 @@
 namespace stentor::store {
 namespace {
 
-/// The session a record is about; null for messages.
+/// The session a record is about; null for messages and retained values.
 [[nodiscard]] const ClientId* client_of(const Record& record) {
     return std::visit(
         [](const auto& r) -> const ClientId* {
-            if constexpr (std::is_same_v<std::decay_t<decltype(r)>, MessageRecord>) {
+            using Kind = std::decay_t<decltype(r)>;
+            if constexpr (std::is_same_v<Kind, MessageRecord> ||
+                          std::is_same_v<Kind, RetainedForgotten>) {
                 return nullptr;
             } else {
                 return &r.client;
@@ -44,12 +46,14 @@ void Replay::apply(Seq seq, const Record& record) {
     last_ = seq;
     if (const auto* published = std::get_if<MessageRecord>(&record)) {
         if (published->sets_retained) topics_.emplace(published->message->topic());
-        state_.apply(seq, record);  // of sessions only those that are here change
+    }
+    const ClientId* client = client_of(record);
+    if (client == nullptr) {
+        state_.apply(seq, record);  // of sessions and values only those that are here change
         return;
     }
-    const ClientId& client = *client_of(record);
-    if (begins_anew(record)) known_.insert(client);
-    if (knows(client)) state_.apply(seq, record);
+    if (begins_anew(record)) known_.insert(*client);
+    if (knows(*client)) state_.apply(seq, record);
 }
 
 Replay::Difference Replay::compare(const StoredState& state) const {
