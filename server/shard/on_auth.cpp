@@ -178,8 +178,9 @@ void Shard::reauthenticated(Connection& connection, Admission admission, Instant
     connection.exchange.reset();
     const bool had_grants = entry.identity.grants != nullptr;
     entry.identity = std::move(admission.identity);
-    if (had_grants || entry.identity.grants != nullptr || entry.identity.edition != edition_)
+    if (had_grants || entry.identity.grants != nullptr || entry.identity.edition != edition_) {
         review_later(entry);
+    }
     connection.valid_until =
         admission.valid_for ? saturating_add(now, *admission.valid_for) : kNever;
     watch_credentials(connection);

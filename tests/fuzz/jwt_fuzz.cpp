@@ -21,13 +21,13 @@ using namespace stentor::auth;
 constexpr std::int64_t kNow = 1'700'000'000'000;
 
 const TestKey& key() {
-    static const TestKey secret = TestKey::secret("a secret of thirty-two bytes, about");
-    return secret;
+    static const TestKey kSecret = TestKey::secret("a secret of thirty-two bytes, about");
+    return kSecret;
 }
 
 const JwtKeySet& keys() {
-    static const JwtKeySet set = *JwtKeySet::parse_jwks("{\"keys\":[" + key().jwk() + "]}");
-    return set;
+    static const JwtKeySet kSet = *JwtKeySet::parse_jwks("{\"keys\":[" + key().jwk() + "]}");
+    return kSet;
 }
 
 JwtPolicy policy() {
