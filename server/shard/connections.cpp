@@ -247,8 +247,9 @@ void Shard::writable(ConnectionId id, Instant now) {
     connection->write_blocked = false;
     mark_dirty(*connection);
     if (connection->phase == Phase::open) {
-        if (connection->paused != 0)
+        if (connection->paused != 0) {
             connection->last_packet = now;  // it reads, and cannot be heard
+        }
         request_feed(*sessions_.at(connection->slot));
     }
 }
