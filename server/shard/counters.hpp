@@ -48,6 +48,7 @@ struct Counters {
     std::uint64_t connections_closed = 0;
     std::uint64_t connects_refused = 0;
     std::uint64_t takeovers = 0;
+    std::uint64_t client_id_fights = 0;  // take-overs that follow others too fast
     std::uint64_t keep_alive_timeouts = 0;
     std::uint64_t protocol_errors = 0;
     std::array<std::uint64_t, 16> packets_received{};  // by packet type

@@ -6,6 +6,7 @@
 #include "server/shard/shard.hpp"
 
 #include <algorithm>
+#include <functional>
 #include <utility>
 
 namespace stentor::server {
@@ -41,6 +42,10 @@ const char* why_not_admitted(ReasonCode reason) {
             return "user name or password is wrong";
         case ReasonCode::not_authorized:
             return "not admitted: this listener wants other credentials";
+        case ReasonCode::banned:
+            return "banned";
+        case ReasonCode::connection_rate_exceeded:
+            return "too many failed attempts: try again later";
         default:
             return "not admitted";
     }
@@ -196,8 +201,40 @@ void Shard::move_in(std::unique_ptr<MovedConnection> moved, Instant now) {
     attach(connection, now);
 }
 
+/// Two clients with one identifier throw each other out for ever: each connects again when it has
+/// been. That is said, because neither of them can know.
+void Shard::watch_takeovers(std::string_view client,
+                            const PeerInfo& old_peer,
+                            const PeerInfo& peer,
+                            Instant now) {
+    constexpr std::size_t kWatchedClients = 1024;
+    constexpr Duration kForgetsOneAfter = std::chrono::seconds{10};
+    constexpr int kFight = 5;  // take-overs that have not been forgotten
+    if (takeovers_ == nullptr) takeovers_ = std::make_unique<LeakyTable>(kWatchedClients);
+    const std::uint64_t key = std::hash<std::string_view>{}(client);
+    Duration level = takeovers_->level(key, now);
+    // No more is remembered than is soon forgotten.
+    if (level < 2 * kFight * kForgetsOneAfter) level = takeovers_->add(key, kForgetsOneAfter, now);
+    if (level <= (kFight - 1) * kForgetsOneAfter) return;
+    ++counters_.client_id_fights;
+    static LogEvery every{5, std::chrono::seconds{10}};
+    const auto pass = every.admit(now);
+    if (!pass) return;
+    STENTOR_LOG(warn,
+                LogEvent("client_id_fight",
+                         {{"client", client},
+                          {"peer", peer.address},
+                          {"port", peer.port},
+                          {"old_peer", old_peer.address},
+                          {"old_port", old_peer.port},
+                          {"suppressed", pass.suppressed}}),
+                "connections with one client identifier take over from each other again and "
+                "again: give each client its own");
+}
+
 /// Finds or makes the session of an admitted CONNECT, after ending whatever was attached to it.
 SessionEntry& Shard::prepare_entry(const mqtt::ConnectRequest& request,
+                                   const PeerInfo& peer,
                                    bool& session_present,
                                    bool& discards,
                                    Instant now) {
@@ -205,6 +242,7 @@ SessionEntry& Shard::prepare_entry(const mqtt::ConnectRequest& request,
     if (entry != nullptr && entry->attached != nullptr) {
         ++counters_.takeovers;
         Connection& old = connection_of(*entry);
+        watch_takeovers(request.client_id, *old.peer, peer, now);
         STENTOR_LOG(
             debug,
             LogEvent("takeover", {{"client", request.client_id}, {"old_peer", old.peer->address}}),
@@ -234,7 +272,7 @@ void Shard::attach(Connection& connection, Instant now) {
     connection.request.reset();
     bool session_present = false;
     bool discards = false;
-    SessionEntry& entry = prepare_entry(request, session_present, discards, now);
+    SessionEntry& entry = prepare_entry(request, *connection.peer, session_present, discards, now);
     request.resumes_stored = session_present;
     const bool durable = request.durable();
     // The end of the last connection may not be in the log yet. Should its commit fail, what this

@@ -11,6 +11,7 @@
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
+#include "base/leaky_table.hpp"
 #include "base/random.hpp"
 #include "persistence/contract/engine.hpp"
 #include "protocol/codec/decoder.hpp"
@@ -187,7 +188,12 @@ class Shard {
     void move_out();
     void move_in(std::unique_ptr<MovedConnection> moved, Instant now);
     void attach(Connection& connection, Instant now);
+    void watch_takeovers(std::string_view client,
+                         const PeerInfo& old_peer,
+                         const PeerInfo& peer,
+                         Instant now);
     SessionEntry& prepare_entry(const mqtt::ConnectRequest& request,
+                                const PeerInfo& peer,
                                 bool& session_present,
                                 bool& discards,
                                 Instant now);
@@ -472,6 +478,8 @@ class Shard {
     CommitQueue commits_;
     Seq applied_;                                      // groups up to here have been handled
     std::size_t retained_forgotten_on_their_way_ = 0;  // records
+
+    std::unique_ptr<LeakyTable> takeovers_;  // by client identifier; null: none yet
 
     mqtt::Effects fx_;
     MatchSet matches_;
