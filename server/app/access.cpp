@@ -156,6 +156,15 @@ Result<auth::JwtKeySet, std::vector<Diagnostic>> read_jwt_keys(const config::Jwt
     return all;
 }
 
+Result<auth::BanList, std::vector<Diagnostic>> read_ban_file(const std::string& path) {
+    auto text = config::read_text_file(
+        path, kAccessFileBytesMax, "write it (an empty file bans nobody), or leave ban_file out");
+    if (!text) return unreadable("auth.ban_file", std::move(text).error());
+    auto bans = auth::BanList::parse(*text);
+    if (!bans) return located(path, *text, std::move(bans).error(), ShowLine::yes);
+    return *std::move(bans);
+}
+
 Result<Access, std::vector<Diagnostic>> load_access(const config::Options& options,
                                                     auth::Executor& executor) {
     std::vector<Diagnostic> errors;
@@ -202,10 +211,19 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
             collect(read.error());
         }
     }
+    auth::BanList bans;
+    if (!options.auth.ban_file.empty()) {
+        if (auto read = read_ban_file(options.auth.ban_file)) {
+            bans = *std::move(read);
+        } else {
+            collect(read.error());
+        }
+    }
     if (!errors.empty()) return errors;
     return Access{.chain = std::make_shared<const auth::Chain>(
                       std::move(links), options.http.admins, std::move(methods)),
                   .acl = std::make_shared<const auth::Acl>(std::move(acl)),
+                  .bans = std::make_shared<const auth::BanList>(std::move(bans)),
                   .jwt_keys = std::move(jwt_keys)};
 }
 

@@ -4,6 +4,7 @@
 
 #include "auth/acl.hpp"
 #include "auth/authenticators.hpp"
+#include "auth/ban_list.hpp"
 #include "auth/jwt/key_set.hpp"
 #include "base/result.hpp"
 #include "server/app/server.hpp"
@@ -28,6 +29,9 @@ inline constexpr std::size_t kAccessFileBytesMax = std::size_t{64} << 20U;
     const config::JwtOptions& options);
 /// What FileWatch is to look at: keys are replaced under the running broker.
 [[nodiscard]] std::vector<std::string> jwt_files(const config::JwtOptions& options);
+
+[[nodiscard]] Result<auth::BanList, std::vector<config::Diagnostic>> read_ban_file(
+    const std::string& path);
 
 /// Reads what the options name. `executor` must outlive every request. Fails with the mistakes of
 /// all files.

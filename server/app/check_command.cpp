@@ -64,6 +64,13 @@ void check_access(const config::AuthOptions& auth, Report& report) {
             report.mistakes(acl.error());
         }
     }
+    if (!auth.ban_file.empty()) {
+        if (const auto bans = read_ban_file(auth.ban_file)) {
+            report.good("bans", std::to_string(bans->size()) + " in " + auth.ban_file);
+        } else {
+            report.mistakes(bans.error());
+        }
+    }
 }
 
 void check_jwt(const config::JwtOptions& jwt, Report& report) {

@@ -1,7 +1,8 @@
 #include "server/app/gate.hpp"
 
 #include "auth/exchange.hpp"
-#include "base/log.hpp"
+#include "base/clock.hpp"
+#include "base/random.hpp"
 #include "server/shard/transport_port.hpp"
 
 #include <utility>
@@ -46,10 +47,24 @@ server::Admission admission_of(auth::Decision decision, std::uint32_t edition) {
     return admission;
 }
 
-server::Admission closed_door() {
+server::Admission refused(mqtt::ReasonCode reason, const char* why) {
     server::Admission refused;
-    refused.reason = mqtt::ReasonCode::server_unavailable;
+    refused.reason = reason;
+    refused.why = why;
     return refused;
+}
+
+server::Admission closed_door() {
+    return refused(mqtt::ReasonCode::server_unavailable, "the store is being opened again");
+}
+
+server::Admission banned(const char* why) { return refused(mqtt::ReasonCode::banned, why); }
+
+/// The same whether the user exists or not.
+server::Admission throttled() {
+    return refused(mqtt::ReasonCode::connection_rate_exceeded,
+                   "too many failed attempts from this address, or for this user "
+                   "(auth.failures_per_address_max, auth.failures_per_user_max)");
 }
 
 }  // namespace
@@ -69,17 +84,23 @@ class Gate::Talk final : public server::AuthExchange {
     Talk(Gate& gate,
          std::shared_ptr<const auth::Chain> chain,
          std::uint32_t edition,
+         auth::Throttle::Attempt attempt,
+         bool is_banned,
          std::unique_ptr<auth::Exchange> exchange)
         : gate_{&gate},
           chain_{std::move(chain)},
           edition_{edition},
+          attempt_{attempt},
+          is_banned_{is_banned},
           exchange_{std::move(exchange)} {}
 
     std::optional<server::Admission> next(ByteView data,
                                           ShardId shard,
                                           ConnectionId connection) override {
         if (gate_->door_.load() == Door::closed) return closed_door();
-        return gate_->ask({shard, connection, edition_}, [&](auth::Ticket ticket) {
+        if (is_banned_) return banned("the client or its address is banned");
+        if (gate_->throttle_.refuses(attempt_, monotonic_now())) return throttled();
+        return gate_->ask({shard, connection, edition_, attempt_}, [&](auth::Ticket ticket) {
             exchange_->next(as_text(data), auth::Turn{chain_, ticket, *gate_});
         });
     }
@@ -88,11 +109,20 @@ class Gate::Talk final : public server::AuthExchange {
     Gate* gate_;
     std::shared_ptr<const auth::Chain> chain_;
     std::uint32_t edition_;  // of the chain, or an earlier one
+    auth::Throttle::Attempt attempt_;
+    bool is_banned_;
     std::unique_ptr<auth::Exchange> exchange_;
 };
 
-Gate::Gate(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<const auth::Acl> acl)
-    : acl_{acl.get()}, chain_{std::move(chain)} {
+Gate::Gate(std::shared_ptr<const auth::Chain> chain,
+           std::shared_ptr<const auth::Acl> acl,
+           const auth::ThrottleOptions& throttle,
+           server::NetworkList proxies)
+    : acl_{acl.get()},
+      throttle_{throttle, random_hash_key()},
+      proxies_{std::move(proxies)},
+      chain_{std::move(chain)},
+      bans_{std::make_shared<const auth::BanList>()} {
     acls_.push_back(std::move(acl));
 }
 
@@ -106,11 +136,45 @@ void Gate::replace(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<con
     ++edition_;  // last: whoever sees it sees the rest
 }
 
+void Gate::set_bans(std::shared_ptr<const auth::BanList> bans) {
+    const std::lock_guard lock{mutex_};
+    has_bans_ = bans->size() != 0;
+    bans_ = std::move(bans);
+    ++edition_;
+}
+
+std::shared_ptr<const auth::BanList> Gate::current_bans() const {
+    const std::lock_guard lock{mutex_};
+    return bans_;
+}
+
+bool Gate::bans_address(std::string_view address) const {
+    return has_bans_.load() && current_bans()->bans_address(address, wall_clock_unix_ms());
+}
+
+auth::Throttle::Attempt Gate::attempt_of(const server::PeerInfo& peer,
+                                         std::string_view user) const {
+    const bool stands_for_many = proxies_.contains(peer.address);
+    return throttle_.attempt(stands_for_many ? std::string_view{} : peer.address, user);
+}
+
 std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request,
                                              const server::PeerInfo& peer,
                                              ShardId shard,
                                              ConnectionId connection) {
     if (door_.load() == Door::closed) return closed_door();
+    if (has_bans_.load()) {
+        const auto bans = current_bans();
+        const std::int64_t now_ms = wall_clock_unix_ms();
+        if (bans->bans_client(request.client_id, now_ms)) return banned("the client is banned");
+        if (bans->bans_address(peer.address, now_ms)) return banned("its address is banned");
+    }
+    // Who gives neither name nor password guesses nothing, and nobody guesses a certificate.
+    auth::Throttle::Attempt attempt;
+    if ((request.user_name || request.password) && peer.certificate_name.empty()) {
+        attempt = attempt_of(peer, request.user_name.value_or(std::string{}));
+        if (throttle_.refuses(attempt, monotonic_now())) return throttled();
+    }
     auth::ConnectCredentials credentials;
     credentials.client_id = request.client_id;
     credentials.user = request.user_name;
@@ -120,18 +184,26 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
     credentials.certificate_name = peer.certificate_name;
     const std::uint32_t edition = edition_.load();  // before the chain: never too new
     std::shared_ptr<const auth::Chain> chain = current_chain();
-    return ask({shard, connection, edition}, [&](auth::Ticket ticket) {
+    return ask({shard, connection, edition, attempt}, [&](auth::Ticket ticket) {
         auth::authenticate(std::move(chain), std::move(credentials), ticket, *this);
     });
 }
 
-std::unique_ptr<server::AuthExchange> Gate::begin_exchange(const mqtt::ConnectRequest& request) {
+std::unique_ptr<server::AuthExchange> Gate::begin_exchange(const mqtt::ConnectRequest& request,
+                                                           const server::PeerInfo& peer) {
     const std::uint32_t edition = edition_.load();
     std::shared_ptr<const auth::Chain> chain = current_chain();
     const auth::Method* found = chain->method(request.authentication_method);
     if (found == nullptr) return nullptr;
-    auto exchange = found->begin({.client_id = request.client_id, .user = request.user_name});
-    return std::make_unique<Talk>(*this, std::move(chain), edition, std::move(exchange));
+    const bool is_banned = current_bans()->bans_client(request.client_id, wall_clock_unix_ms()) ||
+                           bans_address(peer.address);
+    return std::make_unique<Talk>(
+        *this,
+        std::move(chain),
+        edition,
+        attempt_of(peer, {}),  // the user is the method's to know
+        is_banned,
+        found->begin({.client_id = request.client_id, .user = request.user_name}));
 }
 
 std::shared_ptr<const auth::Chain> Gate::current_chain() const {
@@ -151,7 +223,22 @@ std::optional<server::Admission> Gate::ask(Asker asker, Call&& call) {
     call(answer.ticket);
     InlineAnswer::current = nullptr;
     if (!answer.decision) return std::nullopt;
-    return admission_of(std::move(*answer.decision), asker.edition);
+    return conclude(asker, std::move(*answer.decision));
+}
+
+/// What follows from a decision besides the answer.
+server::Admission Gate::conclude(const Asker& asker, auth::Decision decision) {
+    if (decision.outcome == auth::Outcome::bad_credentials ||
+        decision.outcome == auth::Outcome::not_authorised) {
+        throttle_.failed(asker.attempt, monotonic_now());
+    } else if (decision.outcome == auth::Outcome::accepted) {
+        throttle_.succeeded(asker.attempt, monotonic_now());
+        if (has_bans_.load() &&
+            current_bans()->bans_user(decision.principal.name, wall_clock_unix_ms())) {
+            return banned("the user is banned");
+        }
+    }
+    return admission_of(std::move(decision), asker.edition);
 }
 
 void Gate::forget_askers() {
@@ -160,20 +247,26 @@ void Gate::forget_askers() {
 }
 
 void Gate::decided(auth::Ticket ticket, auth::Decision decision) noexcept {
-    // Held until the answer is on its way, so that none comes after forget_askers().
-    const std::lock_guard lock{mutex_};
+    InlineAnswer* inline_answer = InlineAnswer::current;
+    const bool is_inline = inline_answer != nullptr && inline_answer->ticket == ticket;
+    std::unique_lock lock{mutex_};
     const auto at = askers_.find(ticket);
     STENTOR_ASSERT(at != askers_.end(), "an authenticator answers once");
     const Asker asker = at->second;
-    askers_.erase(at);
-    InlineAnswer* inline_answer = InlineAnswer::current;
-    if (inline_answer != nullptr && inline_answer->ticket == ticket) {
+    if (is_inline) {
+        askers_.erase(at);
         inline_answer->decision = std::move(decision);
         return;
     }
-    if (asker.has_gone) return;
+    lock.unlock();
+    server::Admission admission = conclude(asker, std::move(decision));
+    lock.lock();  // until the answer is on its way, so that none comes after forget_askers()
+    const auto still = askers_.find(ticket);
+    const bool has_gone = still->second.has_gone;
+    askers_.erase(still);
+    if (has_gone) return;
     mailboxes_[asker.shard.value()]->push_reserved(
-        server::Admitted{asker.connection, admission_of(std::move(decision), asker.edition)});
+        server::Admitted{asker.connection, std::move(admission)});
 }
 
 bool Gate::allows(server::TopicAction action,
@@ -201,9 +294,17 @@ bool Gate::allows(server::TopicAction action,
 }
 
 mqtt::ReasonCode Gate::review(server::Identity& identity,
-                              std::string_view /*client_id*/,
+                              std::string_view client_id,
                               const server::PeerInfo& peer) const {
     const std::uint32_t edition = edition_.load();
+    if (has_bans_.load()) {
+        const auto bans = current_bans();
+        const std::int64_t now_ms = wall_clock_unix_ms();
+        if (bans->bans_client(client_id, now_ms) || bans->bans_user(identity.user, now_ms) ||
+            bans->bans_address(peer.address, now_ms)) {
+            return mqtt::ReasonCode::banned;
+        }
+    }
     auth::Principal principal{.authenticator = {},
                               .name = identity.user,
                               .is_admin = identity.admin,

@@ -16,6 +16,7 @@
 #include "server/core/placement.hpp"
 #include "server/shard/mailbox.hpp"
 #include "server/shard/shard.hpp"
+#include "server/transport/address_gate.hpp"
 #include "server/transport/epoll_driver.hpp"
 #include "server/transport/listener.hpp"
 
@@ -126,6 +127,27 @@ server::ShardOptions shard_options(const config::Options& options, std::uint16_t
     return to;
 }
 
+auth::ThrottleOptions throttle_options(const config::AuthOptions& from) {
+    return {.failures_per_address_max = from.failures_per_address_max,
+            .failures_per_user_max = from.failures_per_user_max,
+            .forgets_one_after = from.failure_forgotten_after};
+}
+
+server::AddressLimits address_limits(const config::LimitOptions& from) {
+    return {.connections_max = from.connections_max,
+            .connections_per_address_max = from.connections_per_address_max,
+            .connects_per_second_per_address_max = from.connects_per_second_per_address_max};
+}
+
+/// Of all listeners.
+server::NetworkList proxies_of(const config::Options& options) {
+    std::vector<std::string> all;
+    for (const config::ListenerOptions& listener : options.listeners) {
+        all.insert(all.end(), listener.trusted_proxies.begin(), listener.trusted_proxies.end());
+    }
+    return server::NetworkList::parse(all).value_or(server::NetworkList{});
+}
+
 std::uint16_t shard_count(const config::Options& options) {
     std::uint32_t shards = options.node.shards;
     if (shards == 0) shards = std::max(1U, std::thread::hardware_concurrency());
@@ -178,6 +200,7 @@ class RunningServer final : public Server {
     [[nodiscard]] int stopped_descriptor() const override { return stopped_.get(); }
     void request_stop(StopMode mode) override;
     void reload(const config::Options& options, Access access) override;
+    void set_bans(std::shared_ptr<const auth::BanList> bans) override;
     void look_after_files(const config::Options& options) override;
     [[nodiscard]] Result<void, Problem> run() override;
 
@@ -203,6 +226,7 @@ class RunningServer final : public Server {
     const config::Options options_;
     StoreClock clock_;
     Gate gate_;
+    server::AddressGate addresses_;
     server::Placement placement_;
     server::SecondlyGate connects_;
     std::vector<std::unique_ptr<EpollDriver>> drivers_;  // one per shard, as mailboxes
@@ -228,11 +252,19 @@ class RunningServer final : public Server {
 
 RunningServer::RunningServer(const config::Options& options, Access access)
     : options_{options},
-      gate_{std::move(access.chain), std::move(access.acl)},
+      gate_{std::move(access.chain),
+            std::move(access.acl),
+            throttle_options(options.auth),
+            proxies_of(options)},
+      addresses_{address_limits(options.limits),
+                 random_hash_key(),
+                 [this](std::string_view address) { return gate_.bans_address(address); }},
       placement_{shard_count(options), random_hash_key()},
       connects_{options.limits.connects_per_second_max},
       fanout_{mailboxes_, [this] { store_failed(); }},
-      stopped_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {}
+      stopped_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {
+    if (access.bans) gate_.set_bans(std::move(access.bans));
+}
 
 RunningServer::~RunningServer() {
     STENTOR_ASSERT(!supervisor_.joinable(), "run() has returned, or open() has failed");
@@ -254,8 +286,8 @@ Result<void, Problem> RunningServer::open() {
 void RunningServer::make_loops() {
     clock_.advance_to(Instant{} + std::chrono::seconds{1});  // 0 is "no time"
     for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
-        drivers_.push_back(
-            std::make_unique<EpollDriver>(server::EpollOptions{}, [this] { return clock_.now(); }));
+        drivers_.push_back(std::make_unique<EpollDriver>(
+            server::EpollOptions{}, [this] { return clock_.now(); }, &addresses_));
         EpollDriver* driver = drivers_.back().get();
         mailboxes_.push_back(
             std::make_unique<Mailbox>(kMailboxMessages, [driver] { driver->wake(); }));
@@ -437,7 +469,13 @@ void RunningServer::reload(const config::Options& options, Access access) {
     // The limits of shards need a restart; main says so.
     (void)watch_.changed(certificate_files(options.listeners));
     renew(options);
+    gate_.set_throttle(throttle_options(options.auth));
     gate_.replace(std::move(access.chain), std::move(access.acl));
+    set_bans(access.bans ? std::move(access.bans) : std::make_shared<const auth::BanList>());
+}
+
+void RunningServer::set_bans(std::shared_ptr<const auth::BanList> bans) {
+    gate_.set_bans(std::move(bans));
     for (const auto& driver : drivers_) driver->wake();  // what was granted is looked at again
 }
 

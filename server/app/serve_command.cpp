@@ -112,6 +112,7 @@ class Service {
     int run(const Signals& signals) {
         const Instant begin = monotonic_now();
         (void)key_watch_.changed(jwt_files(options_.auth.jwt));  // before they are read
+        (void)ban_watch_.changed({options_.auth.ban_file});      // before it is read
         auto access = load_access(options_, *workers_);
         if (!access) {
             std::cerr << config::render(access.error());
@@ -155,6 +156,7 @@ class Service {
             if (signal == Signals::kNothing) {
                 server_->look_after_files(options_);
                 look_after_keys();
+                look_after_bans();
                 continue;
             }
             if (signal == SIGHUP) {
@@ -179,6 +181,7 @@ class Service {
             return;
         }
         (void)key_watch_.changed(jwt_files(loaded->options.auth.jwt));
+        (void)ban_watch_.changed({loaded->options.auth.ban_file});
         auto access = load_access(loaded->options, *workers_);
         if (!access) {
             keep(access.error());
@@ -225,6 +228,23 @@ class Service {
                     "tokens are verified with the keys as they are now");
     }
 
+    /// Somebody who has to be kept out is kept out at once, without a SIGHUP.
+    void look_after_bans() {
+        const std::string& path = options_.auth.ban_file;
+        if (path.empty() || !ban_watch_.changed({path})) return;
+        auto bans = read_ban_file(path);
+        if (!bans) {
+            log_mistakes(bans.error());
+            STENTOR_LOG(warn, "bans_kept", "the old bans stay in force");
+            return;
+        }
+        const std::size_t count = bans->size();
+        server_->set_bans(std::make_shared<const auth::BanList>(*std::move(bans)));
+        STENTOR_LOG(info,
+                    LogEvent("bans_renewed", {{"bans", count}}),
+                    "the bans are in force as the file is now");
+    }
+
     static void log_mistakes(const std::vector<config::Diagnostic>& errors) {
         for (const config::Diagnostic& error : errors) {
             STENTOR_LOG(
@@ -246,6 +266,7 @@ class Service {
     std::unique_ptr<Server> server_;
     std::shared_ptr<auth::JwtKeyRing> jwt_keys_;  // null: tokens are not accepted
     FileWatch key_watch_;
+    FileWatch ban_watch_;
 };
 
 void raise_file_limit_for(const config::Options& options) {

@@ -13,6 +13,7 @@
 
 namespace stentor::auth {
 class Acl;
+class BanList;
 class Chain;
 class JwtKeyRing;
 }  // namespace stentor::auth
@@ -30,6 +31,7 @@ struct Problem {
 struct Access {
     std::shared_ptr<const auth::Chain> chain;
     std::shared_ptr<const auth::Acl> acl;
+    std::shared_ptr<const auth::BanList> bans = {};
     std::shared_ptr<auth::JwtKeyRing> jwt_keys = {};  // null: tokens are not accepted
 };
 
@@ -60,6 +62,9 @@ class Server {
     /// Hands over what can change while running: access, limits of new connections. The caller has
     /// validated both and has said which keys need a restart (main does).
     virtual void reload(const config::Options& options, Access access) = 0;
+
+    /// The same for bans alone.
+    virtual void set_bans(std::shared_ptr<const auth::BanList> bans) = 0;
 
     /// Reads certificates again if their files have changed, and warns of those that end soon. To
     /// be called every few seconds.

@@ -73,6 +73,9 @@ struct LimitOptions {
     std::uint64_t outbox_bytes_max = 4ULL << 20U;
     Milliseconds connect_timeout{10'000};
     std::uint32_t connects_per_second_max = 0;  // 0: no bound
+    std::uint32_t connections_max = 0;          // 0: no bound, and so the next two
+    std::uint32_t connections_per_address_max = 0;
+    std::uint32_t connects_per_second_per_address_max = 0;
     std::uint32_t messages_per_second_max = 0;  // per client; 0: no bound
     std::uint32_t retained_messages_max = 1'000'000;
 };
@@ -107,6 +110,10 @@ struct AuthOptions {
     std::string password_file;  // empty: none
     std::string acl_file;       // empty: everything is allowed
     AclSubscribe acl_subscribe = AclSubscribe::refuse;
+    std::string ban_file;                          // empty: nobody is banned
+    std::uint32_t failures_per_address_max = 100;  // 0: no bound
+    std::uint32_t failures_per_user_max = 10;      // 0: no bound
+    Milliseconds failure_forgotten_after{10'000};
     JwtOptions jwt;
     HttpAuthOptions http;
 };

@@ -299,6 +299,24 @@ std::vector<Key> connection_limit_keys() {
          .field = option<&Options::limits, &LimitOptions::connects_per_second_max>(),
          .max = kMany,
          .description = "New connections a second; more are shed before CONNACK. 0: no bound."},
+        {.path = "limits.connections_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::connections_max>(),
+         .max = kMany,
+         .description = "Connections at a time, of all listeners; more are closed at once. 0: as "
+                        "many as the process may have descriptors."},
+        {.path = "limits.connections_per_address_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::connections_per_address_max>(),
+         .max = kMany,
+         .description = "Connections at a time from one address (of IPv6: one /64); more are "
+                        "closed before TLS. What a trusted proxy says counts; loopback does not. "
+                        "0: no bound."},
+        {.path = "limits.connects_per_second_per_address_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::connects_per_second_per_address_max>(),
+         .max = kMany,
+         .description = "New connections a second from one address, likewise. 0: no bound."},
         {.path = "limits.messages_per_second_max",
          .kind = Kind::count,
          .field = option<&Options::limits, &LimitOptions::messages_per_second_max>(),
@@ -339,6 +357,35 @@ std::vector<Key> auth_keys() {
          .applies = Applies::at_reload,
          .description = "A subscription that matches more than is allowed is refused, or granted "
                         "and each message checked at delivery (as Mosquitto does)."},
+        {.path = "auth.ban_file",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::ban_file>(),
+         .applies = Applies::at_reload,
+         .description = "Clients, users and addresses that are banned; read again when it "
+                        "changes. Empty: nobody."},
+        {.path = "auth.failures_per_address_max",
+         .kind = Kind::count,
+         .field = option<&Options::auth, &AuthOptions::failures_per_address_max>(),
+         .max = 1'000'000,
+         .applies = Applies::at_reload,
+         .description = "Failed authentications from one address (of IPv6: one /64) until further "
+                        "attempts are refused unheard. 0: no bound."},
+        {.path = "auth.failures_per_user_max",
+         .kind = Kind::count,
+         .field = option<&Options::auth, &AuthOptions::failures_per_user_max>(),
+         .max = 1'000'000,
+         .applies = Applies::at_reload,
+         .description = "Failed authentications for one user name, from one address or from all, "
+                        "until addresses that have failed for that name are refused for it. 0: no "
+                        "bound."},
+        {.path = "auth.failure_forgotten_after",
+         .kind = Kind::duration,
+         .field = option<&Options::auth, &AuthOptions::failure_forgotten_after>(),
+         .min = 100,
+         .max = kDay,
+         .applies = Applies::at_reload,
+         .description = "After this time one failed authentication of a user is forgotten, after "
+                        "as much again the next; those of an address ten times as fast."},
     };
 }
 

@@ -68,7 +68,7 @@ class AccessControl {
 
     /// By the method that CONNECT names. Null: there is no such Authentication Method.
     [[nodiscard]] virtual std::unique_ptr<AuthExchange> begin_exchange(
-        const mqtt::ConnectRequest& request) = 0;
+        const mqtt::ConnectRequest& request, const PeerInfo& peer) = 0;
 
     /// `topic` is a topic name (publish, deliver) or a filter (subscribe). Cheap.
     [[nodiscard]] virtual bool allows(TopicAction action,

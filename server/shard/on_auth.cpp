@@ -29,7 +29,7 @@ ReasonCode disconnect_reason(ReasonCode refused) noexcept {
 /// for it is connect_timeout, which is running.
 void Shard::begin_exchange(Connection& connection, Instant now) {
     mqtt::ConnectRequest& request = *connection.request;
-    connection.exchange = shared_.access->begin_exchange(request);
+    connection.exchange = shared_.access->begin_exchange(request, *connection.peer);
     if (connection.exchange == nullptr) {  // [MQTT-4.12.0-1]
         refuse_connect(connection,
                        ReasonCode::bad_authentication_method,
@@ -133,7 +133,7 @@ void Shard::on_auth(SessionEntry& entry, const mqtt::AuthView& packet, Instant n
         return;
     }
     if (begins) {
-        connection.exchange = shared_.access->begin_exchange(request);
+        connection.exchange = shared_.access->begin_exchange(request, *connection.peer);
         if (connection.exchange == nullptr) {  // since a reload
             close(connection,
                   {.reason = ReasonCode::bad_authentication_method,

@@ -48,16 +48,12 @@ void Channel::fail(std::string why) {
 
 Channel::State Channel::receive(MutableByteView bytes, Bytes& clear) {
     if (stage_ == Stage::proxy_header) {
-        if (held_.empty()) {
-            read_proxy_header(bytes);
-        } else {
-            held_.insert(held_.end(), bytes.begin(), bytes.end());
-            Bytes all = std::move(held_);
-            held_ = {};
-            bytes = all;
-            read_proxy_header(bytes);
-            if (stage_ == Stage::outer) return bytes.empty() ? state_ : receive(bytes, clear);
-        }
+        Bytes all = std::exchange(held_, {});
+        all.insert(all.end(), bytes.begin(), bytes.end());
+        bytes = all;
+        read_proxy_header(bytes);
+        if (stage_ != Stage::proxy_header) held_.assign(bytes.begin(), bytes.end());
+        return state_;
     }
     if (bytes.empty() || state_ == State::failed) return state_;
     if (stage_ == Stage::outer) choose_outer(bytes);
@@ -78,6 +74,12 @@ Channel::State Channel::receive(MutableByteView bytes, Bytes& clear) {
     if (!inner.empty()) receive_clear(inner, clear);
     if (tls == TlsStream::State::ended && state_ != State::failed) state_ = State::ended;
     return state_;
+}
+
+Channel::State Channel::go_on(Bytes& clear) {
+    if (stage_ == Stage::proxy_header || state_ == State::failed) return state_;
+    Bytes behind = std::exchange(held_, {});
+    return receive(behind, clear);
 }
 
 /// `bytes` is what comes behind the header afterwards: nothing, if more of it must come first.

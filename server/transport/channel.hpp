@@ -35,7 +35,13 @@ class Channel {
 
     /// Takes all of `bytes`, which it may change; appends what MQTT is to see to `clear`. What the
     /// peer is to be told gathers in network(). Not after ended or failed.
+    /// Stops behind a PROXY header, so that the peer can be looked at: call go_on() afterwards.
     State receive(MutableByteView bytes, Bytes& clear);
+    /// A PROXY header has been read, and what came behind it has not.
+    [[nodiscard]] bool is_behind_proxy_header() const noexcept {
+        return stage_ != Stage::proxy_header && !held_.empty();
+    }
+    State go_on(Bytes& clear);
 
     /// Moves at most `bytes_max` from `out` to network(), in the peer's wrapping. Only while open.
     void send(mqtt::WireBuffer& out, std::size_t bytes_max);
@@ -49,6 +55,8 @@ class Channel {
     [[nodiscard]] State state() const noexcept { return state_; }
     [[nodiscard]] const std::string& why() const noexcept { return why_; }
     [[nodiscard]] const PeerInfo& peer() const noexcept { return peer_; }
+    /// The peer's address is a trusted proxy's, which has not said for whom it speaks.
+    [[nodiscard]] bool peer_is_proxy() const noexcept { return from_trusted_proxy_; }
     /// A TLS handshake is due or under way: the next bytes cost a fraction of a millisecond.
     [[nodiscard]] bool shakes_hands() const noexcept;
     /// No layer is left: the connection speaks MQTT itself, and the channel can go once network()
@@ -77,7 +85,7 @@ class Channel {
     bool client_looked_at_ = false;
     Stage stage_ = Stage::outer;
     State state_ = State::opening;
-    Bytes held_;  // of a PROXY header that has not come whole
+    Bytes held_;  // of a PROXY header that has not come whole, or what came behind one
     std::unique_ptr<TlsStream> tls_;
     std::unique_ptr<WebSocket> web_;
     mqtt::WireBuffer network_;

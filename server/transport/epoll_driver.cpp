@@ -57,11 +57,15 @@ struct EpollDriver::Moved final : MovedSocket {
     Bytes unread;
     std::unique_ptr<Channel> channel;
     PlaceAtDoor place;
+    AddressPlace address;
 };
 
-EpollDriver::EpollDriver(const EpollOptions& options, std::function<Instant()> now)
+EpollDriver::EpollDriver(const EpollOptions& options,
+                         std::function<Instant()> now,
+                         AddressGate* addresses)
     : options_{options},
       clock_{std::move(now)},
+      addresses_{addresses},
       epoll_{::epoll_create1(EPOLL_CLOEXEC)},
       wake_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)},
       arena_{std::make_unique<std::byte[]>(options.arena_bytes)} {
@@ -227,6 +231,17 @@ void EpollDriver::accept_some(Shard& shard, const Listener& listener) {
         }
         PeerInfo peer = peer_info(address, listener);
         const Door& door = doors_[static_cast<std::size_t>(&listener - listeners_.data())];
+        AddressPlace address_place;
+        if (addresses_ != nullptr) {
+            const auto speaks = door.trusted_proxies.contains(peer.address)
+                                    ? AddressGate::Speaks::for_others
+                                    : AddressGate::Speaks::for_itself;
+            const auto answer = addresses_->enter(peer.address, speaks, now_, address_place);
+            if (answer != AddressGate::Answer::welcome) {
+                refuse_address(shard, peer, answer);
+                continue;
+            }
+        }
         PlaceAtDoor place_at_door;
         if (door.connections) {
             if (!door.connections->enter()) {
@@ -242,6 +257,7 @@ void EpollDriver::accept_some(Shard& shard, const Listener& listener) {
         Socket& socket = place(id, std::move(accepted));
         socket.channel = std::move(channel);
         socket.place = std::move(place_at_door);
+        socket.address = std::move(address_place);
     }
 }
 
@@ -258,6 +274,45 @@ void EpollDriver::turn_away(Shard& shard, const PeerInfo& peer, const Connection
                     "max_connections = {} of this listener is reached",
                     count.max());
     }
+}
+
+/// By what is known of the address: before TLS, or as soon as a proxy has named it. No answer: it
+/// would cost more than the question.
+void EpollDriver::refuse_address(Shard& shard, const PeerInfo& peer, AddressGate::Answer why) {
+    shard.turned_away();
+    static LogEvery every{5, std::chrono::seconds{10}};
+    const auto pass = every.admit(now_);
+    if (!pass) return;
+    STENTOR_LOG(warn,
+                LogEvent("address_refused",
+                         {{"peer", peer.address},
+                          {"listener", peer.listener},
+                          {"reason", name(why)},
+                          {"suppressed", pass.suppressed}}),
+                "{}",
+                why == AddressGate::Answer::banned ? "the address is banned (auth.ban_file)"
+                                                   : "a bound of [limits] is reached");
+}
+
+/// If the channel has learned who the peer is, so do the shard and the bounds of addresses. False:
+/// the connection has been ended.
+bool EpollDriver::learn_peer(Shard& shard, ConnectionId id) {
+    Socket& socket = *find(id);
+    const auto peer = socket.channel->take_peer();
+    if (!peer) return true;
+    if (addresses_ != nullptr) {
+        const auto speaks = socket.channel->peer_is_proxy() ? AddressGate::Speaks::for_others
+                                                            : AddressGate::Speaks::for_itself;
+        const auto answer = addresses_->turns_out(peer->address, speaks, now_, socket.address);
+        if (answer != AddressGate::Answer::welcome) {
+            refuse_address(shard, *peer, answer);
+            socket.channel.reset();  // no farewells
+            shard.disconnected(id, now_);
+            return false;
+        }
+    }
+    shard.peer_is(id, *peer);
+    return true;
 }
 
 EpollDriver::Socket* EpollDriver::find(ConnectionId connection) noexcept {
@@ -347,9 +402,12 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
     bytes_received_ += bytes;
     Channel& channel = *socket->channel;
     clear_.clear();
-    const Channel::State state = channel.receive({arena_.get(), bytes}, clear_);
-    if (!flush_network(id, *socket)) return;
-    if (const auto peer = channel.take_peer()) shard.peer_is(id, *peer);
+    Channel::State state = channel.receive({arena_.get(), bytes}, clear_);
+    if (channel.is_behind_proxy_header()) {
+        if (!learn_peer(shard, id)) return;
+        state = channel.go_on(clear_);
+    }
+    if (!flush_network(id, *socket) || !learn_peer(shard, id)) return;
     if (state == Channel::State::failed) report_failure(channel);
     if (channel.transparent() && channel.network().empty()) socket->channel.reset();
     if (!clear_.empty()) {
@@ -568,6 +626,7 @@ std::unique_ptr<MovedSocket> EpollDriver::detach(ConnectionId connection) {
     moved->unread = std::move(socket->unread);
     moved->channel = std::move(socket->channel);
     moved->place = std::move(socket->place);
+    moved->address = std::move(socket->address);
     *socket = Socket{};
     return moved;
 }
@@ -579,6 +638,7 @@ void EpollDriver::attach(ConnectionId connection, std::unique_ptr<MovedSocket> s
     placed.unread = std::move(moved.unread);
     placed.channel = std::move(moved.channel);
     placed.place = std::move(moved.place);
+    placed.address = std::move(moved.address);
     if (placed.channel) (void)flush_network(connection, placed);
 }
 

@@ -12,6 +12,7 @@
 #include "protocol/codec/wire_buffer.hpp"
 #include "server/shard/shard.hpp"
 #include "server/shard/transport_port.hpp"
+#include "server/transport/address_gate.hpp"
 #include "server/transport/channel.hpp"
 #include "server/transport/door.hpp"
 #include "server/transport/listener.hpp"
@@ -39,8 +40,11 @@ struct EpollOptions {
 
 class EpollDriver final : public TransportPort {
   public:
-    /// `now` gives the store clock's time.
-    EpollDriver(const EpollOptions& options, std::function<Instant()> now);
+    /// `now` gives the store clock's time; `addresses` outlives the driver (null: everybody comes
+    /// in).
+    EpollDriver(const EpollOptions& options,
+                std::function<Instant()> now,
+                AddressGate* addresses = nullptr);
     ~EpollDriver() override;
     EpollDriver(const EpollDriver&) = delete;
     EpollDriver& operator=(const EpollDriver&) = delete;
@@ -83,6 +87,7 @@ class EpollDriver final : public TransportPort {
         Bytes unread;                      // from the front of what the shard has not consumed
         std::unique_ptr<Channel> channel;  // null: the socket's bytes are MQTT's
         PlaceAtDoor place;                 // null: its listener has no bound
+        AddressPlace address;
     };
     struct Moved;
     /// A connection the shard is done with, whose last bytes are still to go and whose peer is
@@ -101,6 +106,8 @@ class EpollDriver final : public TransportPort {
     void remove(Socket& socket);
     void accept_some(Shard& shard, const Listener& listener);
     void turn_away(Shard& shard, const PeerInfo& peer, const ConnectionCount& count);
+    [[nodiscard]] bool learn_peer(Shard& shard, ConnectionId connection);
+    void refuse_address(Shard& shard, const PeerInfo& peer, AddressGate::Answer why);
     void pause_accepting(bool pause);
     void on_event(Shard& shard, std::uint64_t tag, std::uint32_t events);
     void receive(Shard& shard, ConnectionId connection);
@@ -118,6 +125,7 @@ class EpollDriver final : public TransportPort {
 
     const EpollOptions options_;
     const std::function<Instant()> clock_;
+    AddressGate* const addresses_;
     Descriptor epoll_;
     Descriptor wake_;
     std::span<const Listener> listeners_;

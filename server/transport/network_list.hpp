@@ -2,8 +2,8 @@
 // Addresses and networks (10.0.0.0/8, ::1), and whether an address lies in one of them.
 // Pure. Immutable after parse(); any thread.
 
-#include <array>
-#include <cstdint>
+#include "base/address.hpp"
+
 #include <optional>
 #include <span>
 #include <string>
@@ -28,13 +28,6 @@ class NetworkList {
     [[nodiscard]] bool empty() const noexcept { return networks_.empty(); }
 
   private:
-    using Address = std::array<std::uint8_t, 16>;  // IPv4 as mapped IPv6
-    struct Network {
-        Address address{};
-        unsigned bits = 0;  // of the 128 that count
-    };
-    [[nodiscard]] static std::optional<Address> parse_address(std::string_view text) noexcept;
-
     std::vector<Network> networks_;
 };
 

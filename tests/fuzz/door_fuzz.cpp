@@ -37,6 +37,7 @@ Outcome run(const Door& door, ByteView input, std::size_t piece) {
         Bytes part = to_owned(input.first(std::min(piece, input.size())));
         input = input.subspan(part.size());
         outcome.state = channel.receive(part, clear);
+        if (channel.is_behind_proxy_header()) outcome.state = channel.go_on(clear);
     }
     outcome.clear = as_text(clear);
     outcome.answers = drain(channel.network());

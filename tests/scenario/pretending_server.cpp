@@ -46,6 +46,8 @@ class PretendingServer final : public Server {
         stop();
     }
 
+    void set_bans(std::shared_ptr<const auth::BanList> /*bans*/) override {}
+
     void look_after_files(const config::Options& /*options*/) override {}
 
     [[nodiscard]] Result<void, Problem> run() override {

@@ -133,8 +133,8 @@ class Broker::Access final : public server::AccessControl {
         if (!random_.chance(slow_per_mille_, 1000)) return admitted();
         return later(shard, connection, admitted());
     }
-    std::unique_ptr<server::AuthExchange> begin_exchange(
-        const mqtt::ConnectRequest& request) override;
+    std::unique_ptr<server::AuthExchange> begin_exchange(const mqtt::ConnectRequest& request,
+                                                         const server::PeerInfo& peer) override;
     bool allows(server::TopicAction /*action*/,
                 const server::Identity& /*identity*/,
                 std::string_view /*client_id*/,
@@ -207,7 +207,7 @@ class Broker::Access::Quiz final : public server::AuthExchange {
 };
 
 std::unique_ptr<server::AuthExchange> Broker::Access::begin_exchange(
-    const mqtt::ConnectRequest& request) {
+    const mqtt::ConnectRequest& request, const server::PeerInfo& /*peer*/) {
     if (test_method_ == TestMethod::none || request.authentication_method != "TEST") {
         return nullptr;
     }

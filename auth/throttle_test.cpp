@@ -1,0 +1,129 @@
+#include "auth/throttle.hpp"
+
+#include <gtest/gtest.h>
+
+#include <string>
+
+namespace stentor::auth {
+namespace {
+
+using std::chrono_literals::operator""s;
+
+class ThrottleTest : public testing::Test {
+  protected:
+    static constexpr ThrottleOptions kOptions{
+        .failures_per_address_max = 3, .failures_per_user_max = 5, .forgets_one_after = 10s};
+
+    bool refuses(std::string_view address, std::string_view user) {
+        return throttle.refuses(throttle.attempt(address, user), now);
+    }
+    void fail(std::string_view address, std::string_view user, int times = 1) {
+        for (int i = 0; i < times; ++i) throttle.failed(throttle.attempt(address, user), now);
+    }
+    void succeed(std::string_view address, std::string_view user) {
+        throttle.succeeded(throttle.attempt(address, user), now);
+    }
+
+    Throttle throttle{kOptions, HashKey{1, 2}, 1024};
+    Instant now{std::chrono::hours{1}};
+};
+
+TEST_F(ThrottleTest, AnAddressIsRefusedAfterItsFailuresWhateverNamesItTries) {
+    fail("192.0.2.1", "anna");
+    fail("192.0.2.1", "bob");
+    EXPECT_FALSE(refuses("192.0.2.1", "carol"));
+    fail("192.0.2.1", "");
+    EXPECT_TRUE(refuses("192.0.2.1", "carol"));
+    EXPECT_TRUE(refuses("192.0.2.1", ""));
+    EXPECT_FALSE(refuses("192.0.2.2", "carol"));
+    EXPECT_EQ(throttle.refused(), 2U);
+}
+
+TEST_F(ThrottleTest, FailuresAreForgottenOneAtATime) {
+    fail("192.0.2.1", "anna", 100);
+    EXPECT_TRUE(refuses("192.0.2.1", "anna"));
+    now += 1s;  // no more has been remembered than the bound
+    EXPECT_FALSE(refuses("192.0.2.1", "bob"));
+    EXPECT_TRUE(refuses("192.0.2.1", "anna"));
+    now += 9s;
+    EXPECT_FALSE(refuses("192.0.2.1", "anna"));
+    fail("192.0.2.1", "anna");
+    EXPECT_TRUE(refuses("192.0.2.1", "anna"));
+    now += 50s;
+    fail("192.0.2.1", "anna", 2);
+    EXPECT_FALSE(refuses("192.0.2.1", "anna"));
+}
+
+TEST_F(ThrottleTest, AUserUnderAttackComesInFromElsewhere) {
+    for (int host = 1; host <= 9; ++host) fail("192.0.2." + std::to_string(host), "anna");
+    // Each of the attackers has failed once and may not try that name again, but others.
+    EXPECT_TRUE(refuses("192.0.2.1", "anna"));
+    EXPECT_FALSE(refuses("192.0.2.1", "bob"));
+    EXPECT_FALSE(refuses("198.51.100.1", "anna"));
+    now += 60s;
+    EXPECT_FALSE(refuses("192.0.2.1", "anna"));
+}
+
+TEST_F(ThrottleTest, AWrongPasswordSomewhereDoesNotShutOutItsNeighbours) {
+    // A phone that tries for ever, behind the address of many.
+    for (int second = 0; second < 1000; ++second, now += 1s) {
+        if (!refuses("192.0.2.1", "anna")) fail("192.0.2.1", "anna");
+        EXPECT_FALSE(second > 10 && refuses("192.0.2.1", "bob")) << second;
+    }
+    EXPECT_GT(throttle.refused(), 800U);
+}
+
+TEST_F(ThrottleTest, WhoHasComeInFromAnAddressIsLetInWhateverItsNeighboursDo) {
+    succeed("192.0.2.1", "anna");
+    fail("192.0.2.1", "bob", 3);
+    EXPECT_TRUE(refuses("192.0.2.1", "bob"));
+    EXPECT_FALSE(refuses("192.0.2.1", "anna"));
+    fail("192.0.2.1", "anna");
+    EXPECT_TRUE(refuses("192.0.2.1", "anna"));
+    succeed("192.0.2.1", "anna");
+    now += std::chrono::hours{25};
+    fail("192.0.2.1", "bob", 3);
+    EXPECT_TRUE(refuses("192.0.2.1", "anna"));
+}
+
+TEST_F(ThrottleTest, OneSuccessDoesNotClearAnAddress) {
+    fail("192.0.2.1", "anna", 3);
+    succeed("192.0.2.1", "mallory");
+    EXPECT_TRUE(refuses("192.0.2.1", "anna"));
+}
+
+TEST_F(ThrottleTest, AnIpv6CustomerIsOne) {
+    fail("2001:db8::1", "anna", 2);
+    fail("2001:db8::2:1", "anna");
+    EXPECT_TRUE(refuses("2001:db8::3", "bob"));
+    EXPECT_FALSE(refuses("2001:db8:0:1::1", "bob"));
+    fail("::ffff:192.0.2.1", "anna", 3);
+    EXPECT_TRUE(refuses("192.0.2.1", "bob"));
+}
+
+TEST_F(ThrottleTest, LoopbackAndNoAddressAreNotCounted) {
+    for (const char* address : {"127.0.0.1", "127.1.2.3", "::1", ""}) {
+        fail(address, "anna", 100);
+        EXPECT_FALSE(refuses(address, "anna")) << address;
+    }
+    EXPECT_FALSE(refuses("192.0.2.1", "anna"));
+}
+
+TEST_F(ThrottleTest, BoundsCanBeTakenAway) {
+    fail("192.0.2.1", "anna", 9);
+    throttle.set_options({.failures_per_address_max = 0, .failures_per_user_max = 0});
+    EXPECT_FALSE(refuses("192.0.2.1", "anna"));
+}
+
+TEST_F(ThrottleTest, StrangersDoNotWashOutWhoHasFailedMost) {
+    fail("192.0.2.1", "anna", 3);
+    for (int i = 0; i < 100'000; ++i) {
+        fail("10." + std::to_string(i >> 16) + '.' + std::to_string(i >> 8 & 255) + '.' +
+                 std::to_string(i & 255),
+             "");
+    }
+    EXPECT_TRUE(refuses("192.0.2.1", "bob"));
+}
+
+}  // namespace
+}  // namespace stentor::auth

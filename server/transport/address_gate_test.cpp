@@ -1,0 +1,85 @@
+#include "server/transport/address_gate.hpp"
+
+#include <gtest/gtest.h>
+
+#include <vector>
+
+namespace stentor::server {
+namespace {
+
+using Answer = AddressGate::Answer;
+using Speaks = AddressGate::Speaks;
+
+class AddressGateTest : public testing::Test {
+  protected:
+    Answer enter(AddressGate& gate, std::string_view address, Speaks speaks = Speaks::for_itself) {
+        AddressPlace place;
+        const Answer answer = gate.enter(address, speaks, now, place);
+        if (answer == Answer::welcome) places.push_back(std::move(place));
+        return answer;
+    }
+    static bool nobody(std::string_view /*address*/) { return false; }
+
+    Instant now{std::chrono::hours{1}};
+    std::vector<AddressPlace> places;
+};
+
+TEST_F(AddressGateTest, BoundsTheConnectionsOfAll) {
+    AddressGate gate{{.connections_max = 2}, {}, nobody};
+    EXPECT_EQ(enter(gate, "127.0.0.1"), Answer::welcome);
+    EXPECT_EQ(enter(gate, ""), Answer::welcome);
+    EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::too_many);
+    EXPECT_EQ(gate.connections(), 2U);
+    places.pop_back();
+    EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::welcome);
+    places.clear();
+    EXPECT_EQ(gate.connections(), 0U);
+}
+
+TEST_F(AddressGateTest, BoundsTheConnectionsOfAnAddress) {
+    AddressGate gate{{.connections_per_address_max = 2}, {}, nobody};
+    EXPECT_EQ(enter(gate, "2001:db8::1"), Answer::welcome);
+    EXPECT_EQ(enter(gate, "2001:db8::2"), Answer::welcome);
+    EXPECT_EQ(enter(gate, "2001:db8::3"), Answer::too_many_of_address);
+    EXPECT_EQ(gate.connections(), 2U);
+    EXPECT_EQ(enter(gate, "2001:db8:0:1::1"), Answer::welcome);
+    places.erase(places.begin());
+    EXPECT_EQ(enter(gate, "2001:db8::3"), Answer::welcome);
+    for (int i = 0; i < 5; ++i) {
+        EXPECT_EQ(enter(gate, "127.0.0.1"), Answer::welcome);
+        EXPECT_EQ(enter(gate, "2001:db8::3", Speaks::for_others), Answer::welcome);
+    }
+}
+
+TEST_F(AddressGateTest, BoundsHowOftenAnAddressComes) {
+    AddressGate gate{{.connects_per_second_per_address_max = 4}, {}, nobody};
+    for (int i = 0; i < 4; ++i) EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::welcome);
+    EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::too_often);
+    EXPECT_EQ(enter(gate, "192.0.2.2"), Answer::welcome);
+    now += std::chrono::milliseconds{250};
+    EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::welcome);
+    EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::too_often);
+}
+
+TEST_F(AddressGateTest, CountsForWhomAProxySpeaks) {
+    AddressGate gate{{.connections_max = 3, .connections_per_address_max = 1},
+                     {},
+                     [](std::string_view address) { return address == "192.0.2.66"; }};
+    AddressPlace first;
+    AddressPlace second;
+    ASSERT_EQ(gate.enter("10.0.0.1", Speaks::for_others, now, first), Answer::welcome);
+    ASSERT_EQ(gate.enter("10.0.0.1", Speaks::for_others, now, second), Answer::welcome);
+    EXPECT_EQ(gate.turns_out("192.0.2.1", Speaks::for_itself, now, first), Answer::welcome);
+    EXPECT_EQ(gate.turns_out("192.0.2.1", Speaks::for_itself, now, second),
+              Answer::too_many_of_address);
+    EXPECT_EQ(gate.turns_out("192.0.2.66", Speaks::for_itself, now, second), Answer::banned);
+    EXPECT_EQ(gate.turns_out("192.0.2.2", Speaks::for_itself, now, second), Answer::welcome);
+    EXPECT_EQ(gate.connections(), 2U);
+    first = AddressPlace{};
+    EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::welcome);
+    EXPECT_EQ(enter(gate, "192.0.2.66"), Answer::banned);
+    EXPECT_EQ(gate.connections(), 2U);
+}
+
+}  // namespace
+}  // namespace stentor::server
