@@ -5,6 +5,7 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
+#include <sys/stat.h>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -140,6 +141,7 @@ Result<Database> Database::open(const std::string& path,
     const int create = how == Open::or_create ? SQLITE_OPEN_CREATE : 0;
     STENTOR_TRY(Database database, open_file(path, SQLITE_OPEN_READWRITE | create, vfs));
     STENTOR_TRY_VOID(database.prepare_file(format, how));
+    database.log_ = database.write_ahead_log();
     return database;
 }
 
@@ -301,12 +303,21 @@ Result<void> Database::copy_to(const std::string& path) {
     return {};
 }
 
+std::optional<Database::FileIdentity> Database::write_ahead_log() const noexcept {
+    struct stat status {};
+    if (::stat((path_ + "-wal").c_str(), &status) != 0) return std::nullopt;
+    return FileIdentity{.device = status.st_dev, .inode = status.st_ino};
+}
+
+/// SQLite looks at the database only. As long as it has the write-ahead log open, no other file has
+/// that inode.
 Result<void> Database::check_in_place() {
     int has_moved = 0;
     sqlite3_file_control(connection_.get(), "main", SQLITE_FCNTL_HAS_MOVED, &has_moved);
-    if (has_moved == 0) return {};
+    const bool is_log_in_place = !log_ || write_ahead_log() == log_;
+    if (has_moved == 0 && is_log_in_place) return {};
     STENTOR_LOG(error,
-                LogEvent("store_gone", {{"file", path_}}),
+                LogEvent("store_gone", {{"file", is_log_in_place ? path_ : path_ + "-wal"}}),
                 "the file was removed or replaced while it was in use");
     return StoreErrc::io_error;
 }

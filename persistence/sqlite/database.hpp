@@ -14,6 +14,7 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -121,8 +122,8 @@ class Database {
     /// Writes what a reader sees now into a new file, which is on disk when this returns.
     [[nodiscard]] Result<void> copy_to(const std::string& path);
 
-    /// Fails with io_error if the file has been removed or replaced since it was opened: what is
-    /// written goes nowhere then. Costs one stat().
+    /// Fails with io_error if the file or its write-ahead log has been removed or replaced since it
+    /// was opened: what is written goes nowhere then. Costs two stat().
     [[nodiscard]] Result<void> check_in_place();
 
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
@@ -152,9 +153,18 @@ class Database {
     [[nodiscard]] Result<void> migrate(const FileFormat& format, std::int32_t from);
     [[nodiscard]] Result<void> set_version(std::int32_t version);
 
+    /// Which file a name stands for; nothing when it stands for none.
+    struct FileIdentity {
+        std::uint64_t device = 0;
+        std::uint64_t inode = 0;
+        friend bool operator==(const FileIdentity&, const FileIdentity&) = default;
+    };
+    [[nodiscard]] std::optional<FileIdentity> write_ahead_log() const noexcept;
+
     std::unique_ptr<sqlite3, Close> connection_;
     std::string path_;
     bool has_tables_ = true;
+    std::optional<FileIdentity> log_;  // the write-ahead log, of one that is written
 };
 
 /// What has been committed to this database without a sync: syncs its write-ahead log, if there is

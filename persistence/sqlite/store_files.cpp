@@ -65,11 +65,14 @@ struct Jump {
 
 [[nodiscard]] Result<void> check_still_there(const SqliteEngineOptions& options) {
     std::error_code error;
-    if (std::filesystem::exists(state_path(options), error)) return {};
+    if (std::filesystem::exists(state_path(options), error) &&
+        std::filesystem::exists(log_directory(options), error)) {
+        return {};
+    }
     STENTOR_LOG(error,
                 LogEvent("store_gone", {{"directory", options.directory}}),
-                "the store is not there any more: put it back, or restart the broker to begin an "
-                "empty one");
+                "the store is not there any more, or not all of it: put it back; where nothing is "
+                "left, a restarted broker begins an empty one");
     return StoreErrc::io_error;
 }
 
@@ -117,11 +120,48 @@ struct Jump {
     return found;
 }
 
+/// The files cannot be all that there were: going on would lose what was acknowledged, silently.
+[[nodiscard]] boost::system::error_code is_incomplete(const std::string& path, const char* what) {
+    STENTOR_LOG(error,
+                LogEvent("store_incomplete", {{"file", path}}),
+                "files of the store are missing ({}): put them back or restore a backup; to begin "
+                "an empty store, move the directory away",
+                what);
+    return StoreErrc::damaged;
+}
+
+/// From before the first start was over: a log that has something comes after that.
+[[nodiscard]] bool is_unused(const StateMeta& meta) noexcept {
+    return meta.applied_through == kNoSeq && meta.at == Instant{} && meta.wall_unix_ms == 0 &&
+           meta.run_state == RunState::closed;
+}
+
+/// The newest segment is made, for good, before state.db says that the store was opened, and is
+/// never removed while it is the newest.
+[[nodiscard]] Result<void> check_beginning(const SqliteEngineOptions& options,
+                                           const StateMeta& meta,
+                                           const std::vector<SegmentId>& segments) {
+    if (segments.empty()) {
+        if (is_unused(meta)) return {};
+        return is_incomplete(log_directory(options), "the log has no segment");
+    }
+    // What is removed has been applied.
+    if (segments.front().first <= next(meta.applied_through)) return {};
+    return is_incomplete(log_directory(options) + '/' + segment_name(segments.front()),
+                         meta.applied_through == kNoSeq
+                             ? "state.db is empty, or the log's beginning is gone"
+                             : "the log begins after what state.db has applied");
+}
+
 /// Reads the log into catalog and state, segment by segment.
 class Recovery {
   public:
     Recovery(const SqliteEngineOptions& options, LogCatalog& catalog, StateStore& state)
-        : options_{options}, catalog_{catalog}, state_{state}, meta_{state.meta()} {}
+        : options_{options},
+          catalog_{catalog},
+          state_{state},
+          meta_{state.meta()},
+          was_unused_{is_unused(state.meta())} {}
 
     [[nodiscard]] Result<void> add_segment(SegmentId id) {
         const Seq first = id.first;
@@ -151,6 +191,7 @@ class Recovery {
         }
         newest_ = path;
         newest_is_sealed_ = seal.has_value();
+        end_ = std::max(end_, seal ? seal->summary.last : Seq{first.value() - 1});
         STENTOR_TRY(const Instant began_at, clock_at_begin(reader, first));
         if (seal) {
             const Seq last = seal->summary.last;
@@ -166,6 +207,16 @@ class Recovery {
         }
         // One transaction per segment bounds the sessions held in memory.
         return state_.commit(meta_);
+    }
+
+    /// After all segments. All that has been applied was in the log before, on the disk; only where
+    /// acknowledgements do not wait for that may a power cut take the end of it. A jump moves
+    /// applied_through ahead of the log as well, but further than any log is long.
+    [[nodiscard]] Result<void> check_end() const {
+        const Seq applied = meta_.applied_through;
+        if (meta_.run_state == RunState::open_lossy || applied <= end_) return {};
+        if (applied.value() - end_.value() >= kPositionJump) return {};
+        return is_incomplete(newest_, "the log ends before what state.db has applied");
     }
 
     [[nodiscard]] static Result<bool> has_no_rows(SegmentReader& reader, Seq first) {
@@ -209,6 +260,12 @@ class Recovery {
     }
 
     [[nodiscard]] Result<void> read_row(const LogRow& row, bool indexes) {
+        // Nothing is removed before it is applied, and a jump is in state.db before the next row.
+        if (was_unused_) return is_incomplete(state_path(options_), "state.db is empty");
+        if (row.header().first > next(meta_.applied_through)) {
+            return is_incomplete(newest_, "records before those in this file are gone");
+        }
+        end_ = std::max(end_, row.header().last());
         Result<void> failure;
         std::size_t bytes = 0;
         STENTOR_TRY_VOID(row.for_each([&](Seq seq, ByteView stored) {
@@ -241,6 +298,8 @@ class Recovery {
     std::string newest_;
     bool newest_is_sealed_ = false;
     Seq rewritten_through_;
+    Seq end_;  // the last position that the log has had
+    bool was_unused_;
 };
 
 }  // namespace
@@ -305,14 +364,20 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
     if (options.reopens_after) STENTOR_TRY_VOID(check_still_there(options));
     STENTOR_TRY_VOID(make_directories(options));
     STENTOR_TRY(StoreLock lock, StoreLock::take(options.directory));
+    STENTOR_TRY(const std::vector<SegmentId> segments, list_segments(log_directory(options)));
+    std::error_code unknown;
+    if (!segments.empty() && !std::filesystem::exists(state_path(options), unknown)) {
+        return is_incomplete(state_path(options), "there is a log, but no state.db");
+    }
     STENTOR_TRY(StateStore state, StateStore::open(state_path(options), options.vfs));
+    STENTOR_TRY_VOID(check_beginning(options, state.meta(), segments));
     // After a failed sync the system may show what the disk does not have: the whole of it is
     // written again before anything is built on it. Without a write-ahead log there is none.
     STENTOR_TRY_VOID(state.checkpoint());
     const RunState before = state.meta().run_state;
     Recovery recovery{options, catalog, state};
-    STENTOR_TRY(const std::vector<SegmentId> segments, list_segments(log_directory(options)));
     for (const SegmentId& id : segments) STENTOR_TRY_VOID(recovery.add_segment(id));
+    STENTOR_TRY_VOID(recovery.check_end());
     state.finish_recovery();
 
     StateMeta& meta = recovery.meta();

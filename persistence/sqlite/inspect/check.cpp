@@ -30,6 +30,7 @@ class Check {
         STENTOR_TRY_VOID(read_state());
         STENTOR_TRY(const std::vector<LogFile> files, view_.log_files());
         for (const LogFile& file : files) check_segment(file);
+        check_reach();
         check_end();
         if (state_readable_) compare();
         return {};
@@ -315,6 +316,22 @@ class Check {
                  "the index has a topic that no row has: " + topic,
                  kHint);
         }
+    }
+
+    /// The log has all that has been applied; only a jump goes on ahead of it, or a power cut takes
+    /// the end of a log that was not synced.
+    void check_reach() {
+        const Seq applied = meta_.applied_through;
+        if (applied <= end_ || applied.value() - end_.value() >= kSmallestJump) return;
+        if (report_.segments != 0 && meta_.run_state == RunState::open_lossy) return;
+        find(view_.log_path(),
+             kNoSeq,
+             kNoSeq,
+             report_.segments == 0
+                 ? "the log has no segment"
+                 : "segments are missing: the log ends at " + std::to_string(end_.value()) +
+                       ", state.db has applied through " + std::to_string(applied.value()),
+             kRestore);
     }
 
     void check_end() {

@@ -295,6 +295,13 @@ TEST_F(InspectTest, AnUnfinishedDeliveryWithoutItsMessageIsFound) {
     EXPECT_THAT(findings(), IsEmpty());
     for (const std::string& file : segment_files()) std::filesystem::remove(file);
     EXPECT_THAT(findings(), Contains(HasSubstr("but the message is nowhere")));
+    EXPECT_THAT(findings(), Contains(HasSubstr("the log has no segment")));
+}
+
+TEST_F(InspectTest, AMissingEndOfTheLogIsFound) {
+    fill(1);
+    std::filesystem::remove(segment_files().back());
+    EXPECT_THAT(findings(), Contains(HasSubstr("segments are missing")));
 }
 
 TEST_F(InspectTest, TornPagesAreFound) {
