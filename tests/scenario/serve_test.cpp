@@ -56,10 +56,11 @@ TEST(Serve, ShowsTheBoxOnlyWithoutAFile) {
     const kit::TempDir dir;
     Process broker = serve({});
     broker.wait_for_line(Stream::out, "ready");
-    EXPECT_THAT(broker.output(Stream::out), HasSubstr("runs without a configuration file"));
+    EXPECT_THAT(broker.output(Stream::err), HasSubstr("runs without a configuration file"));
+    EXPECT_THAT(broker.output(Stream::out), testing::StartsWith("listening url="));
     Process configured = serve({"-c", dir.write("stentor.toml", "")});
     configured.wait_for_line(Stream::out, "ready");
-    EXPECT_THAT(configured.output(Stream::out), Not(HasSubstr("configuration file")));
+    EXPECT_THAT(configured.output(Stream::err), Not(HasSubstr("without a configuration file")));
 }
 
 TEST(Serve, DrainsAtTermAndAtInt) {
@@ -168,7 +169,13 @@ TEST(Serve, WarnsOfAListenerThatLetsNobodyIn) {
 }
 
 TEST(Serve, TakesTheLogLevelAndFormat) {
-    Process broker = serve({"--set", "logging.format=text", "--set", "logging.level=error"});
+    const kit::TempDir dir;
+    Process broker = serve({"-c",
+                            dir.write("stentor.toml", ""),
+                            "--set",
+                            "logging.format=text",
+                            "--set",
+                            "logging.level=error"});
     EXPECT_EQ(broker.wait_for_line(Stream::out, "ready"), "ready");
     broker.terminate();
     EXPECT_EQ(broker.wait(), kExitOk);
