@@ -12,7 +12,9 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <map>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace stentor::store {
@@ -65,6 +67,30 @@ class MissingFilesTest : public testing::Test {
         sqlite3_close(connection);
     }
 
+    using Files = std::map<std::string, std::pair<std::uintmax_t, fs::file_time_type>>;
+    [[nodiscard]] static Files files_of(const std::string& directory) {
+        Files files;
+        for (const auto& each : fs::recursive_directory_iterator{directory}) {
+            if (each.is_regular_file()) {
+                files[each.path().string()] = {each.file_size(), each.last_write_time()};
+            }
+        }
+        return files;
+    }
+    /// At a moment in which the background changes nothing: it may be sealing or tidying.
+    static void copy_as_it_is(const std::string& from, const std::string& to) {
+        for (int attempt = 0; attempt < 10'000; ++attempt) {
+            try {
+                const Files before = files_of(from);
+                fs::remove_all(to);
+                fs::copy(from, to, fs::copy_options::recursive);
+                if (files_of(from) == before) return;
+            } catch (const fs::filesystem_error&) {  // a file went away meanwhile
+            }
+        }
+        FAIL() << "it never rests";
+    }
+
     /// What kill -9 would leave of a store of so many messages.
     [[nodiscard]] SqliteEngineOptions killed(int messages) const {
         SqliteEngineOptions running = options();
@@ -74,7 +100,7 @@ class MissingFilesTest : public testing::Test {
         EXPECT_TRUE(store.open().has_value());
         publish(store, messages);
         SqliteEngineOptions left = options();
-        fs::copy(running.directory, left.directory, fs::copy_options::recursive);
+        copy_as_it_is(running.directory, left.directory);
         store.close();
         fs::remove_all(running.directory);
         return left;

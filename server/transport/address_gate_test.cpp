@@ -49,6 +49,7 @@ TEST_F(AddressGateTest, BoundsTheConnectionsOfAnAddress) {
         EXPECT_EQ(enter(gate, "127.0.0.1"), Answer::welcome);
         EXPECT_EQ(enter(gate, "2001:db8::3", Speaks::for_others), Answer::welcome);
     }
+    places.clear();  // before the gate goes
 }
 
 TEST_F(AddressGateTest, BoundsHowOftenAnAddressComes) {
@@ -59,6 +60,7 @@ TEST_F(AddressGateTest, BoundsHowOftenAnAddressComes) {
     now += std::chrono::milliseconds{250};
     EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::welcome);
     EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::too_often);
+    places.clear();  // before the gate goes
 }
 
 TEST_F(AddressGateTest, CountsForWhomAProxySpeaks) {
@@ -79,6 +81,7 @@ TEST_F(AddressGateTest, CountsForWhomAProxySpeaks) {
     EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::welcome);
     EXPECT_EQ(enter(gate, "192.0.2.66"), Answer::banned);
     EXPECT_EQ(gate.connections(), 2U);
+    places.clear();  // before the gate goes
 }
 
 }  // namespace
