@@ -1,5 +1,6 @@
 // JSON Web Keys (RFC 7517, RFC 7518 section 6): from their members to a JwtKey.
 #include "auth/jwt/jwt_key.hpp"
+#include "auth/openssl_free.hpp"
 #include "base/base64.hpp"
 
 #include <openssl/bn.h>
@@ -20,17 +21,10 @@ namespace json = boost::json;
 
 constexpr std::size_t kKeyIdBytesMax = 256;
 
-template <auto kFree>
-struct Free {
-    template <class T>
-    void operator()(T* object) const noexcept {
-        kFree(object);
-    }
-};
-using Number = std::unique_ptr<BIGNUM, Free<BN_free>>;
-using Builder = std::unique_ptr<OSSL_PARAM_BLD, Free<OSSL_PARAM_BLD_free>>;
-using Parameters = std::unique_ptr<OSSL_PARAM, Free<OSSL_PARAM_free>>;
-using KeyContext = std::unique_ptr<EVP_PKEY_CTX, Free<EVP_PKEY_CTX_free>>;
+using Number = std::unique_ptr<BIGNUM, OpensslFree<BN_free>>;
+using Builder = std::unique_ptr<OSSL_PARAM_BLD, OpensslFree<OSSL_PARAM_BLD_free>>;
+using Parameters = std::unique_ptr<OSSL_PARAM, OpensslFree<OSSL_PARAM_free>>;
+using KeyContext = std::unique_ptr<EVP_PKEY_CTX, OpensslFree<EVP_PKEY_CTX_free>>;
 
 std::string quoted(std::string_view text) { return '"' + std::string{text} + '"'; }
 

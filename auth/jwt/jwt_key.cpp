@@ -1,5 +1,6 @@
 #include "auth/jwt/jwt_key.hpp"
 
+#include "auth/openssl_free.hpp"
 #include "base/assert.hpp"
 
 #include <openssl/bio.h>
@@ -20,19 +21,12 @@
 namespace stentor::auth {
 namespace {
 
-template <auto kFree>
-struct Free {
-    template <class T>
-    void operator()(T* object) const noexcept {
-        kFree(object);
-    }
-};
-using Bio = std::unique_ptr<BIO, Free<BIO_free_all>>;
-using Certificate = std::unique_ptr<X509, Free<X509_free>>;
-using Decoder = std::unique_ptr<OSSL_DECODER_CTX, Free<OSSL_DECODER_CTX_free>>;
-using DigestContext = std::unique_ptr<EVP_MD_CTX, Free<EVP_MD_CTX_free>>;
-using EcSignature = std::unique_ptr<ECDSA_SIG, Free<ECDSA_SIG_free>>;
-using Number = std::unique_ptr<BIGNUM, Free<BN_free>>;
+using Bio = std::unique_ptr<BIO, OpensslFree<BIO_free_all>>;
+using Certificate = std::unique_ptr<X509, OpensslFree<X509_free>>;
+using Decoder = std::unique_ptr<OSSL_DECODER_CTX, OpensslFree<OSSL_DECODER_CTX_free>>;
+using DigestContext = std::unique_ptr<EVP_MD_CTX, OpensslFree<EVP_MD_CTX_free>>;
+using EcSignature = std::unique_ptr<ECDSA_SIG, OpensslFree<ECDSA_SIG_free>>;
+using Number = std::unique_ptr<BIGNUM, OpensslFree<BN_free>>;
 
 struct Curve {
     JwtAlgorithm algorithm;
@@ -76,8 +70,8 @@ Bytes der_of(ByteView signature, std::size_t coordinate_bytes) {
     unsigned char* der = nullptr;
     const int length = i2d_ECDSA_SIG(pair.get(), &der);
     if (length <= 0) return {};
-    const std::unique_ptr<unsigned char, Free<[](unsigned char* at) { OPENSSL_free(at); }>> owner{
-        der};
+    const std::unique_ptr<unsigned char, OpensslFree<[](unsigned char* at) { OPENSSL_free(at); }>>
+        owner{der};
     const ByteView bytes = std::as_bytes(std::span{der, static_cast<std::size_t>(length)});
     return to_owned(bytes);
 }

@@ -231,8 +231,8 @@ void Shard::give_up_retries() {
         warn,
         LogEvent("left_to_recovery",
                  {{"sessions", put_off_.detached.size()}, {"records", put_off_.records.size()}}),
-        "the store could not commit how connections ended: the next start takes the clients "
-        "for connected until now");
+        "the store could not commit what is left to say (how connections ended, wills, retained "
+        "values that are over): the next start takes the clients for connected until now");
     put_off_ = {};
 }
 
