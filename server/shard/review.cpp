@@ -123,8 +123,9 @@ void Shard::send_away(SessionEntry& entry, ReasonCode reason, Instant now) {
                         ? "the client is banned"
                         : "the client would not be admitted any more as it was");
     }
+    // Banned is CONNACK's alone (3.14.2.1 does not list 0x8A for DISCONNECT) [MQTT-3.14.2-1].
     close(connection,
-          {.reason = reason,
+          {.reason = reason == ReasonCode::banned ? ReasonCode::administrative_action : reason,
            .detail =
                reason == ReasonCode::banned ? "banned" : "the credentials are not valid any more",
            .send_disconnect = true},
