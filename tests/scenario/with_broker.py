@@ -9,7 +9,6 @@ then exits with 0. The environment variable STENTOR_BINARY names another broker 
 """
 
 import argparse
-import ctypes
 import os
 import re
 import signal
@@ -17,12 +16,11 @@ import subprocess
 import sys
 import tempfile
 
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "kit"))
+
+from broker import die_with_parent
+
 PATIENCE_SECONDS = 20
-
-
-def die_with_parent():
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def port_of(broker):

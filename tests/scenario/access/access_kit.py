@@ -1,91 +1,37 @@
 """A broker with users and rules that change, and an MQTT client that sees every reason code."""
 
-import ctypes
-import json
 import os
 import pathlib
-import re
 import signal
-import socket
-import ssl
 import struct
 import subprocess
+import sys
 import tempfile
-import threading
 import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "kit"))
+
+from broker import BrokerProcess
+from wire import (CONNACK, DISCONNECT, PUBACK, PUBLISH, PUBREC, SUBACK, Closed, Connection, text,
+                  varint)
 
 STENTOR = os.environ["STENTOR"]
 SHARDS = os.environ["SHARDS"]
 PATIENCE = 20
 
-CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, DISCONNECT = 2, 3, 4, 5, 6, 7, 9, 14
 
-
-class Closed(Exception):
-    """The broker has ended the connection."""
-
-
-def varint(value):
-    out = bytearray()
-    while True:
-        value, low = divmod(value, 128)
-        out.append(low | (0x80 if value else 0))
-        if not value:
-            return bytes(out)
-
-
-def text(value):
-    octets = value.encode()
-    return struct.pack("!H", len(octets)) + octets
-
-
-class Client:
-    """A connection, one thread. Reads nothing by itself."""
+class Client(Connection):
+    """MQTT 5 unless version=4. `before` is sent before anything else."""
 
     def __init__(self, port, host="127.0.0.1", source=None, before=b"", version=5):
+        super().__init__(port, PATIENCE, host, source)
         self.version = version
-        self.buffer = b""
-        self.socket = socket.create_connection((host, port), PATIENCE,
-                                               source_address=source and (source, 0))
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.next_id = 0
         if before:
-            self.socket.sendall(before)
-
-    def close(self):
-        self.socket.close()
+            self.write(before)
 
     def wrap(self, context):
         self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
-
-    def send(self, first, body):
-        try:
-            self.socket.sendall(bytes([first]) + varint(len(body)) + body)
-        except OSError as error:
-            raise Closed from error
-
-    def packet(self):
-        """(first octet, body) of the next packet."""
-        first = self._take(1)[0]
-        length, shift = 0, 0
-        while True:
-            octet = self._take(1)[0]
-            length |= (octet & 0x7F) << shift
-            shift += 7
-            if octet < 0x80:
-                return first, self._take(length)
-
-    def _take(self, count):
-        while len(self.buffer) < count:
-            try:
-                got = self.socket.recv(65536)
-            except (ConnectionError, ssl.SSLError) as error:
-                raise Closed from error
-            if not got:
-                raise Closed
-            self.buffer += got
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
-        return taken
 
     def receive(self, kind):
         first, body = self.packet()
@@ -164,71 +110,26 @@ class Client:
         raise AssertionError("more after DISCONNECT")
 
 
-class Broker:
+class Broker(BrokerProcess):
     """`stentor serve` with a configuration that the test may rewrite."""
 
     def __init__(self, directory, config):
         self.directory = directory
         self.config = directory / "stentor.toml"
         self.config.write_text(config)
-        self.lines = []
-        self.changed = threading.Condition()
-        self.process = subprocess.Popen(
-            [STENTOR, "serve", "-c", str(self.config)], cwd=directory, stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE, text=True, preexec_fn=self._die_with_parent)
-        self.reader = threading.Thread(target=self._read)
-        self.reader.start()
-        self.ports = []
-        for line in self.process.stdout:
-            if match := re.match(r"listening url=\S+?:(\d+)(/\S*)?$", line.strip()):
-                self.ports.append(int(match.group(1)))
-            if '"event":"ready"' in line or line.startswith("ready"):
-                return
-        self.process.wait()
-        raise AssertionError(f"not ready: {self.lines}")
-
-    @staticmethod
-    def _die_with_parent():
-        pr_set_pdeathsig = 1
-        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-    def _read(self):
-        for line in self.process.stderr:
-            with self.changed:
-                self.lines.append(json.loads(line))
-                self.changed.notify_all()
-
-    def mark(self):
-        with self.changed:
-            return len(self.lines)
-
-    def said(self, since=0, **wanted):
-        """The first line of the log from `since` on that says what is wanted."""
-        def look():
-            return [line for line in self.lines[since:] if wanted.items() <= line.items()]
-        with self.changed:
-            if not self.changed.wait_for(look, PATIENCE):
-                raise AssertionError(f"nothing said {wanted}: {self.lines[since:]}")
-            return look()[0]
+        super().__init__(STENTOR, "-c", str(self.config), patience=PATIENCE, cwd=directory)
+        if not self.wait_until_ready():
+            self.wait()
+            raise AssertionError(f"not ready: {self.lines}")
 
     def reload(self):
+        """Whether the broker took the new configuration."""
         since = self.mark()
-        self.process.send_signal(signal.SIGHUP)
-        with self.changed:
-            def look():
-                return [line for line in self.lines[since:]
-                        if line.get("event") in ("reloaded", "reload_failed")]
-            if not self.changed.wait_for(look, PATIENCE):
-                raise AssertionError(f"no reload: {self.lines[since:]}")
-            return look()[-1]["event"] == "reloaded"
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        code = self.process.wait(PATIENCE)
-        self.reader.join()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        assert code == 0, f"{code}: {self.lines}"
+        self.signal(signal.SIGHUP)
+        _, line = self.find(
+            lambda line: '"event":"reloaded"' in line or '"event":"reload_failed"' in line, since,
+            "how the reload went")
+        return '"event":"reloaded"' in line
 
 
 class AccessCase(unittest.TestCase):

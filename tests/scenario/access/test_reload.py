@@ -6,7 +6,8 @@
 
 import struct
 
-from access_kit import PUBCOMP, PUBREL, AccessCase, main
+from access_kit import AccessCase, main
+from wire import PUBCOMP, PUBREL
 
 ALL = "user anna\ntopic a/#\ntopic b/#\nuser root\ntopic #\n"
 NO_B = "user anna\ntopic a/#\nuser root\ntopic #\n"

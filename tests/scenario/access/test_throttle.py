@@ -106,7 +106,7 @@ class WebSocketClient(Client):
              f"Sec-WebSocket-Protocol: mqtt\r\nX-Forwarded-For: {forwarded_for}\r\n\r\n").encode())
         head = b""
         while not head.endswith(b"\r\n\r\n"):
-            head += self._take(1)
+            head += self.take(1)
         assert b" 101 " in head, head
 
     def send(self, first, body):
@@ -114,7 +114,7 @@ class WebSocketClient(Client):
         self.socket.sendall(bytes([0x82, 0x80 | len(packet)]) + b"\0\0\0\0" + packet)
 
     def packet(self):
-        self._take(2)
+        self.take(2)
         return super().packet()
 
 

@@ -6,7 +6,8 @@ import sys
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "scram"))
 
-from raw_client import CONNECT, PUBLISH, SUBSCRIBE, RawClient, packet, properties, text
+from raw_client import RawClient, properties
+from wire import CONNECT, PUBLISH, SUBSCRIBE, packet, text
 
 
 class Client(RawClient):
@@ -27,7 +28,7 @@ class Client(RawClient):
             body += (properties() if five else b"") + text(will) + text("gone")
         body += text(user) if user is not None else b""
         body += text(password) if password is not None else b""
-        self.send(packet(CONNECT, body))
+        self.write(packet(CONNECT, body))
         return self.receive()
 
     def connect_with(self, client_id, method, data):
@@ -37,9 +38,9 @@ class Client(RawClient):
     def subscribe(self, topic):
         """The reason code."""
         more = properties() if self.version == 5 else b""
-        self.send(packet(SUBSCRIBE, b"\0\1" + more + text(topic) + b"\1", 2))
+        self.write(packet(SUBSCRIBE, b"\0\1" + more + text(topic) + b"\1", 2))
         return self.receive().body[-1]
 
     def publish(self, topic, payload=b"x"):
         more = properties() if self.version == 5 else b""
-        self.send(packet(PUBLISH, text(topic) + struct.pack(">H", 7) + more + payload, 2))
+        self.write(packet(PUBLISH, text(topic) + struct.pack(">H", 7) + more + payload, 2))

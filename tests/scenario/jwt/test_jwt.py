@@ -18,7 +18,7 @@ sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 
 import with_broker
 from jwt_client import Client
-from raw_client import AUTH, CONNACK, DISCONNECT, PUBACK, PUBLISH
+from wire import AUTH, CONNACK, DISCONNECT, PUBACK, PUBLISH
 
 SHARDS, STENTOR = sys.argv[1:3]
 REFUSED = {4: 4, 5: 0x86}  # bad user name or password

@@ -4,92 +4,41 @@
     test_limits.py STENTOR SHARDS
 """
 
-import ctypes
-import json
 import os
-import re
-import signal
 import socket
-import subprocess
 import sys
-import threading
 import time
 import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "kit"))
+
+from broker import BrokerProcess
+from wire import CONNECT, PUBLISH, packet, text
 
 STENTOR = os.path.abspath(os.environ.get("STENTOR_BINARY", sys.argv[1]))
 SHARDS = sys.argv[2]
 PATIENCE = 20
 
 
-def die_with_parent():
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
-def string(text):
-    return len(text).to_bytes(2, "big") + text.encode()
-
-
 def connect(name, properties=b""):
-    body = string("MQTT") + b"\x05\x02\x00\x00" + bytes([len(properties)]) + properties
-    body += string(name)
-    return bytes([0x10, len(body)]) + body
+    return packet(CONNECT, text("MQTT") + b"\x05\x02\x00\x00" + bytes([len(properties)]) +
+                  properties + text(name))
 
 
 def publish(topic, payload, qos=0, identifier=0):
-    body = string(topic) + (identifier.to_bytes(2, "big") if qos else b"") + b"\x00" + payload
-    size = len(body)
-    head = bytearray([0x30 | qos << 1])
-    while True:
-        head.append(size % 128 | (128 if size >= 128 else 0))
-        size //= 128
-        if not size:
-            return bytes(head) + body
+    where = text(topic) + (identifier.to_bytes(2, "big") if qos else b"")
+    return packet(PUBLISH, where + b"\x00" + payload, qos << 1)
 
 
 class Limits(unittest.TestCase):
     def serve(self, *settings):
-        command = [STENTOR, "serve", "--set", "listener.0.url=mqtt://127.0.0.1:0",
-                   "--data", ":memory:", "--set", f"node.shards={SHARDS}"]
-        for setting in settings:
-            command += ["--set", setting]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-                                   text=True, preexec_fn=die_with_parent)
-        self.lines = []
-        self.changed = threading.Condition()
-
-        def read():
-            for line in process.stderr:
-                if not line.startswith("{"):
-                    continue  # the box of a broker without a configuration file
-                with self.changed:
-                    self.lines.append(json.loads(line))
-                    self.changed.notify_all()
-
-        reader = threading.Thread(target=read)
-        reader.start()
-
-        def stop():
-            process.send_signal(signal.SIGTERM)
-            code = process.wait(PATIENCE)
-            reader.join()
-            process.stdout.close()
-            process.stderr.close()
-            self.assertEqual(code, 0)
-
-        self.addCleanup(stop)
-        for line in process.stdout:
-            if match := re.match(r"listening url=mqtt://127\.0\.0\.1:(\d+)", line):
-                self.port = int(match.group(1))
-                return
-        self.fail("no listener")
-
-    def said(self, **wanted):
-        def look():
-            return [line for line in self.lines if wanted.items() <= line.items()]
-        with self.changed:
-            self.assertTrue(self.changed.wait_for(look, PATIENCE), f"{wanted}: {self.lines}")
-            return look()[0]
+        arguments = ["--set", "listener.0.url=mqtt://127.0.0.1:0", "--data", ":memory:"]
+        for setting in (f"node.shards={SHARDS}", *settings):
+            arguments += ["--set", setting]
+        self.broker = BrokerProcess(STENTOR, *arguments, patience=PATIENCE)
+        self.addCleanup(self.broker.stop)
+        self.assertTrue(self.broker.wait_until_ready(), "not ready")
+        self.port = self.broker.ports[0]
 
     def open(self, name=None, properties=b""):
         stream = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
@@ -125,7 +74,7 @@ class Limits(unittest.TestCase):
         # However long it takes: every second lets five in, and this took at least a part of one.
         self.assertIn(b"", answers)
         self.assertGreaterEqual(answers.count(b"\x20"), 5)
-        self.said(event="connection_shed")
+        self.broker.said(event="connection_shed")
 
     def test_a_listener_takes_no_more_connections_than_it_may(self):
         self.serve("listener.0.max_connections=2")
@@ -142,7 +91,7 @@ class Limits(unittest.TestCase):
 
         for name in "cdef":
             self.assertFalse(comes_in(name), name)
-        self.said(event="connection_refused")
+        self.broker.said(event="connection_refused")
         first.close()
         # The broker sees the close in its own time.
         self.assertTrue(any(comes_in(f"g{i}") for i in range(10_000)))
@@ -163,26 +112,26 @@ class Limits(unittest.TestCase):
     def test_a_full_queue_says_so(self):
         self.serve("limits.transient_queue_messages_max=3")
         slow = self.open("slow", b"\x21\x00\x01")  # Receive Maximum 1
-        slow.sendall(bytes([0x82, 7]) + b"\x00\x01\x00" + string("q")[:3] + b"\x01")
+        slow.sendall(bytes([0x82, 7]) + b"\x00\x01\x00" + text("q")[:3] + b"\x01")
         self.assertEqual(self.take(slow, 6)[0], 0x90)
         fast = self.open("fast")
         for i in range(8):
             fast.sendall(publish("q", b"x", 1, i + 1))
             self.assertEqual(self.take(fast, 4)[0], 0x40)
-        line = self.said(event="message_dropped", client="slow", reason="queue_full")
+        line = self.broker.said(event="message_dropped", client="slow", reason="queue_full")
         self.assertEqual(line["level"], "warn")
 
     def test_a_slow_reader_says_so(self):
         self.serve("limits.outbox_bytes_max=64KiB")
         slow = self.open("slow")
-        slow.sendall(bytes([0x82, 7]) + b"\x00\x01\x00" + string("q")[:3] + b"\x00")
+        slow.sendall(bytes([0x82, 7]) + b"\x00\x01\x00" + text("q")[:3] + b"\x00")
         self.assertEqual(self.take(slow, 6)[0], 0x90)
         fast = self.open("fast")
         for _ in range(400):
             fast.sendall(publish("q", b"x" * 50_000))
         fast.sendall(publish("q", b"x", 1, 1))
         self.assertEqual(self.take(fast, 4)[0], 0x40)
-        self.said(event="message_dropped", client="slow", reason="outbox_full")
+        self.broker.said(event="message_dropped", client="slow", reason="outbox_full")
 
 
 if __name__ == "__main__":

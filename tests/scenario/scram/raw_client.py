@@ -4,28 +4,16 @@ import base64
 import hashlib
 import hmac
 import os
-import socket
 import struct
+import sys
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "kit"))
+
+from wire import (AUTH, CONNACK, CONNECT, DISCONNECT, PUBLISH, SUBSCRIBE, Closed, Connection,
+                  packet, text, varint)
 
 PATIENCE_SECONDS = 20
-
-CONNECT, CONNACK, PUBLISH, PUBACK, SUBSCRIBE, SUBACK = 1, 2, 3, 4, 8, 9
-DISCONNECT, AUTH = 14, 15
 METHOD, DATA = 0x15, 0x16
-
-
-def text(value):
-    octets = value if isinstance(value, bytes) else value.encode()
-    return struct.pack(">H", len(octets)) + octets
-
-
-def varint(number):
-    out = b""
-    while True:
-        number, digit = divmod(number, 128)
-        out += bytes([digit | (0x80 if number else 0)])
-        if not number:
-            return out
 
 
 def properties(method=None, data=None, expiry=None):
@@ -37,10 +25,6 @@ def properties(method=None, data=None, expiry=None):
     if data is not None:
         out += bytes([DATA]) + text(data)
     return varint(len(out)) + out
-
-
-def packet(kind, body, flags=0):
-    return bytes([kind << 4 | flags]) + varint(len(body)) + body
 
 
 class Packet:
@@ -68,14 +52,9 @@ class Packet:
             rest = rest[length:]
 
 
-class RawClient:
+class RawClient(Connection):
     def __init__(self, port):
-        self.socket = socket.create_connection(("127.0.0.1", port), PATIENCE_SECONDS)
-        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self.rest = b""
-
-    def send(self, *packets):
-        self.socket.sendall(b"".join(packets))
+        super().__init__(port, PATIENCE_SECONDS)
 
     def connect(self, client_id, method=None, data=None, user=None, password=None, kept=False):
         flags = (0 if kept else 2) | (0x80 if user else 0) | (0x40 if password else 0)
@@ -83,41 +62,23 @@ class RawClient:
         body += properties(method, data, 3600 if kept else None) + text(client_id)
         body += text(user) if user else b""
         body += text(password) if password else b""
-        self.send(packet(CONNECT, body))
+        self.write(packet(CONNECT, body))
 
     def auth(self, reason, method, data=None):
-        self.send(packet(AUTH, bytes([reason]) + properties(method, data)))
+        self.write(packet(AUTH, bytes([reason]) + properties(method, data)))
 
     def subscribe(self, topic):
-        self.send(packet(SUBSCRIBE, b"\0\1\0" + text(topic) + b"\1", 2))
+        self.write(packet(SUBSCRIBE, b"\0\1\0" + text(topic) + b"\1", 2))
 
     def publish(self, topic, payload):
-        self.send(packet(PUBLISH, text(topic) + b"\0\1\0" + payload, 2))
+        self.write(packet(PUBLISH, text(topic) + b"\0\1\0" + payload, 2))
 
     def receive(self):
         """The next packet; None once the broker has closed."""
-        while True:
-            if len(self.rest) >= 2:
-                length, at = 0, 1
-                while at < len(self.rest):
-                    length |= (self.rest[at] & 127) << 7 * (at - 1)
-                    at += 1
-                    if self.rest[at - 1] < 128:
-                        break
-                if self.rest[at - 1] < 128 and len(self.rest) >= at + length:
-                    result = Packet(self.rest[0], self.rest[at:at + length])
-                    self.rest = self.rest[at + length:]
-                    return result
-            try:
-                more = self.socket.recv(65536)
-            except ConnectionResetError:
-                more = b""
-            if not more:
-                return None
-            self.rest += more
-
-    def close(self):
-        self.socket.close()
+        try:
+            return Packet(*self.packet())
+        except Closed:
+            return None
 
 
 class Scram:

@@ -10,8 +10,8 @@ import unittest
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), ".."))
 
 import with_broker
-from raw_client import (AUTH, CONNACK, DATA, DISCONNECT, METHOD, PUBACK, PUBLISH, SUBACK,
-                        RawClient, Scram)
+from raw_client import DATA, METHOD, RawClient, Scram
+from wire import AUTH, CONNACK, DISCONNECT, PUBACK, PUBLISH, SUBACK
 
 SHARDS, STENTOR = sys.argv[1:3]
 NAME = "SCRAM-SHA-256"

@@ -1,30 +1,25 @@
 """A broker with a data directory, an MQTT client that sees every reason code, a failing disk."""
 
 import contextlib
-import ctypes
 import mmap
 import os
-import queue
-import re
 import shutil
-import signal
-import socket
 import struct
 import subprocess
+import sys
 import tempfile
-import threading
 import time
 import unittest
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "kit"))
+
+from broker import BrokerProcess
+from wire import (CONNACK, DISCONNECT, PUBACK, PUBCOMP, PUBLISH, PUBREC, PUBREL, SUBACK, Closed,
+                  Connection, text, varint)
 
 STENTOR = os.environ["STENTOR"]
 FAILING_DISK = os.environ["FAILING_DISK"]
 PATIENCE = 30  # seconds until a wait counts as failed
-
-CONNACK, PUBLISH, PUBACK, PUBREC, PUBREL, PUBCOMP, SUBACK, DISCONNECT = 2, 3, 4, 5, 6, 7, 9, 14
-
-
-class Closed(Exception):
-    """The broker has ended the connection."""
 
 
 class Refused(Exception):
@@ -35,28 +30,13 @@ class Refused(Exception):
         self.reason = reason
 
 
-def varint(value):
-    out = bytearray()
-    while True:
-        value, low = divmod(value, 128)
-        out.append(low | (0x80 if value else 0))
-        if not value:
-            return bytes(out)
-
-
-def text(value):
-    octets = value.encode()
-    return struct.pack("!H", len(octets)) + octets
-
-
-class Client:
-    """A connection; one thread. MQTT 5 unless version=4. will: (topic, payload), QoS 1."""
+class Client(Connection):
+    """MQTT 5 unless version=4. will: (topic, payload), QoS 1."""
 
     def __init__(self, port, client_id, version=5, clean=False, expiry=3600, will=None):
+        super().__init__(port, PATIENCE)
         self.version = version
         self.put_aside = []  # messages that came before what was waited for
-        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
-        self.buffer = b""
         self.next_id = 1
         properties = b"\x05\x11" + struct.pack("!I", expiry) if version == 5 else b""
         flags = (2 if clean else 0) | (0x0C if will else 0)
@@ -78,38 +58,6 @@ class Client:
     def __del__(self):
         if hasattr(self, "socket"):
             self.close()
-
-    def close(self):
-        self.socket.close()
-
-    def send(self, first, body):
-        try:
-            self.socket.sendall(bytes([first]) + varint(len(body)) + body)
-        except OSError as error:
-            raise Closed from error
-
-    def take(self, count):
-        while len(self.buffer) < count:
-            try:
-                got = self.socket.recv(65536)
-            except ConnectionError as error:
-                raise Closed from error
-            if not got:
-                raise Closed
-            self.buffer += got
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
-        return taken
-
-    def packet(self):
-        """(first octet, body) of the next packet."""
-        first = self.take(1)[0]
-        length, shift = 0, 0
-        while True:
-            octet = self.take(1)[0]
-            length |= (octet & 0x7F) << shift
-            shift += 7
-            if octet < 0x80:
-                return first, self.take(length)
 
     def receive(self, kind):
         """The next packet of that kind, past others; messages among them are kept for message()."""
@@ -193,57 +141,30 @@ class FailingDisk:
         self.fail()
 
 
-def die_with_parent():
-    pr_set_pdeathsig = 1
-    ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
-
-
-class Broker:
+class Broker(BrokerProcess):
     """`stentor serve` on a data directory."""
 
     def __init__(self, data, *settings, environment=None, ready=True, user=None,
                  program=STENTOR):
-        command = [program, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", data]
+        arguments = ["--listen", "mqtt://127.0.0.1:0", "--data", data]
         # Tests run on disks of any size.
         for setting in ("node.shards=2", "store.min_free_bytes=1MiB", *settings):
-            command += ["--set", setting]
-        self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=os.environ | (environment or {}), preexec_fn=die_with_parent, user=user)
-        self.log = []
-        self.lines = queue.Queue()
-        self.reader = threading.Thread(target=self.read_log, daemon=True)
-        self.reader.start()
+            arguments += ["--set", setting]
+        super().__init__(program, *arguments, patience=PATIENCE, environment=environment, user=user)
+        self.passed = 0  # lines of the log
         self.port = None
         if ready:
-            for line in self.process.stdout:
-                match = re.match(r"listening url=mqtt://127\.0\.0\.1:(\d+)", line)
-                if match:
-                    self.port = int(match.group(1))
-                    break
-            assert self.port, "no listening line:\n" + self.end_of_log()
-
-    def read_log(self):
-        for line in self.process.stderr:
-            self.log.append(line)
-            self.lines.put(line)
-        self.lines.put(None)
+            assert self.wait_until_ready(), "not ready:\n" + self.end_of_log()
+            self.port = self.ports[0]
 
     def end_of_log(self):
-        return "".join(self.log[-40:])
+        return "".join(self.lines[-40:])
 
     def wait_for_log(self, wanted):
         """The next log line that holds `wanted`, after those an earlier call has passed."""
-        until = time.monotonic() + PATIENCE
-        while True:
-            try:
-                line = self.lines.get(timeout=max(0, until - time.monotonic()))
-            except queue.Empty:
-                line = None
-            if line is None:
-                raise AssertionError(f"{wanted!r} is not in the log:\n{self.end_of_log()}")
-            if wanted in line:
-                return line
+        where, line = self.find(lambda line: wanted in line, self.passed, wanted)
+        self.passed = where + 1
+        return line
 
     def client(self, client_id, **options):
         return Client(self.port, client_id, **options)
@@ -258,17 +179,6 @@ class Broker:
                 if time.monotonic() > until:
                     raise
                 os.sched_yield()
-
-    def wait(self):
-        code = self.process.wait(PATIENCE)
-        self.reader.join()
-        self.process.stdout.close()
-        self.process.stderr.close()
-        return code
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        return self.wait()
 
     def kill(self):
         self.process.kill()
@@ -302,7 +212,7 @@ class StoreTest(unittest.TestCase):
             broker.kill()
 
     def end(self, broker):
-        code = broker.stop()
+        code = broker.end()
         self.assertEqual(code, 0, broker.end_of_log())
 
     def disk_bytes(self):

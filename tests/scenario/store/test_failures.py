@@ -207,7 +207,7 @@ class Opening(StoreTest):
         code = broker.wait()
         self.assertEqual(code, 1, broker.end_of_log())
         for words in wanted:
-            self.assertIn(words, "".join(broker.log))
+            self.assertIn(words, "".join(broker.lines))
 
     def test_a_file_in_its_place(self):
         with open(self.data, "w", encoding="ascii") as file:
@@ -231,7 +231,7 @@ class Opening(StoreTest):
         program = shutil.copy(STENTOR, self.directory)
         broker = self.broker(ready=False, environment={}, user=65534, program=program)
         self.assertEqual(broker.wait(), 1)
-        self.assertIn("Permission denied", "".join(broker.log))
+        self.assertIn("Permission denied", "".join(broker.lines))
 
 
 if __name__ == "__main__":

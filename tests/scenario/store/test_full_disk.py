@@ -188,7 +188,7 @@ class FullDisk(StoreTest):
         self.fill_disk(0)
         broker = self.broker(ready=False)
         self.assertEqual(broker.wait(), 1)
-        self.assertIn("store", "".join(broker.log))
+        self.assertIn("store", "".join(broker.lines))
         self.empty_disk()
         self.end(self.broker())
 
