@@ -30,9 +30,11 @@ constexpr std::size_t kFewFilters = 16;       // a live session keeps no set of 
 constexpr std::size_t kReadsOutMax = 64;      // pages asked of the engine and not yet here
 constexpr std::uint64_t kNearlyLevel = 4096;  // positions: a session that only fell behind just now
 
-[[nodiscard]] std::size_t bytes_of(const auto& page) noexcept {
+[[nodiscard]] std::size_t held_bytes(const CatchUp& catch_up) noexcept {
     std::size_t bytes = 0;
-    for (const store::PageEntry& entry : page) bytes += entry.message->bytes();
+    for (std::size_t i = catch_up.page_done; i < catch_up.page.size(); ++i) {
+        bytes += catch_up.page[i].message->bytes();
+    }
     return bytes;
 }
 
@@ -90,14 +92,13 @@ void Shard::feed_from_log(SessionEntry& entry, Instant now) {
         if (!send_page(entry, now)) {  // gone, or the window is full
             if (sessions_.attached(who.slot, who.generation) == nullptr) return;
             catch_up.page_messages = std::max(catch_up.page_messages / 2, kPageMessagesMin);
-            if (bytes_of(catch_up.page) <= kHeldBytesMax) return;
-            catch_up.page.clear();
-            catch_up.page_valid = false;
+            if (held_bytes(catch_up) <= kHeldBytesMax) return;
+            catch_up.drop_page();
             return;
         }
         if (sessions_.attached(who.slot, who.generation) == nullptr) return;
         session.advance(catch_up.page_through);
-        catch_up.page_valid = false;
+        catch_up.drop_page();
         catch_up.page_messages = std::min(catch_up.page_messages * 2, kPageMessagesMax);
     }
     if (session.sent_through() >= applied_) {
@@ -172,9 +173,10 @@ bool Shard::merge_grant(SessionEntry& entry,
 bool Shard::send_page(SessionEntry& entry, Instant now) {
     const AttachmentRef who{entry.slot, entry.generation};
     Attachment& attached = *entry.attached;
-    while (!attached.catch_up.page.empty()) {
+    CatchUp& catch_up = attached.catch_up;
+    while (catch_up.page_done < catch_up.page.size()) {
         ++fed_messages_;
-        const store::PageEntry& next = attached.catch_up.page.front();
+        store::PageEntry& next = catch_up.page[catch_up.page_done];
         if (next.seq > attached.session.sent_through()) {
             mqtt::Grant grant;
             if (merge_grant(entry, *next.message, next.seq, grant)) {
@@ -188,7 +190,8 @@ bool Shard::send_page(SessionEntry& entry, Instant now) {
                 ++counters_.messages_matched;
             }
         }
-        attached.catch_up.page.pop_front();
+        next.message.reset();
+        ++catch_up.page_done;
     }
     return true;
 }
@@ -264,8 +267,8 @@ void Shard::page_read(store::Page page, Instant now) {
     CatchUp& catch_up = entry->attached->catch_up;
     if (!catch_up.reading || catch_up.cookie != page.cookie) return;  // asked with other filters
     catch_up.reading = false;
-    catch_up.page.assign(std::make_move_iterator(page.entries.begin()),
-                         std::make_move_iterator(page.entries.end()));
+    catch_up.page = std::move(page.entries);
+    catch_up.page_done = 0;
     catch_up.page_through = page.complete_through;
     catch_up.page_valid = true;
     request_feed(*entry);

@@ -422,7 +422,7 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
     // A replay under way goes on from what was sent.
     for (const RetainedReplay& replay : attached.replays) {
         if (Subscription* subscription = entry.find(replay.text)) {
-            subscription->replay_next = replay.next_topic;
+            subscription->replay_next = std::make_unique<std::string>(replay.next_topic);
         }
     }
     if (!attached.replays.empty() && entry.durable && !session_ends &&
@@ -498,7 +498,7 @@ void Shard::rewrite_state(SessionEntry& entry) {
         record.client = entry.client_id;
         record.filter = subscription.text;
         record.until = subscription.replay_until;
-        record.next_topic = subscription.replay_next.value_or(std::string{});
+        if (subscription.replay_next) record.next_topic = *subscription.replay_next;
         record.delivery.sent_through = entry.sent_through;
         ++entry.detaches_on_their_way;
         commits_.add(std::move(record), confirm);

@@ -58,7 +58,7 @@ bool RestingSession::can_rest(const SessionEntry& entry) noexcept {
     if (!is_settled || has_more) return false;
     if (entry.client_id.size() > kTextMax || entry.identity.user.size() > kTextMax) return false;
     return std::none_of(entry.subscriptions.begin(), entry.subscriptions.end(), [](const auto& s) {
-        return s.replay_next.has_value() || s.text.size() > kTextMax;
+        return s.replay_next != nullptr || s.text.size() > kTextMax;
     });
 }
 

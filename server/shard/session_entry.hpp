@@ -13,11 +13,9 @@
 #include "server/shard/shard_message.hpp"
 #include "server/shard/subscription_forecast.hpp"
 
-#include <boost/container/deque.hpp>
-
-#include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <list>
 #include <memory>
 #include <optional>
 #include <string>
@@ -35,9 +33,10 @@ struct Subscription {
     // Of a shared one: the rules have come to allow less than all of it. The session is no member
     // of the group meanwhile, or one that is away.
     bool withheld = false;
-    // A durable subscription's retained replay that is not done (rule 9).
-    std::optional<std::string> replay_next;
-    Seq replay_until;
+    // A durable subscription's retained replay that is not done (rule 9) goes on with this topic;
+    // null: there is none.
+    std::unique_ptr<std::string> replay_next;
+    Seq replay_until;  // the latest replay's, done or not
 };
 
 /// Retained values on their way to a new subscription, from all shards, in topic order.
@@ -65,12 +64,20 @@ struct CatchUp {
     store::FilterSetPtr granting;
     bool reading = false;
     std::uint64_t cookie = 0;  // of the read on its way; an answer to an earlier one is ignored
-    boost::container::deque<store::PageEntry> page;
-    Seq page_through;
+    std::vector<store::PageEntry> page;
+    std::uint32_t page_done = 0;  // entries at its front; their messages are null
     bool page_valid = false;
+    Seq page_through;
     // What the next page may hold: less where the window is full before a page is done, because the
     // rest waits here, in memory.
     std::size_t page_messages = 128;
+
+    /// And what it takes.
+    void drop_page() noexcept {
+        page = {};
+        page_done = 0;
+        page_valid = false;
+    }
 };
 
 /// What a session has lost to a bound and has not been told; the next CONNACK tells.
@@ -124,22 +131,19 @@ struct Attachment {
     std::uint32_t logging_others = 0;
     CatchUp catch_up;
     std::vector<Seq> restoring_seqs;
-    // Boost's deques: an empty one owns no memory, the standard library's 600 bytes.
-    boost::container::deque<RetainedReplay> replays;  // the first one is under way
+    // Lists: seldom used, and an empty one owns no memory, whatever it has held.
+    std::list<RetainedReplay> replays;  // the first one is under way
     // SUBSCRIBEs and UNSUBSCRIBEs on their way to the log. No replay goes on meanwhile: behind
     // their records the store may let go of values that it has sent and not listed
     // (persistence/record.hpp).
     std::uint32_t replays_held = 0;
     std::unique_ptr<SubscriptionForecast> forecast;  // null: no SUBSCRIBE, UNSUBSCRIBE on its way
-    boost::container::deque<SharedDeliver> shared_waiting;  // its share of groups, for the window
+    std::list<SharedDeliver> shared_waiting;         // its share of groups, for the window
 
     /// Ends the replays for which `ended` holds; false if there was none.
     template <class Predicate>
     bool drop_replays(Predicate ended) {
-        const auto gone = std::remove_if(replays.begin(), replays.end(), ended);
-        const bool any = gone != replays.end();
-        replays.erase(gone, replays.end());
-        return any;
+        return replays.remove_if(ended) != 0;
     }
 };
 

@@ -72,7 +72,9 @@ void Shard::recover_session(const store::StoredSession& stored, Instant now) {
         to.options = from.options;
         to.identifier = from.subscription_identifier;
         to.since = from.since;
-        to.replay_next = from.replay_next;
+        if (from.replay_next) {
+            to.replay_next = std::make_unique<std::string>(*from.replay_next);
+        }
         to.replay_until = from.replay_until;
     }
     std::sort(entry.subscriptions.begin(),

@@ -180,7 +180,7 @@ void Shard::activate_one(SessionEntry& entry,
     subscription->withheld = false;
     subscription->identifier = operation.subscription_identifier;
     if (wanted.replays_retained) {
-        subscription->replay_next = std::string{};
+        subscription->replay_next = std::make_unique<std::string>();
         subscription->replay_until = seq;
     }
     if (entry.attached == nullptr) return;
@@ -200,8 +200,7 @@ void Shard::activate_one(SessionEntry& entry,
     CatchUp& catch_up = entry.attached->catch_up;
     catch_up.filters.reset();
     catch_up.granting.reset();
-    catch_up.page.clear();
-    catch_up.page_valid = false;
+    catch_up.drop_page();
     catch_up.reading = false;
     (void)now;
     request_feed(entry);
