@@ -35,6 +35,7 @@ Housekeeper::Housekeeper(const SqliteEngineOptions& options,
     : options_{options},
       catalog_{catalog},
       state_{std::move(state)},
+      clock_{state_.meta().at, machine_time()},
       collector_{options, catalog},
       request_roll_{std::move(request_roll)},
       message_bytes_{state_.message_bytes()},
@@ -57,13 +58,18 @@ void Housekeeper::stop(Stop how) {
     if (thread_.joinable()) thread_.join();
 }
 
-void Housekeeper::add(CommitGroupPtr group, std::size_t bytes, std::int64_t wall_unix_ms) {
+void Housekeeper::add(CommitGroupPtr group, std::size_t bytes, Instant monotonic) {
+    const Instant at = group->at;
     bool is_much = false;
     {
         const std::lock_guard lock{mutex_};
         next_.groups.push_back(std::move(group));
         next_.bytes += bytes;
-        next_.wall_unix_ms = wall_unix_ms;
+        // Those that follow at the same time by the shards' clocks came later by ours.
+        if (next_.at < at) {
+            next_.at = at;
+            next_.at_monotonic = monotonic;
+        }
         lag_bytes_ += bytes;
         is_much = next_.bytes >= options_.apply_chunk_bytes;
     }
@@ -174,7 +180,7 @@ std::size_t Housekeeper::pass(Work& work) {
     if (broken_.load()) return 0;
     std::move(work.groups.begin(), work.groups.end(), std::back_inserter(unapplied_));
     unapplied_bytes_ += work.bytes;
-    if (work.wall_unix_ms != 0) wall_unix_ms_ = work.wall_unix_ms;
+    clock_.carry_to(work.at, work.at_monotonic);
     Result<void> result = apply();
     work.retired.clear();
     std::size_t applied = 0;
@@ -189,13 +195,10 @@ std::size_t Housekeeper::pass(Work& work) {
         if (result) result = collect_by_survey();
         look_for_surveys(work.needed);
         find_who_gives_way();
+        if (result) result = write_clock();
         if (result) result = rest();
     }
-    if (result && work.marks_closed) {
-        StateMeta meta = state_.meta();
-        meta.run_state = RunState::closed;
-        result = state_.commit(meta);
-    }
+    if (result && work.marks_closed) result = close();
     if (result) result = state_.check_in_place();
     // A full disk is waited for: the groups stay here, and the writer when there are too many.
     if (!result && result.error() == StoreErrc::store_full) result = start_over();
@@ -224,11 +227,38 @@ Result<void> Housekeeper::apply() {
     STENTOR_TRY_VOID(sync_log());
     StateMeta meta = state_.meta();
     meta.applied_through = unapplied_.back()->last();
-    meta.at = unapplied_.back()->at;
-    meta.wall_unix_ms = wall_unix_ms_;
-    STENTOR_TRY_VOID(state_.commit(meta));
+    STENTOR_TRY_VOID(commit(meta));
     unapplied_.clear();
     return {};
+}
+
+/// Where nothing is committed: what the next start reckons from must not grow old, and must be
+/// anew when the machine's clock has been set.
+Result<void> Housekeeper::write_clock() {
+    if (!clock_.is_due(machine_time()) || is_disk_full_.load()) return {};
+    STENTOR_TRY_VOID(commit(state_.meta()));
+    is_tidy_ = false;
+    return {};
+}
+
+Result<void> Housekeeper::close() {
+    StateMeta meta = state_.meta();
+    meta.run_state = RunState::closed;
+    return commit(meta);
+}
+
+/// With the clocks as they are now.
+Result<void> Housekeeper::commit(StateMeta meta) {
+    const MachineTime now = machine_time();
+    meta.at = clock_.at(now.monotonic);
+    meta.wall_unix_ms = now.wall_unix_ms;
+    STENTOR_TRY_VOID(state_.commit(meta));
+    clock_.written(now);
+    return {};
+}
+
+MachineTime Housekeeper::machine_time() const noexcept {
+    return {.monotonic = options_.monotonic_now(), .wall_unix_ms = options_.wall_clock_unix_ms()};
 }
 
 /// After a failed commit: the rows as they are on disk, where unapplied_ goes on.
@@ -310,7 +340,7 @@ void Housekeeper::find_who_gives_way() {
     constexpr std::uint64_t kEverybodyFrom = 95;
     constexpr std::uint64_t kSharesMax = 16;  // less than one of so many shares is little
     const std::vector<SegmentView> segments = catalog_.segments();
-    const Instant now = state_.meta().at;
+    const Instant now = clock_.at(options_.monotonic_now());
     const bool has_age = options_.age_max > Duration::zero();
     const auto began_before = [&](const SegmentView& segment, Duration age) {
         return has_age && saturating_add(segment.handle->began_at(), age) <= now;
@@ -377,7 +407,7 @@ Result<void> Housekeeper::pin_references(const SegmentView& segment) {
         const auto* published = record ? std::get_if<MessageRecord>(&*record) : nullptr;
         if (published != nullptr) state_.pin(seq, published->message);
     }
-    return state_.commit(state_.meta());
+    return commit(state_.meta());
 }
 
 void Housekeeper::remove(const SegmentView& segment) {

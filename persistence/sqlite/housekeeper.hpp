@@ -7,6 +7,7 @@
 
 #include "base/ids.hpp"
 #include "persistence/contract/engine.hpp"
+#include "persistence/sqlite/clock_anchor.hpp"
 #include "persistence/sqlite/log_catalog.hpp"
 #include "persistence/sqlite/log_collector.hpp"
 #include "persistence/sqlite/segment.hpp"
@@ -47,7 +48,7 @@ class Housekeeper {
     // --- the log writer ---
 
     /// A committed group, before any shard hears of it.
-    void add(CommitGroupPtr group, std::size_t bytes, std::int64_t wall_unix_ms);
+    void add(CommitGroupPtr group, std::size_t bytes, Instant monotonic);
     /// Waits while too much is not applied; false: state.db is broken and never will be.
     [[nodiscard]] bool wait_for_lag();
     /// The writer of a full segment, to be closed where that stalls nobody.
@@ -82,7 +83,8 @@ class Housekeeper {
     struct Work {
         std::vector<CommitGroupPtr> groups;
         std::size_t bytes = 0;
-        std::int64_t wall_unix_ms = 0;
+        Instant at;  // the newest groups' and, by the machine's clock, when it came to that
+        Instant at_monotonic;
         std::vector<SegmentWriter> retired;
         Seq needed;
         std::uint64_t needs_version = 0;
@@ -96,6 +98,10 @@ class Housekeeper {
     /// Returns how many bytes of groups are in state.db now that were not before.
     [[nodiscard]] std::size_t pass(Work& work);
     [[nodiscard]] Result<void> apply();
+    [[nodiscard]] Result<void> write_clock();
+    [[nodiscard]] Result<void> close();
+    [[nodiscard]] Result<void> commit(StateMeta meta);
+    [[nodiscard]] MachineTime machine_time() const noexcept;
     [[nodiscard]] Result<void> start_over();
     [[nodiscard]] Result<void> sync_log() const;
     void seal_full_segments(Seq needed);
@@ -113,7 +119,7 @@ class Housekeeper {
     StateStore state_;
     std::vector<CommitGroupPtr> unapplied_;  // and what of it counts in lag_bytes_
     std::size_t unapplied_bytes_ = 0;
-    std::int64_t wall_unix_ms_ = 0;
+    ClockAnchor clock_;
     LogCollector collector_;
     Seq last_seen_;  // the newest position at the end of the last pass
     Instant nearly_full_since_ = kNever;

@@ -269,7 +269,7 @@ Result<void> SqliteEngine::append(const CommitGroupPtr& group, std::size_t recor
     last_ = group->last();
     at_ = group->at;
     catalog_.add_group(group, record_bytes, bytes);
-    housekeeper_->add(group, record_bytes, wall);
+    housekeeper_->add(group, record_bytes, options_.monotonic_now());
     return {};
 }
 

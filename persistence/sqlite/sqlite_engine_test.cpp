@@ -218,15 +218,6 @@ TEST_F(SqliteEngineTest, ChosenPositionsInManyFilesComeInSeveralPages) {
     EXPECT_GT(pages, 1);
 }
 
-TEST(StoreClock, GoesOnByAPlausibleDifferenceOnly) {
-    const Instant at{std::chrono::seconds{100}};
-    constexpr std::int64_t kThen = 1'700'000'000'000;
-    EXPECT_EQ(clock_after_pause(at, kThen, kThen + 5000), at + std::chrono::seconds{5});
-    EXPECT_EQ(clock_after_pause(at, kThen, 0), at) << "booted in 1970";
-    EXPECT_EQ(clock_after_pause(at, kThen, kThen + 50LL * 365 * 86'400'000), at);
-    EXPECT_EQ(clock_after_pause(at, INT64_MIN, INT64_MAX), at);
-}
-
 TEST_F(SqliteEngineTest, AFullDiskRefusesAndGoesOnWhenThereIsRoom) {
     FaultyVfs vfs{1};
     SqliteEngineOptions full = options();

@@ -51,6 +51,8 @@ struct SqliteEngineOptions {
 
     std::string vfs;  // SQLite's; empty: the system's
     std::int64_t (*wall_clock_unix_ms)() noexcept = &stentor::wall_clock_unix_ms;
+    // What of the time between commits the store's clock believes.
+    Instant (*monotonic_now)() noexcept = &stentor::monotonic_now;
 };
 
 }  // namespace stentor::store

@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "base/sync_directory.hpp"
+#include "persistence/sqlite/clock_anchor.hpp"
 #include "persistence/sqlite/log_row.hpp"
 
 #include <fcntl.h>
@@ -24,9 +25,6 @@ namespace {
 constexpr std::uint64_t kPositionJump = std::uint64_t{1} << 32U;
 // ... and than one can have handed out since a backup that is restored now was made.
 constexpr std::uint64_t kRestoreJump = std::uint64_t{1} << 48U;
-
-// A longer absence than this is a wrong clock; no session lives that long without us.
-constexpr Duration kPauseMax = std::chrono::days{366};
 
 [[nodiscard]] boost::system::error_code cannot(const char* what,
                                                const std::string& path,
@@ -389,7 +387,10 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
                     jump.why);
     }
     const std::int64_t wall = options.wall_clock_unix_ms();
-    if (meta.wall_unix_ms != 0) meta.at = clock_after_pause(meta.at, meta.wall_unix_ms, wall);
+    // Opened again: the process's own clock has gone on meanwhile, and nobody was away.
+    if (meta.wall_unix_ms != 0 && !options.reopens_after) {
+        meta.at = clock_after_pause(meta.at, meta.wall_unix_ms, wall);
+    }
     meta.wall_unix_ms = wall;
     meta.run_state = options.acknowledge_after == AcknowledgeAfter::disk ? RunState::open_disk
                                                                          : RunState::open_lossy;
@@ -404,19 +405,6 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
                                      .last = meta.applied_through,
                                      .at = meta.at,
                                      .clean = before == RunState::closed}};
-}
-
-Instant clock_after_pause(Instant at,
-                          std::int64_t wall_unix_ms_then,
-                          std::int64_t wall_unix_ms_now) noexcept {
-    if (wall_unix_ms_now < wall_unix_ms_then) return at;
-    constexpr std::int64_t kPauseMsMax =
-        std::chrono::duration_cast<std::chrono::milliseconds>(kPauseMax).count();
-    // Unsigned, as either may be anything.
-    const auto pause = static_cast<std::uint64_t>(wall_unix_ms_now) -
-                       static_cast<std::uint64_t>(wall_unix_ms_then);
-    if (pause > static_cast<std::uint64_t>(kPauseMsMax)) return at;
-    return saturating_add(at, std::chrono::milliseconds{static_cast<std::int64_t>(pause)});
 }
 
 }  // namespace stentor::store

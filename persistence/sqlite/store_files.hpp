@@ -53,10 +53,4 @@ struct OpenedStore {
 [[nodiscard]] Result<OpenedStore> open_store(const SqliteEngineOptions& options,
                                              LogCatalog& catalog);
 
-/// What the store's clock is to show after a pause: on by the wall clock's difference if that is
-/// plausible, otherwise where it stopped (rule 11).
-[[nodiscard]] Instant clock_after_pause(Instant at,
-                                        std::int64_t wall_unix_ms_then,
-                                        std::int64_t wall_unix_ms_now) noexcept;
-
 }  // namespace stentor::store

@@ -10,6 +10,7 @@
 #include "server/app/doors.hpp"
 #include "server/app/file_watch.hpp"
 #include "server/app/gate.hpp"
+#include "server/app/running_clock.hpp"
 #include "server/app/server.hpp"
 #include "server/app/shard_group.hpp"
 #include "server/app/store_problem.hpp"
@@ -82,20 +83,6 @@ class NoSink final : public store::CommitSink {
     void group_committed(store::CommitGroupPtr /*group*/) override {}
     void ticket_done(ShardId /*s*/, store::CommitTicket /*t*/, Result<void> /*r*/) override {}
     void page_read(ShardId /*shard*/, store::Page /*page*/) override {}
-};
-
-/// The store's clock: goes on where the store stopped, never back. Any thread.
-class StoreClock {
-  public:
-    [[nodiscard]] Instant now() const noexcept {
-        return monotonic_now() + Duration{ahead_.load(std::memory_order_relaxed)};
-    }
-    void advance_to(Instant at) noexcept {
-        if (const Instant is = now(); is < at) ahead_ += (at - is).count();
-    }
-
-  private:
-    std::atomic<Duration::rep> ahead_{0};
 };
 
 std::uint32_t whole_seconds(config::Milliseconds duration) {
@@ -224,7 +211,7 @@ class RunningServer final : public Server {
     void store_failed();
 
     const config::Options options_;
-    StoreClock clock_;
+    RunningClock clock_;
     Gate gate_;
     server::AddressGate addresses_;
     server::Placement placement_;
@@ -277,6 +264,7 @@ Result<void, Problem> RunningServer::open() {
     auto recovered = engine->recover();
     if (!recovered) return store_problem(options_.node.data_dir, recovered.error());
     fanout_.begin_after(recovered->last);
+    clock_.begin_at(recovered->at);
     const bool serves = serve(make_group({std::move(engine), *std::move(recovered)}), fanout_);
     STENTOR_ASSERT(serves, "nobody can have stopped it yet");
     supervisor_ = std::thread{[this] { supervise(); }};
@@ -284,7 +272,6 @@ Result<void, Problem> RunningServer::open() {
 }
 
 void RunningServer::make_loops() {
-    clock_.advance_to(Instant{} + std::chrono::seconds{1});  // 0 is "no time"
     for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         drivers_.push_back(std::make_unique<EpollDriver>(
             server::EpollOptions{}, [this] { return clock_.now(); }, &addresses_));

@@ -6,18 +6,23 @@
 One store is made, then copied for every case and opened by a broker whose wall clock libfaketime
 has moved: by half an hour and by two hours, what was to expire meanwhile has; in 1970 (a device
 without a battery) or in fifty years, nothing has, and coming back from there changes nothing.
+Two more are made by brokers whose clock is set by a day, forward and back, when they have nothing
+left to do: half an hour later by that clock is half an hour.
 The monotonic clock stays true.
 """
+import json
 import os
 import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import time
 
 from mqtt import NEVER, PATIENCE, Client
 
 HOUR = 3600
+DAY = 24 * HOUR
 # How long the scripts themselves may take on a busy machine.
 SLACK = 300
 
@@ -31,11 +36,17 @@ def find_library():
 
 
 class Broker:
-    def __init__(self, stentor, data, clock=None):
+    """Whose clock is moved by `clock`, or by what the file `clock_file` says at the time."""
+
+    def __init__(self, stentor, data, clock=None, clock_file=None):
         environment = dict(os.environ)
+        if clock is not None or clock_file is not None:
+            environment.update(LD_PRELOAD=find_library(), FAKETIME_DONT_FAKE_MONOTONIC="1",
+                               FAKETIME_NO_CACHE="1")
         if clock is not None:
-            environment.update(LD_PRELOAD=find_library(), FAKETIME=clock,
-                               FAKETIME_DONT_FAKE_MONOTONIC="1", FAKETIME_NO_CACHE="1")
+            environment["FAKETIME"] = clock
+        if clock_file is not None:
+            environment["FAKETIME_TIMESTAMP_FILE"] = clock_file
         self.process = subprocess.Popen(
             [stentor, "serve", "--listen", "mqtt://127.0.0.1:0", "--data", data,
              "--set", "logging.level=error"],
@@ -43,6 +54,10 @@ class Broker:
         url = next((line for line in self.process.stdout if "listening url=" in line), None)
         assert url is not None, "the broker did not start"
         self.port = int(url.rsplit(":", 1)[1])
+
+    def __del__(self):
+        if self.process.poll() is None:
+            self.process.kill()
 
     def end(self, how):
         self.process.send_signal(how)
@@ -55,8 +70,39 @@ class Broker:
         return client, client.receive(0x20)[2] == 1
 
 
-def make_store(stentor, data, how):
-    broker = Broker(stentor, data)
+def set_clock(clock_file, seconds):
+    with open(clock_file + ".new", "w", encoding="ascii") as file:
+        file.write(f"{seconds:+d}")
+    os.rename(clock_file + ".new", clock_file)
+
+
+def stats(stentor, data):
+    return json.loads(subprocess.run([stentor, "store", "stats", data, "--json"], check=True,
+                                     stdout=subprocess.PIPE, text=True).stdout)
+
+
+def wait_until_idle(stentor, data):
+    """Nothing has been committed for a while: a commit would bring the clock with it."""
+    last, since = None, time.monotonic()
+    while time.monotonic() - since < 3:
+        found = stats(stentor, data)["log_last"]
+        if found != last:
+            last, since = found, time.monotonic()
+
+
+def wait_until_written(stentor, data, wall_unix_seconds):
+    """Until the store has the machine's clock, give or take an hour."""
+    end = time.monotonic() + PATIENCE
+    while abs(stats(stentor, data)["wall_unix_ms"] / 1000 - wall_unix_seconds) > HOUR:
+        assert time.monotonic() < end, "the clock that was set is not written"
+
+
+def make_store(stentor, data, how, set_by=None):
+    """set_by: seconds by which the clock is set when there is nothing left to do."""
+    clock_file = None if set_by is None else data + "-clock"
+    if clock_file:
+        set_clock(clock_file, 0)
+    broker = Broker(stentor, data, clock_file=clock_file)
     for name, expiry in (("kept", NEVER), ("kept-an-hour", HOUR), ("there", HOUR)):
         client, _ = broker.client(name, expiry)
         client.socket.sendall(client.subscribe(1, "topic"))
@@ -69,6 +115,10 @@ def make_store(stentor, data, how):
         publisher.socket.sendall(publisher.publish(1, number, "topic", payload,
                                                    expiry_seconds=expiry))
         publisher.receive(0x40)
+    if clock_file:
+        wait_until_idle(stentor, data)
+        set_clock(clock_file, set_by)
+        wait_until_written(stentor, data, time.time() + set_by)
     broker.end(how)
 
 
@@ -139,7 +189,12 @@ def main():
                 shutil.copytree(original, data)
                 failures += check(f"after a {end}, {case}", look(sys.argv[1], data, clocks),
                                   hour_left)
-    print("\n".join(failures) or f"{2 * len(cases)} cases")
+            for name, set_by in (("forward", DAY), ("back", -DAY)):
+                data = os.path.join(directory, "set-" + name)
+                make_store(sys.argv[1], data, how, set_by)
+                found = look(sys.argv[1], data, [f"{set_by + HOUR // 2:+d}"])
+                failures += check(f"set {name} by a day before a {end}", found, HOUR // 2)
+    print("\n".join(failures) or f"{2 * len(cases) + 4} cases")
     return 1 if failures else 0
 
 

@@ -144,6 +144,7 @@ class DiskStore final : public Store {
         engine_options_.acknowledge_after = options.acknowledge_after;
         engine_options_.vfs = vfs_.name();
         engine_options_.wall_clock_unix_ms = []() noexcept { return std::int64_t{1}; };
+        engine_options_.monotonic_now = []() noexcept { return Instant{}; };
         // Everything that happens to a store happens in minutes.
         engine_options_.segment_bytes_max = random_.between(400, 6'000);
         engine_options_.row_bytes_max = random_.between(100, 2'000);
