@@ -35,7 +35,7 @@ class LeakyTable {
     /// Adds to it. Returns what is in it then.
     Duration add(std::uint64_t key, Duration amount, Instant now) noexcept {
         Row& row = rows_[key & (rows_.size() - 1)];
-        Entry* entry = const_cast<Entry*>(find(key));  // NOLINT(*-const-cast): it is ours
+        auto* entry = const_cast<Entry*>(find(key));  // NOLINT(*-const-cast): it is ours
         if (entry == nullptr) {
             entry = &*std::min_element(row.begin(), row.end(), [](const Entry& a, const Entry& b) {
                 return a.empty_at < b.empty_at;

@@ -10,10 +10,14 @@ using mqtt::ReasonCode;
 
 namespace {
 
-/// What somebody speaks who begins with a byte that is no CONNECT's; null: nothing we know.
-const char* other_protocol(std::byte first) {
+/// What somebody speaks who does not begin as CONNECT does; null: nothing we know.
+const char* other_protocol(ByteView bytes) {
+    const std::byte first = bytes.front();
     if (first == std::byte{0x16}) {
         return "a TLS hello on a plain port: use an mqtts:// or auto:// listener";
+    }
+    if (as_text(bytes).starts_with("PROXY ") || as_text(bytes).starts_with("\r\n\r\n")) {
+        return "a PROXY header on a listener without proxy_protocol";
     }
     if (first >= std::byte{'A'} && first <= std::byte{'Z'}) {
         return "an HTTP request on an MQTT port: use a ws://, wss:// or auto:// listener";
@@ -105,7 +109,7 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
         if (!step) {
             mqtt::ProtocolError error = step.error();
             if (connection->phase == Phase::handshake && used == 0) {
-                if (const char* hint = other_protocol(bytes.front())) error.detail = hint;
+                if (const char* hint = other_protocol(bytes)) error.detail = hint;
             }
             refuse_packet(*connection, error, now);
             return bytes.size();

@@ -41,6 +41,16 @@ std::optional<PeerInfo> Channel::take_peer() {
     return peer_;
 }
 
+const char* Channel::waits_for() const noexcept {
+    if (state_ != State::opening) return nullptr;
+    if (stage_ == Stage::proxy_header) return "a PROXY header, which this door demands of proxies";
+    if (shakes_hands()) return "the client's part of the TLS handshake";
+    if (web_ || (door_->speech == Door::Speech::web_socket && !tls_)) {
+        return "an HTTP request that asks for a WebSocket";
+    }
+    return "the first byte";
+}
+
 void Channel::fail(std::string why) {
     state_ = State::failed;
     why_ = std::move(why);
@@ -106,6 +116,13 @@ void Channel::read_proxy_header(MutableByteView& bytes) {
 
 void Channel::choose_outer(ByteView bytes) {
     stage_ = Stage::inner;
+    if (begins_proxy_header(bytes)) {
+        fail(
+            !door_->proxy_header
+                ? "a PROXY header on a door without proxy_protocol"
+                : "a PROXY header from an address that is not in trusted_proxies, or a second one");
+        return;
+    }
     const bool hello = bytes.front() == kTlsHandshake;
     if (door_->tls == Door::Tls::always && !hello) {
         fail(bytes.front() == kConnect ? "plain MQTT on a TLS door: connect with TLS, or use an "

@@ -59,6 +59,8 @@ class Channel {
     [[nodiscard]] bool peer_is_proxy() const noexcept { return from_trusted_proxy_; }
     /// A TLS handshake is due or under way: the next bytes cost a fraction of a millisecond.
     [[nodiscard]] bool shakes_hands() const noexcept;
+    /// For the log: what has not come that should be there before MQTT; null: nothing.
+    [[nodiscard]] const char* waits_for() const noexcept;
     /// No layer is left: the connection speaks MQTT itself, and the channel can go once network()
     /// is empty.
     [[nodiscard]] bool transparent() const noexcept;

@@ -10,11 +10,12 @@
 #include <filesystem>
 #include <string>
 #include <string_view>
+#include <utility>
 
 namespace stentor::server {
 namespace {
 
-using std::literals::string_view_literals::operator""sv;
+using namespace std::string_view_literals;
 
 constexpr std::chrono::hours kLife{24};
 constexpr std::string_view kConnect = "\x10\x0C\x00\x04MQTT\x04\x02\x00\x3C\x00\x00"sv;
@@ -28,8 +29,8 @@ std::string drain(mqtt::WireBuffer& buffer) { return std::string{as_text(buffer.
 /// OpenSSL's client on memory.
 class TlsClient {
   public:
-    TlsClient(const std::string& ca, const std::string& host)
-        : context_{::SSL_CTX_new(::TLS_client_method()), ::SSL_CTX_free}, ca_{ca}, host_{host} {
+    TlsClient(const std::string& ca, std::string host)
+        : context_{::SSL_CTX_new(::TLS_client_method()), ::SSL_CTX_free}, host_{std::move(host)} {
         (void)::SSL_CTX_load_verify_file(context_.get(), ca.c_str());
         ::SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER, nullptr);
     }
@@ -82,7 +83,6 @@ class TlsClient {
         return bytes;
     }
     std::unique_ptr<SSL_CTX, decltype(&::SSL_CTX_free)> context_;
-    std::string ca_;
     std::string host_;
     std::unique_ptr<SSL, decltype(&::SSL_free)> ssl_{nullptr, ::SSL_free};
     BIO* in_ = nullptr;
@@ -287,6 +287,40 @@ TEST_F(ChannelTest, ProxyHeaderOfTrustedProxiesOnly) {
     Channel direct{door_, stranger};
     EXPECT_EQ(feed(direct, std::string{kConnect}, clear), Channel::State::open);
     EXPECT_FALSE(direct.take_peer());
+}
+
+TEST_F(ChannelTest, AProxyHeaderWhereNoneIsWantedIsNamed) {
+    const std::string versions[] = {"PROXY TCP4 192.0.2.1 192.0.2.2 1 2\r\n",
+                                    std::string{"\r\n\r\n\0\r\nQUIT\n\x21"sv}};
+    for (const std::string& header : versions) {
+        Bytes clear;
+        Channel unasked{door(Door::Tls::sniff, Door::Speech::sniff, options()), peer()};
+        EXPECT_EQ(feed(unasked, header, clear), Channel::State::failed);
+        EXPECT_NE(unasked.why().find("without proxy_protocol"), std::string::npos);
+        door_.proxy_header = true;
+        Channel stranger{door_, peer()};
+        EXPECT_EQ(feed(stranger, header, clear), Channel::State::failed);
+        EXPECT_NE(stranger.why().find("not in trusted_proxies"), std::string::npos);
+        door_.proxy_header = false;
+    }
+}
+
+TEST_F(ChannelTest, KnowsWhatItWaitsFor) {
+    Bytes clear;
+    Channel tls{door(Door::Tls::always, Door::Speech::mqtt, options()), peer()};
+    EXPECT_NE(std::string_view{tls.waits_for()}.find("TLS handshake"), std::string_view::npos);
+    Channel web{door(Door::Tls::never, Door::Speech::web_socket, options()), peer()};
+    (void)feed(web, "GET ", clear);
+    EXPECT_NE(std::string_view{web.waits_for()}.find("WebSocket"), std::string_view::npos);
+    door_.proxy_header = true;
+    door_.trusted_proxies = NetworkList::parse(std::vector<std::string>{"127.0.0.1"}).value();
+    Channel proxy{door_, peer()};
+    (void)feed(proxy, "PROXY TCP4 ", clear);
+    EXPECT_NE(std::string_view{proxy.waits_for()}.find("PROXY header"), std::string_view::npos);
+    Channel open{door(Door::Tls::never, Door::Speech::mqtt, options()), peer()};
+    door_.proxy_header = false;
+    (void)feed(open, std::string{kConnect}, clear);
+    EXPECT_EQ(open.waits_for(), nullptr);
 }
 
 TEST_F(ChannelTest, ForwardedForIsReadFromTheEnd) {

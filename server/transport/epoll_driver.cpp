@@ -408,7 +408,7 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
         state = channel.go_on(clear_);
     }
     if (!flush_network(id, *socket) || !learn_peer(shard, id)) return;
-    if (state == Channel::State::failed) report_failure(channel);
+    if (state == Channel::State::failed) report_failure(channel, channel.why());
     if (channel.transparent() && channel.network().empty()) socket->channel.reset();
     if (!clear_.empty()) {
         Bytes clear = std::exchange(clear_, {});  // the shard may come back here
@@ -432,7 +432,7 @@ void EpollDriver::offer(Shard& shard, ConnectionId id, ByteView bytes) {
     socket->unread.assign(bytes.begin() + static_cast<std::ptrdiff_t>(used), bytes.end());
 }
 
-void EpollDriver::report_failure(const Channel& channel) const {
+void EpollDriver::report_failure(const Channel& channel, const std::string& why) const {
     static LogEvery every{20, std::chrono::seconds{10}};
     const auto pass = every.admit(now_);
     if (!pass) return;
@@ -440,7 +440,7 @@ void EpollDriver::report_failure(const Channel& channel) const {
                 LogEvent("connection_failed",
                          {{"peer", channel.peer().address}, {"suppressed", pass.suppressed}}),
                 "closing a connection before MQTT: {}",
-                channel.why());
+                why);
 }
 
 /// False: the connection is broken, and disconnected() follows. What the kernel does not take now
@@ -552,6 +552,10 @@ void EpollDriver::close(ConnectionId connection, mqtt::WireBuffer out) {
     if (socket == nullptr) return;
     remove(*socket);
     if (socket->channel) {
+        // Whoever ends it himself has no channel any more: this is the connect time-out.
+        if (const char* missing = socket->channel->waits_for()) {
+            report_failure(*socket->channel, std::string{"it was still to send "} + missing);
+        }
         socket->channel->send(out, out.size());
         socket->channel->finish();
         out = std::move(socket->channel->network());

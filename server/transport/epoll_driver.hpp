@@ -115,7 +115,7 @@ class EpollDriver final : public TransportPort {
     void offer(Shard& shard, ConnectionId connection, ByteView bytes);
     [[nodiscard]] bool flush_network(ConnectionId connection, Socket& socket);
     void write_through(ConnectionId connection, Socket& socket, mqtt::WireBuffer& out);
-    void report_failure(const Channel& channel) const;
+    void report_failure(const Channel& channel, const std::string& why) const;
     void offer_unread(Shard& shard, ConnectionId connection);
     [[nodiscard]] bool send_some(int descriptor, mqtt::WireBuffer& out, bool& blocked);
     void linger(std::uint32_t index, std::uint32_t events);

@@ -99,4 +99,9 @@ Step parse_proxy_header(ByteView bytes) {
     return ProxyMalformed{"no PROXY header"};
 }
 
+bool begins_proxy_header(ByteView bytes) noexcept {
+    const std::string_view text = as_text(bytes);
+    return text.starts_with(kSignature1) || text.starts_with(kSignature2.substr(0, 4));
+}
+
 }  // namespace stentor::server

@@ -32,4 +32,8 @@ struct ProxyHeader {
 [[nodiscard]] std::variant<ProxyNeedsMore, ProxyMalformed, ProxyHeader> parse_proxy_header(
     ByteView bytes);
 
+/// A header, or enough of one to tell it from an HTTP request: what to say of it where none is
+/// wanted.
+[[nodiscard]] bool begins_proxy_header(ByteView bytes) noexcept;
+
 }  // namespace stentor::server
