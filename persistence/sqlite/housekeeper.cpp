@@ -31,13 +31,13 @@ constexpr std::uint64_t kDiskFreeBytesMin = std::uint64_t{1} << 20U;
 Housekeeper::Housekeeper(const SqliteEngineOptions& options,
                          LogCatalog& catalog,
                          StateStore state,
-                         std::function<void()> request_roll)
+                         Calls calls)
     : options_{options},
       catalog_{catalog},
       state_{std::move(state)},
       clock_{state_.meta().at, machine_time()},
       collector_{options, catalog},
-      request_roll_{std::move(request_roll)},
+      calls_{std::move(calls)},
       message_bytes_{state_.message_bytes()},
       needs_(options.shards),
       surveys_(options.shards) {}
@@ -203,6 +203,7 @@ std::size_t Housekeeper::pass(Work& work) {
     // A full disk is waited for: the groups stay here, and the writer when there are too many.
     if (!result && result.error() == StoreErrc::store_full) result = start_over();
     message_bytes_.store(state_.message_bytes());
+    if (std::exchange(removed_files_, false)) calls_.files_removed();
     look_at_disk();
     if (!result) {
         // The rows are behind or in doubt, the log is not: the next start applies it again.
@@ -210,7 +211,7 @@ std::size_t Housekeeper::pass(Work& work) {
                     LogEvent("store_stopped", {{"directory", options_.directory}}),
                     "state.db cannot be written: nothing is committed until it is opened anew");
         broken_.store(true);
-        request_roll_();  // wakes the writer, who tells
+        calls_.request_roll();  // wakes the writer, who tells
     }
     return applied;
 }
@@ -297,7 +298,7 @@ Result<void> Housekeeper::collect(Seq needed) {
         if (segment.is_newest) {
             const bool is_full = bytes() >= options_.log_bytes_max || is_disk_low();
             const std::uint64_t enough = is_full ? 1 : is_idle_ ? kIdleRollBytes : kRollBytes;
-            if (segment.summary.bytes >= enough) request_roll_();
+            if (segment.summary.bytes >= enough) calls_.request_roll();
             continue;
         }
         STENTOR_TRY_VOID(pin_references(segment));
@@ -326,8 +327,9 @@ Result<void> Housekeeper::collect_by_survey() {
         for (const SegmentView& segment : collected->replaced) {
             remove_segment_files(segment.handle->path());
         }
+        removed_files_ = true;
     }
-    if (collected->newest_is_dead) request_roll_();
+    if (collected->newest_is_dead) calls_.request_roll();
     return {};
 }
 
@@ -372,7 +374,8 @@ void Housekeeper::find_who_gives_way() {
     result.large_bytes = large / kSharesMax;
     const SegmentView& newest = segments.back();
     // One that takes long to fill must not keep what is in it for as long.
-    if (newest.summary.bytes != 0 && began_before(newest, options_.age_max / 4)) request_roll_();
+    if (newest.summary.bytes != 0 && began_before(newest, options_.age_max / 4))
+        calls_.request_roll();
     const std::lock_guard lock{mutex_};
     give_way_ = result;
 }
@@ -413,6 +416,7 @@ Result<void> Housekeeper::pin_references(const SegmentView& segment) {
 void Housekeeper::remove(const SegmentView& segment) {
     catalog_.remove(segment);
     remove_segment_files(segment.handle->path());
+    removed_files_ = true;
 }
 
 void Housekeeper::look_at_disk(std::uint64_t about_to_write) {

@@ -30,12 +30,18 @@ namespace stentor::store {
 
 class Housekeeper {
   public:
-    /// `request_roll` is called on the background thread when the newest segment would be removed
-    /// if it were not the newest, and when is_broken() has become true.
+    /// Called on the background thread.
+    struct Calls {
+        /// The newest segment would be removed if it were not the newest, or is_broken() has become
+        /// true.
+        std::function<void()> request_roll;
+        /// Segments' files have been removed: whoever has them open keeps their space.
+        std::function<void()> files_removed;
+    };
     Housekeeper(const SqliteEngineOptions& options,
                 LogCatalog& catalog,
                 StateStore state,
-                std::function<void()> request_roll);
+                Calls calls);
     ~Housekeeper();
     Housekeeper(const Housekeeper&) = delete;
     Housekeeper& operator=(const Housekeeper&) = delete;
@@ -123,10 +129,11 @@ class Housekeeper {
     LogCollector collector_;
     Seq last_seen_;  // the newest position at the end of the last pass
     Instant nearly_full_since_ = kNever;
-    bool is_idle_ = false;  // nothing has come since the pass before
-    bool is_tidy_ = false;  // nothing has been applied since state.db was tidied
+    bool removed_files_ = false;  // since files_removed was called
+    bool is_idle_ = false;        // nothing has come since the pass before
+    bool is_tidy_ = false;        // nothing has been applied since state.db was tidied
 
-    const std::function<void()> request_roll_;
+    const Calls calls_;
     std::atomic<std::uint64_t> message_bytes_{0};
     std::atomic<bool> is_disk_low_{false};
     std::atomic<bool> is_disk_full_{false};

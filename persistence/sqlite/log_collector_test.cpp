@@ -49,6 +49,17 @@ class LogCollectorTest : public testing::Test {
         }
         return bytes;
     }
+    /// Of this store, by this process.
+    [[nodiscard]] std::size_t removed_files_held() const {
+        std::size_t count = 0;
+        for (const auto& link : std::filesystem::directory_iterator{"/proc/self/fd"}) {
+            std::error_code error;
+            const std::string file = std::filesystem::read_symlink(link.path(), error).string();
+            if (error || !file.starts_with(directory_.path().string())) continue;
+            if (file.ends_with("(deleted)")) ++count;
+        }
+        return count;
+    }
     /// One in `rare_every` on the topic "rare"; their positions. Each is a group of its own.
     static std::vector<Seq> publish(Store& store, int messages, int rare_every) {
         std::vector<Seq> rare;
@@ -207,6 +218,18 @@ TEST_F(LogCollectorTest, TheFilesDoNotGrowOverTenRounds) {
         EXPECT_TRUE(store.wait([&] { return bytes_on_disk() < kEmptyBytesMax; }))
             << "round " << round << ": " << bytes_on_disk();
     }
+}
+
+// Who has a removed file open keeps its space on the disk, and who reads nothing more would keep it
+// for ever.
+TEST_F(LogCollectorTest, SpaceOfRemovedSegmentsIsGivenBackWithoutAReader) {
+    Store store{options()};
+    ASSERT_TRUE(store.open().has_value());
+    publish(store, 200, 0);
+    EXPECT_EQ(store.read_all({"#"}).size(), 200U);
+    store.engine().needed_from(kShard, next(store.sink().last()));
+    EXPECT_TRUE(store.wait([&] { return segments() <= 1; }));
+    EXPECT_TRUE(store.wait([&] { return removed_files_held() == 0; })) << removed_files_held();
 }
 
 // The reader begins a page anew when a file went away under it.

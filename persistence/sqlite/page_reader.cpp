@@ -112,6 +112,11 @@ Page PageReader::read(const ReadRequest& request) {
     }
 }
 
+void PageReader::forget_removed() {
+    files_.remove_if([](const OpenFile& open) { return open.handle->is_removed(); });
+    rows_.forget_removed();
+}
+
 Result<void> PageReader::fill(const ReadRequest& request, Builder& page) {
     if (!request.only.empty()) return read_only(request, page);
     STENTOR_ASSERT(request.filters != nullptr);
@@ -418,7 +423,6 @@ Result<MessagePtr> PageReader::held_message(Seq seq) {
 }
 
 Result<SegmentReader*> PageReader::file(const SegmentView& segment, Builder& page) {
-    // Also frees the disk space of what has been unlinked.
     files_.remove_if([](const OpenFile& open) { return open.handle->is_removed(); });
     const auto open = std::find_if(files_.begin(), files_.end(), [&](const OpenFile& candidate) {
         return candidate.handle == segment.handle;

@@ -48,6 +48,10 @@ class PageReader {
     /// A page for the contract; its result is the failure if a file could not be read.
     [[nodiscard]] Page read(const ReadRequest& request);
 
+    /// Lets go of what is still held of segments that have been removed: until then the disk keeps
+    /// their space.
+    void forget_removed();
+
   private:
     class Builder;
     enum class Step : std::uint8_t { goes_on, page_ends };

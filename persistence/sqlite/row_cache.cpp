@@ -96,11 +96,6 @@ CachedRow* RowCache::find(const Segment& segment, Seq seq) {
 }
 
 CachedRow& RowCache::add(const Segment& segment, CachedRow row) {
-    const auto drop = [this](std::list<Slot>::iterator slot) {
-        bytes_ -= slot->row.cost_bytes() + kSlotBytes;
-        by_first_.erase({slot->segment.get(), slot->row.first()});
-        slots_.erase(slot);
-    };
     const auto same = by_first_.find({segment.get(), row.first()});
     if (same != by_first_.end()) drop(same->second);
     bytes_ += row.cost_bytes() + kSlotBytes;
@@ -108,6 +103,19 @@ CachedRow& RowCache::add(const Segment& segment, CachedRow row) {
     by_first_.emplace(Key{segment.get(), slots_.front().row.first()}, slots_.begin());
     while (bytes_ > bytes_max_ && slots_.size() > 1) drop(std::prev(slots_.end()));
     return slots_.front().row;
+}
+
+void RowCache::forget_removed() {
+    for (auto slot = slots_.begin(); slot != slots_.end();) {
+        const auto here = slot++;
+        if (here->segment->is_removed()) drop(here);
+    }
+}
+
+void RowCache::drop(std::list<Slot>::iterator slot) {
+    bytes_ -= slot->row.cost_bytes() + kSlotBytes;
+    by_first_.erase({slot->segment.get(), slot->row.first()});
+    slots_.erase(slot);
 }
 
 }  // namespace stentor::store

@@ -68,6 +68,8 @@ class RowCache {
     /// The row that answers for `seq`; null if it is not here. Valid until the next add().
     [[nodiscard]] CachedRow* find(const Segment& segment, Seq seq);
     CachedRow& add(const Segment& segment, CachedRow row);
+    /// Nobody asks for the rows of a segment that has been removed.
+    void forget_removed();
 
   private:
     struct Slot {
@@ -75,6 +77,7 @@ class RowCache {
         CachedRow row;
     };
     using Key = std::pair<const SegmentView::Handle*, Seq>;
+    void drop(std::list<Slot>::iterator slot);
 
     const std::size_t bytes_max_;
     std::size_t bytes_ = 0;

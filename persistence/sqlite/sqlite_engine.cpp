@@ -74,7 +74,11 @@ Result<Recovered> SqliteEngine::recover() {
     newest_bytes_ = static_cast<std::size_t>(catalog_.segments().back().summary.bytes);
     last_ = store.recovered.last;
     at_ = store.recovered.at;
-    housekeeper_.emplace(options_, catalog_, std::move(store.state), [this] { request_roll(); });
+    housekeeper_.emplace(options_,
+                         catalog_,
+                         std::move(store.state),
+                         Housekeeper::Calls{.request_roll = [this] { request_roll(); },
+                                            .files_removed = [this] { files_removed(); }});
     return std::move(store.recovered);
 }
 
@@ -306,6 +310,14 @@ void SqliteEngine::request_roll() {
     wake_.notify_one();
 }
 
+void SqliteEngine::files_removed() {
+    {
+        const std::lock_guard lock{reads_mutex_};
+        files_removed_ = true;
+    }
+    reads_wake_.notify_one();
+}
+
 void SqliteEngine::run_reader(CommitSink& sink) {
     name_thread("store-reader");
     PageReader reader{{.state_path = state_path(options_),
@@ -314,17 +326,25 @@ void SqliteEngine::run_reader(CommitSink& sink) {
                        .row_cache_bytes_max = options_.row_cache_bytes_max},
                       catalog_};
     for (;;) {
-        ReadRequest request;
+        std::optional<ReadRequest> request;
+        bool removed = false;
         {
             std::unique_lock lock{reads_mutex_};
-            reads_wake_.wait(lock, [this] { return !reads_.empty() || reads_close_; });
-            if (reads_.empty()) return;
-            request = std::move(reads_.front());
-            reads_.pop_front();
+            reads_wake_.wait(lock,
+                             [this] { return !reads_.empty() || files_removed_ || reads_close_; });
+            removed = std::exchange(files_removed_, false);
+            if (!reads_.empty()) {
+                request = std::move(reads_.front());
+                reads_.pop_front();
+            } else if (reads_close_) {
+                return;
+            }
         }
-        Page page = reader.read(request);
+        if (removed) reader.forget_removed();
+        if (!request) continue;
+        Page page = reader.read(*request);
         const std::lock_guard lock{sink_mutex_};
-        sink.page_read(request.shard, std::move(page));
+        sink.page_read(request->shard, std::move(page));
     }
 }
 

@@ -72,6 +72,7 @@ class SqliteEngine final : public StorageEngine {
     void pause();
     void roll();
     void request_roll();
+    void files_removed();
 
     const SqliteEngineOptions options_;
     LogCatalog catalog_;
@@ -98,6 +99,7 @@ class SqliteEngine final : public StorageEngine {
     std::mutex reads_mutex_;  // guards what follows
     std::condition_variable reads_wake_;
     std::deque<ReadRequest> reads_;
+    bool files_removed_ = false;  // the reader is to let go of them
     bool reads_close_ = false;
 
     std::jthread writer_;
