@@ -103,6 +103,20 @@ struct Concern {
     bool changes_subscriptions = false;
 };
 
+/// Whether it changes which subscriptions its session has, or more of one than how far its replay
+/// is. A session may have ten thousand, and a client come and go every second.
+template <class Kind>
+[[nodiscard]] bool changes_subscriptions(const Kind& record) noexcept {
+    if constexpr (std::is_same_v<Kind, Attached>) {
+        return record.discards_earlier_state;
+    } else if constexpr (std::is_same_v<Kind, Detached>) {
+        return record.expiry_seconds == 0;
+    } else {
+        return std::is_same_v<Kind, Subscribed> || std::is_same_v<Kind, Unsubscribed> ||
+               std::is_same_v<Kind, SessionEnded>;
+    }
+}
+
 /// The sessions a record is about; with a null client: none.
 [[nodiscard]] std::array<Concern, 2> concerned(const Record& record) {
     return std::visit(
@@ -114,9 +128,7 @@ struct Concern {
             } else if constexpr (std::is_same_v<Kind, RetainedForgotten>) {
                 return {Concern{}, Concern{}};
             } else {
-                constexpr bool kKeepsSubscriptions =
-                    std::is_same_v<Kind, DeliveryState> || std::is_same_v<Kind, InboundForgotten>;
-                return {Concern{&r.client, !kKeepsSubscriptions}, Concern{}};
+                return {Concern{&r.client, changes_subscriptions(r)}, Concern{}};
             }
         },
         record);
@@ -157,6 +169,9 @@ Result<void> StateStore::prepare_statements() {
         {&insert_subscription_,
          "INSERT INTO subscription(client, place, filter, options, identifier, since, replay_next,"
          " replay_until) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"},
+        {&update_replay_,
+         "UPDATE subscription SET replay_next = ?3, replay_until = ?4"
+         " WHERE client = ?1 AND place = ?2"},
         {&select_retained_, "SELECT seq, message FROM retained WHERE topic = ?1"},
         {&upsert_retained_,
          "INSERT OR REPLACE INTO retained(topic, seq, message) VALUES(?1, ?2, ?3)"},
@@ -286,6 +301,8 @@ Result<void> StateStore::apply(Seq seq, const Record& record) {
         if (published->sets_retained) STENTOR_TRY_VOID(need_topic(published->message->topic()));
     } else if (const auto* forgotten = std::get_if<RetainedForgotten>(&record)) {
         STENTOR_TRY_VOID(need_topic(forgotten->topic));
+    } else if (const auto* replay = std::get_if<RetainedReplay>(&record)) {
+        sessions_[replay->client].replays.insert(replay->filter);
     }
     working_.apply(seq, record);
     return {};
@@ -307,7 +324,12 @@ Result<void> StateStore::write_sessions() {
     for (const auto& [client, loaded] : sessions_) {
         const std::optional<StoredSession> session = working_.take_out(client);
         if (session) {
-            STENTOR_TRY_VOID(write_session(*session, loaded));
+            STENTOR_TRY_VOID(write_session(*session));
+            if (loaded.changes_subscriptions) {
+                STENTOR_TRY_VOID(write_subscriptions(*session));
+            } else if (!loaded.replays.empty()) {
+                STENTOR_TRY_VOID(write_replays(*session, loaded.replays));
+            }
         } else {
             STENTOR_TRY_VOID(delete_session_.bind(1, as_bytes(client)).run());
             STENTOR_TRY_VOID(delete_subscriptions_.bind(1, as_bytes(client)).run());
@@ -317,7 +339,7 @@ Result<void> StateStore::write_sessions() {
     return {};
 }
 
-Result<void> StateStore::write_session(const StoredSession& session, Loaded loaded) {
+Result<void> StateStore::write_session(const StoredSession& session) {
     const Bytes unfinished = packed(session.unfinished);
     const Bytes inbound = packed(session.inbound);
     const Bytes will = session.will ? stored(session.will->message) : Bytes{};
@@ -334,8 +356,10 @@ Result<void> StateStore::write_session(const StoredSession& session, Loaded load
         .bind(10, ByteView{inbound})
         .bind(11, std::int64_t{session.will ? session.will->delay_seconds : 0U});
     session.will ? row.bind(12, ByteView{will}) : row.bind_null(12);
-    STENTOR_TRY_VOID(row.run());
-    if (!loaded.changes_subscriptions) return {};
+    return row.run();
+}
+
+Result<void> StateStore::write_subscriptions(const StoredSession& session) {
     STENTOR_TRY_VOID(delete_subscriptions_.bind(1, as_bytes(session.client)).run());
     std::int64_t place = 0;
     for (const StoredSubscription& subscription : session.subscriptions) {
@@ -350,6 +374,22 @@ Result<void> StateStore::write_session(const StoredSession& session, Loaded load
         subscription.replay_next ? insert.bind(7, as_bytes(*subscription.replay_next))
                                  : insert.bind_null(7);
         STENTOR_TRY_VOID(insert.run());
+    }
+    return {};
+}
+
+/// Of subscriptions whose rows are otherwise as they were.
+Result<void> StateStore::write_replays(const StoredSession& session,
+                                       const std::set<std::string>& filters) {
+    std::int64_t place = -1;
+    for (const StoredSubscription& subscription : session.subscriptions) {
+        ++place;
+        if (!filters.contains(subscription.filter)) continue;
+        Statement& update = update_replay_;
+        update.bind(1, as_bytes(session.client)).bind(2, place).bind(4, subscription.replay_until);
+        subscription.replay_next ? update.bind(3, as_bytes(*subscription.replay_next))
+                                 : update.bind_null(3);
+        STENTOR_TRY_VOID(update.run());
     }
     return {};
 }

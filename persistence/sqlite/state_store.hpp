@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -79,6 +80,7 @@ class StateStore {
   private:
     struct Loaded {
         bool changes_subscriptions = false;
+        std::set<std::string> replays;  // of these filters have moved on
     };
     explicit StateStore(Database database) : database_{std::move(database)} {}
 
@@ -90,7 +92,10 @@ class StateStore {
     [[nodiscard]] Result<void> need_session(const ClientId& client, bool changes_subscriptions);
     [[nodiscard]] Result<void> need_topic(std::string_view topic);
     [[nodiscard]] Result<void> write_sessions();
-    [[nodiscard]] Result<void> write_session(const StoredSession& session, Loaded loaded);
+    [[nodiscard]] Result<void> write_session(const StoredSession& session);
+    [[nodiscard]] Result<void> write_subscriptions(const StoredSession& session);
+    [[nodiscard]] Result<void> write_replays(const StoredSession& session,
+                                             const std::set<std::string>& filters);
     [[nodiscard]] Result<void> write_retained();
     [[nodiscard]] Result<void> write_pins();
     [[nodiscard]] Result<void> write_meta(const StateMeta& meta);
@@ -109,6 +114,7 @@ class StateStore {
     Statement delete_session_;
     Statement delete_subscriptions_;
     Statement insert_subscription_;
+    Statement update_replay_;
     Statement select_retained_;
     Statement upsert_retained_;
     Statement delete_retained_;

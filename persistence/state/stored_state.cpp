@@ -4,17 +4,57 @@
 
 #include <algorithm>
 #include <iterator>
+#include <string_view>
 #include <type_traits>
+#include <unordered_map>
+#include <unordered_set>
 #include <utility>
 
 namespace stentor::store {
 namespace {
 
-[[nodiscard]] auto find_subscription(StoredSession& session, const std::string& filter) noexcept {
+[[nodiscard]] auto find_subscription(StoredSession& session, std::string_view filter) noexcept {
     return std::find_if(session.subscriptions.begin(),
                         session.subscriptions.end(),
                         [&](const StoredSubscription& s) { return s.filter == filter; });
 }
+
+/// Where the subscriptions of a session are: a record may be about as many as the session has.
+/// While it lives nothing else adds to them.
+class Places {
+  public:
+    Places(StoredSession& session, std::size_t wanted) : session_{&session} {
+        constexpr std::size_t kWorthAnIndex = 16;
+        if (wanted < kWorthAnIndex) return;
+        session.subscriptions.reserve(session.subscriptions.size() + wanted);  // the keys stay
+        for (std::size_t i = 0; i < session.subscriptions.size(); ++i) {
+            by_filter_.emplace(session.subscriptions[i].filter, i);
+        }
+        is_indexed_ = true;
+    }
+
+    /// Null: there is none.
+    [[nodiscard]] StoredSubscription* find(std::string_view filter) const noexcept {
+        if (is_indexed_) {
+            const auto place = by_filter_.find(filter);
+            return place == by_filter_.end() ? nullptr : &session_->subscriptions[place->second];
+        }
+        const auto found = find_subscription(*session_, filter);
+        return found == session_->subscriptions.end() ? nullptr : &*found;
+    }
+
+    StoredSubscription& add(StoredSubscription subscription) {
+        session_->subscriptions.push_back(std::move(subscription));
+        StoredSubscription& added = session_->subscriptions.back();
+        if (is_indexed_) by_filter_.emplace(added.filter, session_->subscriptions.size() - 1);
+        return added;
+    }
+
+  private:
+    StoredSession* session_;
+    bool is_indexed_ = false;
+    std::unordered_map<std::string_view, std::size_t> by_filter_;
+};
 
 [[nodiscard]] bool replays(const StoredSubscription& subscription) noexcept {
     return subscription.replay_next.has_value();
@@ -175,16 +215,16 @@ void StoredState::on(Seq /*seq*/, const SessionEnded& record) {
 void StoredState::on(Seq seq, const Subscribed& record) {
     StoredSession* session = find(record.client);
     if (session == nullptr) return;
+    Places places{*session, record.subscriptions.size()};
     for (const SubscriptionRecord& wanted : record.subscriptions) {
-        auto subscription = find_subscription(*session, wanted.filter);
-        if (subscription == session->subscriptions.end()) {
-            session->subscriptions.push_back({.filter = wanted.filter,
-                                              .options = {},
-                                              .subscription_identifier = 0,
-                                              .since = seq,
-                                              .replay_next = std::nullopt,
-                                              .replay_until = {}});
-            subscription = std::prev(session->subscriptions.end());
+        StoredSubscription* subscription = places.find(wanted.filter);
+        if (subscription == nullptr) {
+            subscription = &places.add({.filter = wanted.filter,
+                                        .options = {},
+                                        .subscription_identifier = 0,
+                                        .since = seq,
+                                        .replay_next = std::nullopt,
+                                        .replay_until = {}});
         } else if (!wanted.keeps_since) {
             subscription->since = seq;
         }
@@ -206,12 +246,12 @@ void StoredState::on(Seq seq, const Subscribed& record) {
 void StoredState::on(Seq /*seq*/, const Unsubscribed& record) {
     StoredSession* session = find(record.client);
     if (session == nullptr) return;
-    for (const std::string& filter : record.filters) {
-        const auto subscription = find_subscription(*session, filter);
-        if (subscription == session->subscriptions.end()) continue;
-        if (session->attached && replays(*subscription)) close_replay(subscription->replay_until);
-        session->subscriptions.erase(subscription);
-    }
+    const std::unordered_set<std::string_view> ended{record.filters.begin(), record.filters.end()};
+    std::erase_if(session->subscriptions, [&](const StoredSubscription& subscription) {
+        if (!ended.contains(subscription.filter)) return false;
+        if (session->attached && replays(subscription)) close_replay(subscription.replay_until);
+        return true;
+    });
 }
 
 void StoredState::on(Seq /*seq*/, const DeliveryState& record) {
@@ -222,9 +262,17 @@ void StoredState::on(Seq /*seq*/, const RetainedReplay& record) {
     StoredSession* session = find(record.client);
     if (session == nullptr) return;
     deliver(*session, record.delivery);
-    const auto subscription = find_subscription(*session, record.filter);
-    if (subscription == session->subscriptions.end() || !replays(*subscription)) return;
+    // Replays are made in the order of their subscriptions: it is likely to be the next one.
+    std::vector<StoredSubscription>& all = session->subscriptions;
+    auto subscription =
+        all.begin() + static_cast<std::ptrdiff_t>(std::min(next_replayed_, all.size()));
+    if (subscription == all.end() || subscription->filter != record.filter) {
+        subscription = find_subscription(*session, record.filter);
+    }
+    if (subscription == all.end() || !replays(*subscription)) return;
     if (subscription->replay_until != record.until) return;
+    next_replayed_ =
+        static_cast<std::size_t>(subscription - all.begin()) + (record.next_topic.empty() ? 1 : 0);
     if (!record.next_topic.empty()) {
         subscription->replay_next = record.next_topic;
         return;

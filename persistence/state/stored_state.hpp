@@ -152,6 +152,7 @@ class StoredState {
     Pinned pinned_;
     std::unordered_map<Seq, std::size_t> references_;  // position -> unfinished entries, holders
     std::map<Seq, OpenReplays> open_replays_;          // by replay_until
+    std::size_t next_replayed_ = 0;  // likely place of the subscription a RetainedReplay is about
     std::size_t message_bytes_ = 0;
 };
 

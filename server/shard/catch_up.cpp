@@ -38,6 +38,12 @@ constexpr std::uint64_t kNearlyLevel = 4096;  // positions: a session that only 
     return bytes;
 }
 
+/// Whether the session reads the log for it. What a shared one gets comes from its group, which
+/// says itself what it needs.
+[[nodiscard]] bool is_logged_for(const auto& subscription) noexcept {
+    return subscription.options.qos != QoS::at_most_once && subscription.share_key == 0;
+}
+
 }  // namespace
 
 void Shard::request_feed(SessionEntry& entry) {
@@ -128,7 +134,7 @@ void Shard::collect_filters(SessionEntry& entry) {
     std::vector<std::string> granting;
     for (const Subscription& subscription : entry.subscriptions) {
         if (subscription.share_key != 0) continue;
-        const bool is_asked = subscription.options.qos != QoS::at_most_once;
+        const bool is_asked = is_logged_for(subscription);
         (is_asked ? asked : granting).push_back(subscription.text);
     }
     if (!granting.empty()) {
@@ -381,6 +387,7 @@ void Shard::commit_delivery(SessionEntry& entry, Instant now) {
         record.until = replay.until;
         record.next_topic = replay.next_topic;
         record.delivery = std::move(state);
+        tells_of_replay(entry, replay.text);
         commits_.add(std::move(record), confirm);
         return;
     }
@@ -404,11 +411,8 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
 
 template <class AnySubscription>
 void Shard::survey_filter(const AnySubscription& subscription, Seq position) {
-    if (subscription.options.qos == QoS::at_most_once) return;
-    const std::string_view text = subscription.text;
-    const std::string_view filter =
-        subscription.share_key == 0 ? text : mqtt::parse_subscription_filter(text).filter;
-    need_scan_.survey->add(filter, next(std::max(subscription.since, position)));
+    if (!is_logged_for(subscription)) return;
+    need_scan_.survey->add(subscription.text, next(std::max(subscription.since, position)));
 }
 
 /// A slice of the look at all sessions: which position each still needs, and whose progress is to
@@ -452,7 +456,7 @@ void Shard::scan_resting(std::uint32_t slot) {
     const RestingSession& resting = *sessions_.resting(slot);
     std::optional<Seq> oldest;
     resting.for_each_subscription([&](const RestingSubscription& subscription) {
-        if (subscription.options.qos == QoS::at_most_once) return;
+        if (!is_logged_for(subscription)) return;
         oldest = oldest ? std::min(*oldest, subscription.since) : subscription.since;
         if (need_scan_.survey) survey_filter(subscription, resting.position());
     });
@@ -536,7 +540,7 @@ std::optional<Seq> Shard::needed_position(const SessionEntry& entry) {
 std::optional<Seq> Shard::needed_by_filters(const SessionEntry& entry) {
     std::optional<Seq> oldest;
     for (const Subscription& subscription : entry.subscriptions) {
-        if (subscription.options.qos == QoS::at_most_once) continue;
+        if (!is_logged_for(subscription)) continue;
         oldest = oldest ? std::min(*oldest, subscription.since) : subscription.since;
     }
     if (!oldest) return std::nullopt;

@@ -75,6 +75,7 @@ struct PendingSubscription {
     Durability durability = Durability::transient;  // the interest that was raised for it
     bool keeps_since = false;       // replaces the options of one that stays (rule 6)
     bool replays_retained = false;  // by its Retain Handling
+    bool is_new = false;            // known when the record is committed
 };
 
 struct FinishSubscribe {

@@ -101,7 +101,7 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
         Connection* connection = find(id);
         if (connection == nullptr) return bytes.size();
         if (connection->paused != 0 || used == bytes.size()) return used;
-        if (congested_ && connection->phase == Phase::open) {
+        if (congested_) {  // a CONNECT asks for commits as well
             set_pause(*connection, kPauseCongested, true);
             return used;
         }

@@ -420,7 +420,8 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
     mqtt::SessionParts parts = std::move(attached.session).take_parts();
     return_shared(entry);
     // A replay under way goes on from what was sent.
-    for (const RetainedReplay& replay : attached.replays) {
+    if (!attached.replays.empty()) {
+        const RetainedReplay& replay = attached.replays.front();
         if (Subscription* subscription = entry.find(replay.text)) {
             subscription->replay_next = std::make_unique<std::string>(replay.next_topic);
         }
@@ -436,6 +437,7 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
         progress.delivery.sent_through = parts.sent_through;
         progress.delivery.whole = true;
         progress.delivery.changed = unfinished_of(parts);
+        tells_of_replay(entry, replay.text);
         commits_.add(std::move(progress), NothingToDo{});
     }
     auto records = std::move(attached.retry_when_attached);
@@ -492,16 +494,38 @@ void Shard::rewrite_state(SessionEntry& entry) {
     const ConfirmDetach confirm{entry.slot, entry.generation, entry.sent_through};
     ++entry.detaches_on_their_way;
     commits_.add(whole_state(entry), confirm);
-    for (const Subscription& subscription : entry.subscriptions) {
-        if (subscription.replay_next && subscription.replay_next->empty()) continue;
+    if (entry.replays_told == nullptr) return;
+    for (const std::string& text : *entry.replays_told) {
+        const Subscription* subscription = entry.find(text);
+        if (subscription == nullptr) continue;
+        if (subscription->replay_next && subscription->replay_next->empty()) continue;
         store::RetainedReplay record;
         record.client = entry.client_id;
-        record.filter = subscription.text;
-        record.until = subscription.replay_until;
-        if (subscription.replay_next) record.next_topic = *subscription.replay_next;
+        record.filter = text;
+        record.until = subscription->replay_until;
+        if (subscription->replay_next) record.next_topic = *subscription->replay_next;
         record.delivery.sent_through = entry.sent_through;
         ++entry.detaches_on_their_way;
         commits_.add(std::move(record), confirm);
+    }
+}
+
+/// A commit tells how far the replay of the subscription `text` is.
+void Shard::tells_of_replay(SessionEntry& entry, std::string_view text) {
+    if (entry.replays_told == nullptr) {
+        entry.replays_told = std::make_unique<std::vector<std::string>>();
+    }
+    if (entry.replays_told->empty() || entry.replays_told->back() != text) {
+        entry.replays_told->emplace_back(text);
+    }
+}
+
+/// After a commit about its deliveries: if the log has all of them, nothing need be told again.
+void Shard::settle_replays(SessionEntry& entry) {
+    const bool attached_settled =
+        entry.attached == nullptr || entry.attached->deliveries_on_their_way == 0;
+    if (attached_settled && entry.detaches_on_their_way == 0 && !entry.state_unsure) {
+        entry.replays_told.reset();
     }
 }
 

@@ -113,9 +113,8 @@ TEST(RestingSession, NothingIsForgottenByLayingItToRest) {
     EXPECT_FALSE(can_rest([](SessionEntry& e) { e.will_stored = true; }));
     EXPECT_FALSE(can_rest([](SessionEntry& e) { e.will = std::make_unique<PendingWill>(); }));
     EXPECT_FALSE(can_rest([](SessionEntry& e) { e.loss = std::make_unique<BacklogLoss>(); }));
-    EXPECT_FALSE(can_rest([](SessionEntry& e) {
-        e.subscriptions[0].replay_next = std::make_unique<std::string>();
-    }));
+    EXPECT_FALSE(can_rest(
+        [](SessionEntry& e) { e.subscriptions[0].replay_next = std::make_unique<std::string>(); }));
     EXPECT_FALSE(can_rest([](SessionEntry& e) {
         e.parts = std::make_unique<mqtt::SessionParts>();
         e.parts->inflight.emplace_back();

@@ -79,9 +79,7 @@ void Shard::start_replay(SessionEntry& entry,
         add_source(shared_.placement->of_topic(filter));
     }
     // A second SUBSCRIBE to the same filter starts its replay over [MQTT-3.8.4-4].
-    (void)entry.attached->drop_replays(
-        [&](const RetainedReplay& other) { return other.text == replay.text; });
-    entry.attached->replays.push_back(std::move(replay));
+    entry.attached->replays.add(std::move(replay));
     request_feed(entry);
 }
 
@@ -127,12 +125,15 @@ void Shard::feed_replay(SessionEntry& entry, Instant now) {
         if (first == nullptr) {
             finish_replay(entry, now);
             if (entry.attached->replays.empty()) return;
-            continue;
+            if (++fed_messages_ < kMessagesFedPerStep) continue;
+            request_feed(entry);  // others first
+            return;
         }
         const RetainedValue value = first->values.front();
         const bool sent = send_retained(entry, replay, value, now);
         if (sessions_.attached(who.slot, who.generation) == nullptr) return;
         if (!sent) return;
+        ++fed_messages_;
         first->values.pop_front();
         // In the order of levels nothing lies between a topic and this.
         replay.next_topic = std::string{value.message->topic()} + '/';
@@ -173,17 +174,17 @@ bool Shard::send_retained(SessionEntry& entry,
 }
 
 void Shard::finish_replay(SessionEntry& entry, Instant now) {
-    RetainedReplay replay = std::move(entry.attached->replays.front());
-    entry.attached->replays.pop_front();
+    RetainedReplay& replay = entry.attached->replays.front();
     Subscription* subscription = entry.find(replay.text);
-    if (subscription == nullptr || !subscription->replay_next) return;
-    subscription->replay_next.reset();
-    if (!entry.durable) return;
-    // "Done" is one commit with what the replay has in flight.
-    entry.attached->replays.push_front(std::move(replay));
-    entry.attached->replays.front().next_topic.clear();
-    entry.attached->replays.front().progressed = true;
-    commit_delivery(entry, now);
+    if (subscription != nullptr && subscription->replay_next) {
+        subscription->replay_next.reset();
+        if (entry.durable) {
+            // "Done" is one commit with what the replay has in flight.
+            replay.next_topic.clear();
+            replay.progressed = true;
+            commit_delivery(entry, now);
+        }
+    }
     entry.attached->replays.pop_front();
 }
 
@@ -229,12 +230,8 @@ void Shard::retained_page(RetainedPage page, Instant now) {
     const auto replayer = replayers_.find(page.cookie);
     if (replayer == replayers_.end()) return;
     SessionEntry* entry = sessions_.attached(replayer->second.slot, replayer->second.generation);
-    RetainedReplay* replay = nullptr;
-    if (entry != nullptr) {
-        for (RetainedReplay& each : entry->attached->replays) {
-            if (each.cookie == page.cookie) replay = &each;
-        }
-    }
+    RetainedReplay* replay =
+        entry == nullptr ? nullptr : entry->attached->replays.under_way(page.cookie);
     if (replay == nullptr) {
         replayers_.erase(replayer);
         return;
@@ -260,12 +257,11 @@ void Shard::retained_page(RetainedPage page, Instant now) {
 /// come, must not follow it.
 void Shard::superseded_by_live(SessionEntry& entry, std::string_view topic) {
     const ShardId home = shared_.placement->of_topic(topic);
-    for (RetainedReplay& replay : entry.attached->replays) {
-        for (RetainedReplay::Source& source : replay.sources) {
-            if (source.shard != home) continue;
-            forget_value(source, topic);
-            if (source.asked) source.superseded.emplace_back(topic);
-        }
+    // Replays that are not under way will read what is current then.
+    for (RetainedReplay::Source& source : entry.attached->replays.front().sources) {
+        if (source.shard != home) continue;
+        forget_value(source, topic);
+        if (source.asked) source.superseded.emplace_back(topic);
     }
 }
 

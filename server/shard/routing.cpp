@@ -264,12 +264,14 @@ void Shard::acknowledge_action(Action& action, Instant now) {
             std::exchange(entry->attached->advancing, false)) {
             request_feed(*entry);
         }
+        settle_replays(*entry);
         with_session(
             *entry, now, [&](auto& session, auto& fx) { session.delivery_committed(now, fx); });
     } else if (const auto* detach = std::get_if<ConfirmDetach>(&action)) {
         if (SessionEntry* same = sessions_.same(detach->slot, detach->generation)) {
             --same->detaches_on_their_way;
             same->committed_through = std::max(same->committed_through, detach->sent_through);
+            settle_replays(*same);
         }
     } else if (const auto* pubrel = std::get_if<AnswerPubrel>(&action)) {
         SessionEntry* entry = sessions_.attached(pubrel->who.slot, pubrel->who.generation);

@@ -10,6 +10,7 @@
 #include "server/core/interest_table.hpp"
 #include "server/core/retained_store.hpp"
 #include "server/shard/backlog_check.hpp"
+#include "server/shard/retained_replays.hpp"
 #include "server/shard/shard_message.hpp"
 #include "server/shard/subscription_forecast.hpp"
 
@@ -33,28 +34,11 @@ struct Subscription {
     // Of a shared one: the rules have come to allow less than all of it. The session is no member
     // of the group meanwhile, or one that is away.
     bool withheld = false;
+    bool ended = false;  // by an UNSUBSCRIBE that is being carried out
     // A durable subscription's retained replay that is not done (rule 9) goes on with this topic;
     // null: there is none.
     std::unique_ptr<std::string> replay_next;
     Seq replay_until;  // the latest replay's, done or not
-};
-
-/// Retained values on their way to a new subscription, from all shards, in topic order.
-struct RetainedReplay {
-    std::string text;    // the subscription
-    std::string filter;  // without $share
-    Seq until;
-    std::uint64_t cookie = 0;
-    struct Source {
-        ShardId shard;
-        RetainedCursor cursor;
-        std::deque<RetainedValue> values = {};  // fetched and not yet sent
-        bool asked = false;
-        std::vector<std::string> superseded = {};  // live while a page was on its way
-    };
-    std::vector<Source> sources;
-    std::string next_topic;   // everything before it has been sent
-    bool progressed = false;  // next_topic has moved since the last commit
 };
 
 /// How a durable session reads the log while it is behind.
@@ -131,20 +115,14 @@ struct Attachment {
     std::uint32_t logging_others = 0;
     CatchUp catch_up;
     std::vector<Seq> restoring_seqs;
-    // Lists: seldom used, and an empty one owns no memory, whatever it has held.
-    std::list<RetainedReplay> replays;  // the first one is under way
+    RetainedReplays replays;
     // SUBSCRIBEs and UNSUBSCRIBEs on their way to the log. No replay goes on meanwhile: behind
     // their records the store may let go of values that it has sent and not listed
     // (persistence/record.hpp).
     std::uint32_t replays_held = 0;
     std::unique_ptr<SubscriptionForecast> forecast;  // null: no SUBSCRIBE, UNSUBSCRIBE on its way
-    std::list<SharedDeliver> shared_waiting;         // its share of groups, for the window
-
-    /// Ends the replays for which `ended` holds; false if there was none.
-    template <class Predicate>
-    bool drop_replays(Predicate ended) {
-        return replays.remove_if(ended) != 0;
-    }
+    // A list: seldom used, and an empty one owns no memory, whatever it has held.
+    std::list<SharedDeliver> shared_waiting;  // its share of groups, for the window
 };
 
 struct SessionEntry {
@@ -166,7 +144,10 @@ struct SessionEntry {
     Instant detached_at;
     std::vector<Subscription> subscriptions;  // by text
     std::unique_ptr<PendingWill> will;
-    std::unique_ptr<BacklogLoss> loss;          // null: none
+    std::unique_ptr<BacklogLoss> loss;  // null: none
+    // Of which subscriptions commits have told how far the replay is, not all of which are known to
+    // be in the log; null: all are. See rewrite_state().
+    std::unique_ptr<std::vector<std::string>> replays_told;
     std::unique_ptr<mqtt::SessionParts> parts;  // while detached; null: nothing unfinished
     std::unique_ptr<Attachment> attached;
 

@@ -13,7 +13,6 @@ namespace {
 
 // Sessions served per step, and messages from the log sent to them: then all others get their turn.
 constexpr std::size_t kFeedsPerStep = 512;
-constexpr std::size_t kMessagesFedPerStep = 2048;
 constexpr std::size_t kTimersPerStep = 4096;
 
 }  // namespace

@@ -204,6 +204,8 @@ class Shard {
     [[nodiscard]] static store::DeliveryState whole_state(const SessionEntry& entry);
     void commit_detached(SessionEntry& entry);
     void rewrite_state(SessionEntry& entry);
+    static void tells_of_replay(SessionEntry& entry, std::string_view text);
+    static void settle_replays(SessionEntry& entry);
     void discard_session(SessionEntry& entry, Instant now);
     void remove_entry(SessionEntry& entry, Instant now);
 
@@ -242,6 +244,7 @@ class Shard {
 
     // subscriptions.cpp
     void activate(FinishSubscribe& operation, Seq seq, Instant now);
+    void make_room(SessionEntry& entry, FinishSubscribe& operation, Seq seq);
     void activate_one(SessionEntry& entry,
                       FinishSubscribe& operation,
                       const PendingSubscription& wanted,
@@ -486,6 +489,7 @@ class Shard {
     MatchGroups match_groups_;
     std::vector<std::uint32_t> identifiers_;
     std::vector<std::string_view> matching_filters_;
+    static constexpr std::size_t kMessagesFedPerStep = 2048;
     std::size_t fed_messages_ = 0;  // from pages, in this step
 
     struct DeferredClose {

@@ -4,6 +4,8 @@
 #include "server/shard/shard.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <unordered_set>
 #include <utility>
 
 namespace stentor::server {
@@ -139,6 +141,7 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
 /// At the record's place in the commit stream (or at once, for a transient session).
 void Shard::activate(FinishSubscribe& operation, Seq seq, Instant now) {
     SessionEntry* entry = sessions_.same(operation.who.slot, operation.who.generation);
+    if (entry != nullptr) make_room(*entry, operation, seq);
     for (const PendingSubscription& wanted : operation.subscriptions) {
         if (!wanted.accepted) continue;
         if (entry == nullptr) {  // the session has ended
@@ -155,26 +158,44 @@ void Shard::activate(FinishSubscribe& operation, Seq seq, Instant now) {
     }
 }
 
+/// Adds the filters that are new, in one go: one after the other each would move all behind it.
+void Shard::make_room(SessionEntry& entry, FinishSubscribe& operation, Seq seq) {
+    std::vector<Subscription> fresh;
+    std::unordered_set<std::string_view> seen;
+    for (PendingSubscription& wanted : operation.subscriptions) {
+        wanted.is_new = wanted.accepted && entry.find(wanted.text) == nullptr &&
+                        seen.insert(wanted.text).second;
+        if (!wanted.is_new) continue;
+        Subscription& subscription = fresh.emplace_back();
+        subscription.text = wanted.text;
+        subscription.share_key = shared_key(wanted.text);
+        subscription.since = seq;
+    }
+    const auto by_text = [](const Subscription& a, const Subscription& b) {
+        return a.text < b.text;
+    };
+    std::sort(fresh.begin(), fresh.end(), by_text);
+    const auto known = static_cast<std::ptrdiff_t>(entry.subscriptions.size());
+    entry.subscriptions.insert(entry.subscriptions.end(),
+                               std::make_move_iterator(fresh.begin()),
+                               std::make_move_iterator(fresh.end()));
+    std::inplace_merge(entry.subscriptions.begin(),
+                       entry.subscriptions.begin() + known,
+                       entry.subscriptions.end(),
+                       by_text);
+}
+
 void Shard::activate_one(SessionEntry& entry,
                          FinishSubscribe& operation,
                          const PendingSubscription& wanted,
                          Seq seq,
                          Instant now) {
     Subscription* subscription = entry.find(wanted.text);
-    if (subscription != nullptr) {
+    STENTOR_ASSERT(subscription != nullptr, "make_room() has added it");
+    if (!wanted.is_new) {
         // It was raised once more.
         lower_interest(subscription->text, entry.durability(subscription->options));
         if (!wanted.keeps_since) subscription->since = seq;
-    } else {
-        const auto at = std::lower_bound(
-            entry.subscriptions.begin(),
-            entry.subscriptions.end(),
-            wanted.text,
-            [](const Subscription& s, const std::string& key) { return s.text < key; });
-        subscription = &*entry.subscriptions.insert(at, Subscription{});
-        subscription->text = wanted.text;
-        subscription->share_key = shared_key(wanted.text);
-        subscription->since = seq;
     }
     subscription->options = wanted.options;
     subscription->withheld = false;
@@ -193,8 +214,7 @@ void Shard::activate_one(SessionEntry& entry,
     }
     if (wanted.replays_retained) {
         // What was under way is started over when SUBACK has been sent [MQTT-3.8.4-4].
-        (void)entry.attached->drop_replays(
-            [&](const RetainedReplay& replay) { return replay.text == wanted.text; });
+        (void)entry.attached->replays.drop(wanted.text);
     }
     // What was read from the log was read with the filters as they were.
     CatchUp& catch_up = entry.attached->catch_up;
@@ -269,9 +289,10 @@ void Shard::on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& pac
 void Shard::activate(FinishUnsubscribe& operation, Instant now) {
     (void)now;
     SessionEntry* entry = sessions_.same(operation.who.slot, operation.who.generation);
+    bool left_group = false;
     for (const std::string& filter : operation.filters) {
         Subscription* subscription = entry == nullptr ? nullptr : entry->find(filter);
-        if (subscription == nullptr) {
+        if (subscription == nullptr || subscription->ended) {
             operation.codes.push_back(mqtt::parse_subscription_filter(filter).check ==
                                               mqtt::TopicCheck::ok
                                           ? ReasonCode::no_subscription_existed
@@ -281,17 +302,18 @@ void Shard::activate(FinishUnsubscribe& operation, Instant now) {
         operation.codes.push_back(ReasonCode::success);
         unindex_subscription(*entry, *subscription, Leaving::for_good);
         if (entry->attached != nullptr) {
-            const auto ended = [&](const RetainedReplay& replay) { return replay.text == filter; };
-            if (entry->attached->drop_replays(ended)) request_feed(*entry);
+            if (entry->attached->replays.drop(filter)) request_feed(*entry);
             CatchUp& catch_up = entry->attached->catch_up;
             catch_up.filters.reset();  // a page with too much in it does no harm
             catch_up.granting.reset();
         }
         lower_interest(subscription->text, entry->durability(subscription->options));
-        const bool shared = subscription->share_key != 0;
-        entry->subscriptions.erase(entry->subscriptions.begin() +
-                                   (subscription - entry->subscriptions.data()));
-        if (shared && entry->attached != nullptr) return_shared(*entry);
+        subscription->ended = true;
+        left_group = left_group || subscription->share_key != 0;
+    }
+    if (entry != nullptr) {
+        std::erase_if(entry->subscriptions, [](const Subscription& each) { return each.ended; });
+        if (left_group && entry->attached != nullptr) return_shared(*entry);
     }
     for (const std::string& filter : operation.filters) has_happened(operation.who, filter);
     if (operation.holds_replays) release_replays(operation.who);
