@@ -135,6 +135,7 @@ struct EventText {
     std::string operator()(const AuthReceived& event) const {
         return fmt::format("auth {}", mqtt::name(event.auth.reason));
     }
+    std::string operator()(const PingDone& /*event*/) const { return "ping done"; }
     std::string operator()(const Closed& event) const {
         return fmt::format("closed: {} {}", name(event.cause), mqtt::name(event.reason));
     }

@@ -21,6 +21,7 @@ using mqtt::ReasonCode;
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kReadBytes = std::size_t{64} * 1024;
+constexpr std::size_t kWriteBytes = std::size_t{64} * 1024;  // small enough to see that it moves
 constexpr std::chrono::milliseconds kFirstWait{500};
 constexpr std::chrono::milliseconds kLongestWait{30'000};
 
@@ -76,6 +77,10 @@ ClientRunner::ClientRunner(asio::io_context& io,
 
 bool ClientRunner::has_room() const noexcept {
     return link_->output.size() + link_->sending < options_.output_bytes_max;
+}
+
+bool ClientRunner::all_sent() const noexcept {
+    return link_->output.empty() && link_->sending == 0;
 }
 
 void ClientRunner::flush() { link_->wake.cancel(); }
@@ -137,14 +142,16 @@ asio::awaitable<std::optional<ConnectError>> ClientRunner::run() {
         } else {
             link->why = std::move(opened).error();
         }
-        if (finishing_) break;
+        if (finishing_) co_return failure_at_end(*link);
         if (!worth_another_try(*link)) co_return link->why;
 
-        if (link->was_up) {
+        const auto now = monotonic_now();
+        // CONNACK alone is no progress: a broker may accept us each time, to be lost over the same
+        // message again.
+        if (link->useful || (link->up_since != kNever && now - link->up_since >= kLongestWait)) {
             wait = kFirstWait;
             give_up_at = kNever;
         }
-        const auto now = monotonic_now();
         if (give_up_at == kNever) give_up_at = saturating_add(now, options_.retry_for);
         if (now >= give_up_at) co_return link->why;
         // Clients that lost the same broker must not come back in step.
@@ -152,6 +159,7 @@ asio::awaitable<std::optional<ConnectError>> ClientRunner::run() {
             wait.count() / 2 +
             static_cast<std::int64_t>(jitter_.below(static_cast<std::uint64_t>(wait.count())))};
         handler_.on_retry(link->why, jittered);
+        if (finishing_) break;
         retry_timer_.expires_after(jittered);
         co_await retry_timer_.async_wait(kTuple);
         wait = std::min(wait * 2, kLongestWait);
@@ -186,14 +194,24 @@ asio::awaitable<void> ClientRunner::serve(std::shared_ptr<Link> link) {
             if (link->why.what.empty()) link->why = lost(read.error);
             break;
         }
-        if (link->ended) continue;  // DISCONNECT is on its way; wait for the broker to close
         input.insert(
             input.end(), buffer.begin(), buffer.begin() + static_cast<std::ptrdiff_t>(read.bytes));
-        feed(*link, input);
+        if (!link->ended) feed(*link, input);
+        if (link->ended) hear_last_word(*link, input);
     }
     session_.connection_lost();
     end(*link);
+    link->patience.cancel();
     link->stream->close();
+}
+
+std::optional<ConnectError> ClientRunner::failure_at_end(const Link& link) const {
+    if (link.abandoned) return std::nullopt;
+    if (link.closed && mqtt::is_failure(link.reason)) return link.why;
+    if (!link.write_error) return std::nullopt;
+    const auto where = options_.connect.address.to_string();
+    return ConnectError{
+        fmt::format("lost {} before everything was sent: {}", where, link.write_error->message())};
 }
 
 ConnectError ClientRunner::lost(const boost::system::error_code& error) const {
@@ -218,14 +236,25 @@ void ClientRunner::feed(Link& link, Bytes& input) {
             break;
         }
         if (std::holds_alternative<mqtt::Connected>(event)) {
-            was_connected_ = link.was_up = true;
+            was_connected_ = true;
+            link.up_since = monotonic_now();
             link.timer.cancel();  // other deadlines from here on
+        } else {
+            link.useful = true;
         }
         handler_.on_event(event);
     }
     handler_.on_batch();
     input.erase(input.begin(), input.end() - static_cast<std::ptrdiff_t>(rest.size()));
     link.wake.cancel();
+}
+
+/// Our DISCONNECT is on its way: what the broker still sends is answered by nobody.
+void ClientRunner::hear_last_word(Link& link, Bytes& input) {
+    if (link.abandoned) return;
+    ByteView rest{input};
+    if (const auto closed = session_.last_word(rest)) on_closed(link, *closed);
+    input.erase(input.begin(), input.end() - static_cast<std::ptrdiff_t>(rest.size()));
 }
 
 void ClientRunner::on_closed(Link& link, const mqtt::Closed& closed) {
@@ -235,21 +264,34 @@ void ClientRunner::on_closed(Link& link, const mqtt::Closed& closed) {
     end(link);
 }
 
+/// False: the connection takes no more.
+asio::awaitable<bool> ClientRunner::write_all(std::shared_ptr<Link> link) {
+    auto sending = std::exchange(link->output, mqtt::WireBuffer{});
+    link->sending = sending.size();
+    while (!sending.empty()) {
+        const ByteView front = sending.front();
+        const ByteView part = front.first(std::min(front.size(), kWriteBytes));
+        const auto error = co_await link->stream->write(part);
+        if (error) {
+            if (!link->write_error) link->write_error = error;
+            co_return false;
+        }
+        sending.consume(part.size());
+        link->written += part.size();
+    }
+    link->sending = 0;
+    co_return true;
+}
+
 asio::awaitable<void> ClientRunner::write_output(std::shared_ptr<Link> link) {
     for (;;) {
         while (!link->output.empty()) {
-            auto sending = std::exchange(link->output, mqtt::WireBuffer{});
-            link->sending = sending.size();
-            while (!sending.empty()) {
-                const ByteView part = sending.front();
-                const auto error = co_await link->stream->write(part);
-                if (error) {
-                    link->stream->close();  // the reader tells the rest
-                    co_return;
-                }
-                sending.consume(part.size());
+            const bool written = co_await write_all(link);
+            if (!written) {
+                // What the broker has said before it stopped reading is still to be read.
+                close_soon(link);
+                co_return;
             }
-            link->sending = 0;
             if (!link->ended) handler_.on_drained();
         }
         if (link->ended) break;
@@ -259,10 +301,16 @@ asio::awaitable<void> ClientRunner::write_output(std::shared_ptr<Link> link) {
     if (link->abandoned) co_return;
     // The broker closes when it has read everything. Closing first could reset the connection
     // while our last bytes are still on their way.
-    link->timer.expires_after(options_.end_patience);
+    close_soon(link);
     co_await link->stream->end_writing();
-    co_await link->timer.async_wait(kTuple);
-    link->stream->close();
+}
+
+void ClientRunner::close_soon(const std::shared_ptr<Link>& link) {
+    link->timer.cancel();
+    link->patience.expires_after(options_.end_patience);
+    link->patience.async_wait([link](const boost::system::error_code& error) {
+        if (!error) link->stream->close();
+    });
 }
 
 asio::awaitable<void> ClientRunner::keep_time(std::shared_ptr<Link> link) {
@@ -273,11 +321,28 @@ asio::awaitable<void> ClientRunner::keep_time(std::shared_ptr<Link> link) {
                                         : std::max(due - monotonic_now(), Duration::zero());
         timer.expires_after(left);
         co_await timer.async_wait(kTuple);
-        if (link->ended) co_return;
+        if (link->ended) break;
         if (const auto closed = session_.on_time(monotonic_now(), link->output)) {
             on_closed(*link, *closed);
         }
         link->wake.cancel();
+    }
+    co_await watch_end(link);
+}
+
+/// Sending the rest may take long, but it must move.
+asio::awaitable<void> ClientRunner::watch_end(std::shared_ptr<Link> link) {
+    const auto waits = [&] {
+        return !link->abandoned && !link->write_error &&
+               (link->sending != 0 || !link->output.empty());
+    };
+    while (waits()) {
+        const auto before = link->written;
+        link->timer.expires_after(options_.stall_patience);
+        const auto [error] = co_await link->timer.async_wait(kTuple);
+        if (error || link->written != before || !waits()) continue;
+        link->write_error = asio::error::timed_out;
+        link->stream->close();
     }
 }
 

@@ -42,6 +42,8 @@ struct RunnerOptions {
     /// For how long after a loss new connections are tried; the first one is tried once.
     std::chrono::milliseconds retry_for{0};
     std::chrono::milliseconds end_patience{1'000};  // for the broker to close after DISCONNECT
+    /// For output to move at all, once it is the last.
+    std::chrono::milliseconds stall_patience{20'000};
 };
 
 class ClientRunner {
@@ -53,7 +55,8 @@ class ClientRunner {
                  ClientHandler& handler);
 
     /// Connects and serves until finish(), or until nothing can be done any more: then the reason.
-    /// Once only.
+    /// After finish() too there is one, if not everything could be sent or the broker's last word
+    /// was a refusal (a DISCONNECT from 0x80 on). Once only.
     [[nodiscard]] boost::asio::awaitable<std::optional<ConnectError>> run();
 
     [[nodiscard]] mqtt::ClientSession& session() noexcept { return session_; }
@@ -61,6 +64,8 @@ class ClientRunner {
     [[nodiscard]] mqtt::WireBuffer& output() noexcept { return link_->output; }
     /// False once much is waiting to be sent; on_drained() follows.
     [[nodiscard]] bool has_room() const noexcept;
+    /// The system has taken everything; on_drained() says when that has come about.
+    [[nodiscard]] bool all_sent() const noexcept;
     /// Call after having put something into the session outside of a handler's call.
     void flush();
 
@@ -76,14 +81,18 @@ class ClientRunner {
   private:
     /// One connection; shared by its reader, writer and timekeeper.
     struct Link {
-        explicit Link(boost::asio::io_context& io) : timer{io}, wake{io} {}
+        explicit Link(boost::asio::io_context& io) : timer{io}, wake{io}, patience{io} {}
         std::unique_ptr<Stream> stream;
         mqtt::WireBuffer output;
         std::size_t sending = 0;  // bytes handed to the stream and not yet taken
+        std::uint64_t written = 0;
+        std::optional<boost::system::error_code> write_error;
         boost::asio::steady_timer timer;
         boost::asio::steady_timer wake;
-        bool was_up = false;  // CONNACK came
-        bool ended = false;   // output is complete; input does not matter any more
+        boost::asio::steady_timer patience;  // for the peer to close; then we do
+        Instant up_since = kNever;           // when CONNACK came
+        bool useful = false;                 // an answer to more than CONNECT came
+        bool ended = false;                  // output is complete; only the last word matters
         bool abandoned = false;
         std::optional<mqtt::CloseCause> closed;
         mqtt::ReasonCode reason = mqtt::ReasonCode::success;
@@ -92,8 +101,13 @@ class ClientRunner {
 
     [[nodiscard]] boost::asio::awaitable<void> serve(std::shared_ptr<Link> link);
     [[nodiscard]] boost::asio::awaitable<void> write_output(std::shared_ptr<Link> link);
+    [[nodiscard]] boost::asio::awaitable<bool> write_all(std::shared_ptr<Link> link);
     [[nodiscard]] boost::asio::awaitable<void> keep_time(std::shared_ptr<Link> link);
+    [[nodiscard]] boost::asio::awaitable<void> watch_end(std::shared_ptr<Link> link);
     void feed(Link& link, Bytes& input);
+    void hear_last_word(Link& link, Bytes& input);
+    void close_soon(const std::shared_ptr<Link>& link);
+    [[nodiscard]] std::optional<ConnectError> failure_at_end(const Link& link) const;
     void on_closed(Link& link, const mqtt::Closed& closed);
     void end(Link& link);
     [[nodiscard]] ConnectError lost(const boost::system::error_code& error) const;

@@ -76,22 +76,34 @@ class Publisher final : public ClientHandler {
                             connected->session_present ? ", session resumed" : "");
         } else if (const auto* done = std::get_if<mqtt::PublishDone>(&event)) {
             on_done(*done);
+        } else if (std::holds_alternative<mqtt::PingDone>(event)) {
+            unconfirmed_ = 0;
         }
     }
     void on_batch() override { pump(); }
     void on_drained() override { pump(); }
     void on_retry(const ConnectError& why, std::chrono::milliseconds wait) override {
-        reporter_.debug("{}; next attempt in {} ms", why.what, wait.count());
+        if (unconfirmed_ == 0) {
+            reporter_.debug("{}; next attempt in {} ms", why.what, wait.count());
+            return;
+        }
+        fail(fmt::format("{}: what was sent with QoS 0 may be lost", why.what),
+             "with -q 1 it is repeated until the broker has acknowledged it");
+        unconfirmed_ = 0;
+        pinged_ = false;
+        if (nothing_left()) runner_->finish();
     }
 
     [[nodiscard]] bool complete() const noexcept {
-        return input_ended_ && lines_.empty() && !failed_ && unanswered_ == 0;
+        return nothing_left() && !failed_ && unanswered_ == 0 && unconfirmed_ == 0;
     }
     [[nodiscard]] bool failed() const noexcept { return failed_; }
 
   private:
     void pump();
     bool publish_next();
+    void end_when_confirmed();
+    [[nodiscard]] bool nothing_left() const noexcept { return input_ended_ && lines_.empty(); }
     void on_done(const mqtt::PublishDone& done);
     void delivered();
     void fail(std::string_view what, std::string_view hint = {}) {
@@ -110,6 +122,8 @@ class Publisher final : public ClientHandler {
     bool failed_ = false;
     bool delaying_ = false;
     std::size_t unanswered_ = 0;
+    std::uint64_t unconfirmed_ = 0;  // QoS 0 messages sent on this connection
+    bool pinged_ = false;            // behind the last of them
     asio::steady_timer delay_timer_;
     asio::steady_timer room_;
     asio::posix::stream_descriptor stdin_;
@@ -121,12 +135,21 @@ void Publisher::pump() {
         while (!delaying_ && !lines_.empty() && runner_->has_room() && publish_next()) {
         }
         if (lines_.size() < kLinesMax / 2) room_.cancel();
-        if (input_ended_ && lines_.empty() && unanswered_ == 0) {
-            delay_timer_.cancel();
-            runner_->finish(ReasonCode::normal_disconnection, disconnect_properties_);
-        }
+        if (nothing_left() && unanswered_ == 0) end_when_confirmed();
     }
     runner_->flush();
+}
+
+void Publisher::end_when_confirmed() {
+    if (unconfirmed_ == 0) {
+        delay_timer_.cancel();
+        runner_->finish(ReasonCode::normal_disconnection, disconnect_properties_);
+    } else if (!pinged_ && runner_->all_sent()) {
+        // Nobody acknowledges QoS 0, but a broker answers in the order in which it reads: it has
+        // read, and not refused, what was sent before a ping it answers.
+        runner_->session().ping(monotonic_now(), runner_->output());
+        pinged_ = true;
+    }
 }
 
 /// False: no further message can go out now.
@@ -154,6 +177,7 @@ bool Publisher::publish_next() {
     } else if (qos == QoS::at_most_once) {
         reporter_.debug("PUBLISH {} bytes on '{}'", lines_.front().size(), *options_.topic);
         if (options_.json) print_json(0, ReasonCode::success);
+        ++unconfirmed_;
         delivered();
     } else {
         reporter_.debug("PUBLISH {} bytes on '{}', identifier {}",

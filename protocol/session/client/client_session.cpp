@@ -52,6 +52,8 @@ void ClientSession::connection_lost() noexcept {
     state_ = State::closed;
     connack_due_ = kNever;
     sign_of_life_due_ = kNever;
+    pings_unanswered_ = 0;
+    pings_until_done_ = 0;
     on_wire_ = 0;
     waiting_.clear();
     // The server repeats QoS 1 under the same identifier; whether it does so is not ours to know.
@@ -111,7 +113,7 @@ ClientEvent ClientSession::dispatch(PacketView& packet, Instant now, WireBuffer&
     if (auto* unsuback = std::get_if<UnsubackView>(&packet)) return on(*unsuback, out);
     STENTOR_ASSERT(std::holds_alternative<PingrespView>(packet),
                    "the decoder lets no client's packet through to a client");
-    return NeedInput{};
+    return on_pingresp();
 }
 
 ClientEvent ClientSession::on(const ConnackView& packet, Instant now, WireBuffer& out) {
@@ -226,12 +228,29 @@ std::optional<Closed> ClientSession::on_time(Instant now, WireBuffer& out) {
         connection_lost();
         return Closed{.cause = CloseCause::ping_timeout, .reason = ReasonCode::keep_alive_timeout};
     }
+    send_pingreq(now, out);
+    return std::nullopt;
+}
+
+void ClientSession::send_pingreq(Instant now, WireBuffer& out) {
     encode_pingreq(out);
+    ++pings_unanswered_;
     last_sent_ = now;
     if (sign_of_life_due_ == kNever) {
         sign_of_life_due_ = saturating_add(now, options_.ping_timeout);
     }
-    return std::nullopt;
+}
+
+void ClientSession::ping(Instant now, WireBuffer& out) {
+    STENTOR_ASSERT(state_ == State::connected && pings_until_done_ == 0, "one ping at a time");
+    send_pingreq(now, out);
+    pings_until_done_ = pings_unanswered_;
+}
+
+ClientEvent ClientSession::on_pingresp() {
+    if (pings_unanswered_ > 0) --pings_unanswered_;
+    if (pings_until_done_ == 0 || --pings_until_done_ > 0) return NeedInput{};
+    return PingDone{};
 }
 
 void ClientSession::disconnect(ReasonCode reason, ByteView properties, WireBuffer& out) {
@@ -242,6 +261,36 @@ void ClientSession::disconnect(ReasonCode reason, ByteView properties, WireBuffe
         static_cast<void>(encode_disconnect(out, options_.version, {.reason = reason}));
     }
     connection_lost();
+    state_ = State::leaving;
+}
+
+std::optional<Closed> ClientSession::last_word(ByteView& input) {
+    while (state_ == State::leaving) {
+        auto step = decoder_->next(input);
+        if (step && std::holds_alternative<NeedMore>(*step)) return std::nullopt;
+        if (!step) {  // too late to be worth a complaint
+            state_ = State::closed;
+            break;
+        }
+        auto& decoded = std::get<Decoded>(*step);
+        input = input.subspan(decoded.bytes_used);
+        const auto* connack = std::get_if<ConnackView>(&decoded.packet);
+        const auto* disconnect = std::get_if<DisconnectView>(&decoded.packet);
+        if (connack != nullptr && is_failure(connack->reason)) {
+            state_ = State::closed;
+            return Closed{.cause = CloseCause::refused,
+                          .reason = connack->reason,
+                          .properties = connack->properties};
+        }
+        if (disconnect != nullptr) {
+            state_ = State::closed;
+            return Closed{.cause = CloseCause::disconnected,
+                          .reason = disconnect->reason,
+                          .properties = disconnect->properties};
+        }
+    }
+    input = {};
+    return std::nullopt;
 }
 
 std::size_t ClientSession::packet_bytes_max() const noexcept {

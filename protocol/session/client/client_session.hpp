@@ -74,6 +74,10 @@ class ClientSession {
     /// Sends DISCONNECT (in 3.1.1 without reason and properties); afterwards only connect() may
     /// follow [MQTT-3.14.4-2].
     void disconnect(ReasonCode reason, ByteView properties, WireBuffer& out);
+    /// After disconnect(): takes what still comes from the front of `input`, up to the DISCONNECT
+    /// (or refusing CONNACK) of a server that did not agree with what we sent before. Everything
+    /// else is passed over.
+    [[nodiscard]] std::optional<Closed> last_word(ByteView& input);
     /// The transport has gone. Not needed after Closed or disconnect().
     void connection_lost() noexcept;
 
@@ -98,6 +102,10 @@ class ClientSession {
                                                    WireBuffer& out);
     /// AUTH: an answer (continue_authentication) or a fresh start (re_authenticate). 5.0 only.
     void authenticate(ReasonCode reason, ByteView properties, Instant now, WireBuffer& out);
+    /// PINGREQ; PingDone comes with its answer: the server has read all that was sent before. The
+    /// answer is due within ping_timeout, so call it when `out` has left. Only while connected; one
+    /// at a time.
+    void ping(Instant now, WireBuffer& out);
 
     // --- manual answers ---
 
@@ -125,7 +133,7 @@ class ClientSession {
     [[nodiscard]] std::uint64_t unexpected_acknowledgements() const noexcept { return unexpected_; }
 
   private:
-    enum class State : std::uint8_t { idle, connecting, connected, closed };
+    enum class State : std::uint8_t { idle, connecting, connected, leaving, closed };
     enum class Inbound : std::uint8_t { qos1, qos2, qos2_received, qos2_released };
     using Phase = OutboundStore::Phase;
 
@@ -147,6 +155,8 @@ class ClientSession {
     ClientEvent on(const PubcompView& packet, Instant now, WireBuffer& out);
     ClientEvent on(const SubackView& packet, WireBuffer& out);
     ClientEvent on(const UnsubackView& packet, WireBuffer& out);
+    ClientEvent on_pingresp();
+    void send_pingreq(Instant now, WireBuffer& out);
     ClientEvent on(const DisconnectView& packet);
     ClientEvent server_error(ReasonCode reason, const char* detail, WireBuffer& out);
     PublishDone finish(PacketId packet_id, const AckView& packet, Instant now, WireBuffer& out);
@@ -208,6 +218,8 @@ class ClientSession {
     Instant connack_due_ = kNever;
     Instant sign_of_life_due_ = kNever;
     Instant last_sent_;
+    std::uint32_t pings_unanswered_ = 0;
+    std::uint32_t pings_until_done_ = 0;  // answers up to that of ping(); 0: none is awaited
     std::uint64_t unexpected_ = 0;
 };
 

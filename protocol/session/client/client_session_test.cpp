@@ -606,6 +606,74 @@ TEST(ClientSession, DisconnectsBothWays) {
     });
 }
 
+TEST(ClientSession, APingOfOursIsAnsweredBehindThoseOfTheSession) {
+    play(named("c1"), [](Script& s) {
+        s.is_connected()
+            .at(60s)
+            .sends({"PINGREQ"})
+            .publishes(q0, "a", "x")
+            .does([](ClientSession& session, Instant now, WireBuffer& out) {
+                session.ping(now, out);
+            })
+            .sends({"PUBLISH q0 a=x", "PINGREQ"})
+            .receives(pingresp())
+            .tells({})
+            .receives(pingresp())
+            .tells({"ping done"})
+            .receives(pingresp())
+            .tells({});
+        // The next connection owes no answer.
+        s.does([](ClientSession& session, Instant now, WireBuffer& out) { session.ping(now, out); })
+            .loses_connection()
+            .is_connected()
+            .receives(pingresp())
+            .tells({});
+    });
+}
+
+TEST(ClientSession, AnUnansweredPingOfOursEndsTheConnection) {
+    play(named("c1"), [](Script& s) {
+        s.is_connected()
+            .does([](ClientSession& session, Instant now, WireBuffer& out) {
+                session.ping(now, out);
+            })
+            .at(19s)
+            .tells({})
+            .at(20s)
+            .tells({"closed: ping timeout keep_alive_timeout"});
+    });
+}
+
+TEST(ClientSession, TheServersLastWordIsHeardAfterOurDisconnect) {
+    const auto leaves = [](ClientSession& session, Instant /*now*/, WireBuffer& out) {
+        session.disconnect(ReasonCode::normal_disconnection, {}, out);
+    };
+    const auto hears = [](ClientSession& session, const Bytes& bytes) {
+        ByteView input{bytes};
+        const auto closed = session.last_word(input);
+        EXPECT_TRUE(input.empty());
+        return closed;
+    };
+    play(named("c1"), [&](Script& s) {
+        s.is_connected().does(leaves);
+        // What was under way is of no interest any more.
+        EXPECT_FALSE(hears(s.session, message(q1, 7, "a", "x")));
+        const auto closed = hears(s.session, server_disconnect(ReasonCode::topic_name_invalid));
+        ASSERT_TRUE(closed);
+        EXPECT_EQ(closed->cause, CloseCause::disconnected);
+        EXPECT_EQ(closed->reason, ReasonCode::topic_name_invalid);
+        EXPECT_FALSE(hears(s.session, server_disconnect(ReasonCode::topic_name_invalid)));
+
+        s.connects().does(leaves);
+        const auto refused = hears(s.session, connack(false, ReasonCode::not_authorized));
+        ASSERT_TRUE(refused);
+        EXPECT_EQ(refused->cause, CloseCause::refused);
+
+        s.is_connected().does(leaves);
+        EXPECT_FALSE(hears(s.session, to_owned(as_bytes("not MQTT"))));
+    });
+}
+
 // --- authentication ---
 
 TEST(ClientSession, AuthGoesBackAndForth) {

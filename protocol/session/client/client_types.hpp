@@ -161,6 +161,9 @@ struct AuthReceived {
     AuthView auth;
 };
 
+/// The answer to ClientSession::ping(). Those to the session's own pings are not told.
+struct PingDone {};
+
 enum class CloseCause : std::uint8_t {
     refused,          // CONNACK with a failure
     disconnected,     // DISCONNECT from the server
@@ -187,6 +190,7 @@ using ClientEvent = std::variant<NeedInput,
                                  SubscribeDone,
                                  UnsubscribeDone,
                                  AuthReceived,
+                                 PingDone,
                                  Closed>;
 
 }  // namespace stentor::mqtt

@@ -513,6 +513,34 @@ TEST_P(PubSub, WhatCannotBeWrittenIsNotAcknowledged) {
     EXPECT_EQ(run_tool("sub", session + Words{"-C", "3"}).out, "1\n2\n3\n");
 }
 
+/// A topic name of more levels than our broker takes: an offence, so it closes the connection.
+std::string too_many_levels() {
+    std::string topic = "a";
+    for (int level = 1; level < 70; ++level) topic += "/a";
+    return topic;
+}
+
+TEST(PubSubAtStentor, ARefusedQos0MessageIsAFailure) {
+    const auto broker = Broker::start(BrokerKind::stentor, {});
+    const Words here{"-h", "127.0.0.1", "-p", broker->port()};
+    const auto levels = run_tool("pub", here + Words{"-t", too_many_levels(), "-m", "x"});
+    EXPECT_EQ(levels.status.code, 1);
+    EXPECT_THAT(levels.err, HasSubstr("topic name invalid (0x90)"));
+    const auto lines = run_tool("pub", here + Words{"-t", too_many_levels(), "-l"}, "1\n2\n");
+    EXPECT_EQ(lines.status.code, 1);
+
+    // 3.1.1 announces no limit and gives no reason.
+    for (const std::size_t bytes : {std::size_t{1'100'000}, std::size_t{20'000'000}}) {
+        SCOPED_TRACE(bytes);
+        const std::string large(bytes, 'x');
+        const auto done = run_tool("pub", here + Words{"-V", "311", "-t", "a", "-s"}, large);
+        EXPECT_EQ(done.status.code, 1);
+        EXPECT_THAT(done.err, HasSubstr("QoS 0"));
+    }
+    const auto old = run_tool("pub", here + Words{"-V", "311", "-t", too_many_levels(), "-m", "x"});
+    EXPECT_EQ(old.status.code, 1);
+}
+
 // --- without a broker ---
 
 TEST(PubSubErrors, NobodyListens) {
@@ -545,6 +573,35 @@ TEST(PubSubErrors, ASilentPeerIsGivenUp) {
         "pub", {"-h", "127.0.0.1", "-p", port, "-t", "a", "-m", "x", "--connect-timeout", "0.2"});
     EXPECT_EQ(done.status.code, 1);
     EXPECT_THAT(done.err, HasSubstr("does not answer CONNECT"));
+}
+
+/// A server that accepts CONNECT, acknowledges a PUBLISH on "a" and answers DISCONNECT with
+/// `last_word`, in hex. The port is on its stdout.
+Process obstinate(const std::string& last_word) {
+    return Process{{"python3",
+                    "-uc",
+                    "import socket,sys\n"
+                    "s=socket.socket(); s.bind(('127.0.0.1',0)); s.listen()\n"
+                    "print('port', s.getsockname()[1])\n"
+                    "c=s.accept()[0]; f=c.makefile('rb')\n"
+                    "while True:\n"
+                    " kind=f.read(1)[0]>>4; rest=f.read(f.read(1)[0])\n"
+                    " if kind==1: c.sendall(bytes.fromhex('2003000000'))\n"
+                    " if kind==3: c.sendall(b'\\x40\\x02'+rest[3:5])\n"
+                    " if kind==14: c.sendall(bytes.fromhex(sys.argv[1])); break\n",
+                    last_word}};
+}
+
+TEST(PubSubErrors, TheServersLastWordCounts) {
+    for (const auto& [last_word, code] : {std::pair{"", 0}, std::pair{"e00182", 1}}) {
+        SCOPED_TRACE(last_word);
+        Process server = obstinate(last_word);
+        const auto port = server.wait_for_line(Stream::out, "port ").substr(5);
+        const auto done =
+            run_tool("pub", {"-h", "127.0.0.1", "-p", port, "-t", "a", "-m", "x", "-q", "1"});
+        EXPECT_EQ(done.status.code, code);
+        EXPECT_THAT(done.err, HasSubstr(code == 0 ? "" : "protocol error (0x82)"));
+    }
 }
 
 TEST(PubSubErrors, UsageIsExplained) {
