@@ -31,8 +31,10 @@ struct Session::Inbound {
     std::vector<std::string> topic_of_alias;
     std::size_t qos1_waiting = 0;
 
-    /// What counts against our Receive Maximum.
-    [[nodiscard]] std::size_t unfinished() const noexcept { return qos1_waiting + ids.size(); }
+    /// What counts against our Receive Maximum: it begins anew with each connection (5.0, 4.9).
+    [[nodiscard]] std::size_t unfinished() const noexcept {
+        return qos1_waiting + ids.of_this_connection();
+    }
 };
 
 }  // namespace stentor::mqtt

@@ -19,11 +19,17 @@ enum class InboundPhase : std::uint8_t {
 };
 
 /// Sorted, four bytes each: a client's identifiers rise, so entries come at the back and leave at
-/// the front. The number is bounded by Receive Maximum in 5.0, by the 65,535 identifiers in 3.1.1.
+/// the front. The number is bounded by the 65,535 identifiers; in 5.0 those of one connection by
+/// Receive Maximum, which does not look at what an earlier one has left (5.0 section 4.9).
 class InboundIds {
   public:
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }
     [[nodiscard]] bool empty() const noexcept { return entries_.empty(); }
+
+    /// Those whose PUBLISH came on this connection.
+    [[nodiscard]] std::size_t of_this_connection() const noexcept {
+        return entries_.size() - carried_over_;
+    }
 
     /// Its phase, to read or change; null: not there. Valid until the next put() or erase().
     [[nodiscard]] InboundPhase* find(PacketId id) noexcept {
@@ -41,9 +47,20 @@ class InboundIds {
         }
     }
 
+    /// Adds one whose PUBLISH an earlier connection brought, with PUBREC sent or owed. One that is
+    /// there stays as it is.
+    void carry_over(PacketId id) {
+        const auto at = position(id);
+        if (at != entries_.end() && at->id == id) return;
+        entries_.insert(at, {id, InboundPhase::received, true});
+        ++carried_over_;
+    }
+
     void erase(PacketId id) noexcept {
         const auto at = position(id);
-        if (at != entries_.end() && at->id == id) entries_.erase(at);
+        if (at == entries_.end() || at->id != id) return;
+        if (at->carried_over) --carried_over_;
+        entries_.erase(at);
     }
 
     /// Those whose PUBLISH is accounted for: received and releasing.
@@ -63,6 +80,7 @@ class InboundIds {
     struct Entry {
         PacketId id;
         InboundPhase phase;
+        bool carried_over = false;
     };
 
     [[nodiscard]] std::vector<Entry>::iterator position(PacketId id) noexcept {
@@ -71,6 +89,7 @@ class InboundIds {
     }
 
     std::vector<Entry> entries_;
+    std::size_t carried_over_ = 0;  // of them
 };
 
 }  // namespace stentor::mqtt

@@ -34,6 +34,17 @@ TEST(OnPublish, Qos1IsReleasedAndAcknowledged) {
                 ElementsAre("route t", "PUBACK 7", "release m to 3"));
 }
 
+// 5.0 section 4.9: Receive Maximum and what counts against it are of one connection.
+TEST(OnPublish, ReceiveMaximumDoesNotCountWhatAnEarlierConnectionLeft) {
+    Script script{test::durable(), kTwo, {.inbound_qos2 = {8, 9}}};
+    open(script);
+    EXPECT_THAT(script.publish({.qos = kQos2, .id = 1}), Contains("PUBREC 1"));
+    // Repeated, it is what it was.
+    EXPECT_THAT(script.publish({.qos = kQos2, .id = 9, .dup = true}), ElementsAre("PUBREC 9"));
+    EXPECT_THAT(script.publish({.qos = kQos2, .id = 2}), Contains("PUBREC 2"));
+    EXPECT_THAT(script.publish({.qos = kQos2, .id = 3}), Contains(::testing::HasSubstr("93")));
+}
+
 TEST(OnPublish, SaysWhenNobodyListens) {
     Script five{test::transient()};
     EXPECT_THAT(five.publish({.id = 7, .outcome = Ingress::no_subscribers}),

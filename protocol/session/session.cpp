@@ -29,7 +29,7 @@ Session::Session(ConnectRequest request, const SessionLimits& limits, SessionPar
       last_packet_id_{parts.last_packet_id} {
     wipe(request_.password);
     for (const std::uint16_t id : parts.inbound_qos2) {
-        inbound().ids.put(PacketId{id}, InboundPhase::received);
+        inbound().ids.carry_over(PacketId{id});
     }
     for (InflightMessage& from : parts.inflight) {
         Outbound& out = outbound();
@@ -60,9 +60,7 @@ Session::Session(Session&& other) noexcept = default;
 Session& Session::operator=(Session&& other) noexcept = default;
 Session::~Session() = default;
 
-void Session::restore_inbound(PacketId packet_id) {
-    if (!inbound().ids.find(packet_id)) inbound().ids.put(packet_id, InboundPhase::received);
-}
+void Session::restore_inbound(PacketId packet_id) { inbound().ids.carry_over(packet_id); }
 
 void Session::forget_inbound(PacketId packet_id) {
     if (inbound_) inbound_->ids.erase(packet_id);

@@ -397,7 +397,7 @@ void Shard::commit_delivery(SessionEntry& entry, Instant now) {
 /// Every second: what QoS 1 has done, expired retained values, and how much of the log is needed.
 void Shard::housekeeping(std::uint32_t which, Instant now) {
     if (which == kRetryRound) {
-        retry_put_off();
+        retry_put_off(kDetachedPerRound, now);
         return;
     }
     sweep_retained(now);

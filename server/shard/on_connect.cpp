@@ -396,7 +396,8 @@ void Shard::resume(SessionEntry& entry, Instant now) {
                      subscription,
                      mqtt::parse_subscription_filter(subscription.text).filter,
                      subscription.replay_until,
-                     *subscription.replay_next);
+                     *subscription.replay_next,
+                     applied_);
     }
     request_feed(*still);
 }

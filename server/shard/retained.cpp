@@ -63,11 +63,13 @@ void Shard::start_replay(SessionEntry& entry,
                          const Subscription& subscription,
                          std::string_view filter,
                          Seq until,
-                         std::string next_topic) {
+                         std::string next_topic,
+                         Seq resumed_at) {
     RetainedReplay replay;
     replay.text = subscription.text;
     replay.filter = filter;
     replay.until = until;
+    replay.resumed_at = resumed_at;
     replay.next_topic = next_topic;
     replay.cookie = next_cookie_++;
     const auto add_source = [&](ShardId shard) {
@@ -191,10 +193,14 @@ void Shard::finish_replay(SessionEntry& entry, Instant now) {
 void Shard::ask_retained(SessionEntry& entry,
                          RetainedReplay& replay,
                          RetainedReplay::Source& source) {
+    const Subscription* subscription = entry.find(replay.text);
     RetainedQuery query{.from = id_,
                         .cookie = replay.cookie,
                         .filter = replay.filter,
                         .through = replay.until,
+                        .unlogged_through = replay.resumed_at,
+                        .all_at_most_once = subscription == nullptr ||
+                                            subscription->options.qos == QoS::at_most_once,
                         .applied = applied_,
                         .cursor = source.cursor};
     source.asked = true;
@@ -208,7 +214,12 @@ void Shard::retained_query(RetainedQuery query, Instant now) {
         return;
     }
     RetainedPage page{.from = id_, .cookie = query.cookie, .cursor = std::move(query.cursor)};
-    retained_.match(query.filter, query.through, now, {}, page.cursor, page.values);
+    const Seq through = std::max(query.through, query.unlogged_through);
+    retained_.match(query.filter, through, now, {}, page.cursor, page.values);
+    std::erase_if(page.values, [&](const RetainedValue& value) {
+        const bool is_logged = !query.all_at_most_once && value.message->qos() != QoS::at_most_once;
+        return value.seq > query.through && is_logged;
+    });
     send_to(query.from, std::move(page));
 }
 

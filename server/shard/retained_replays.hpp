@@ -22,6 +22,9 @@ struct RetainedReplay {
     std::string text;    // the subscription
     std::string filter;  // without $share
     Seq until;
+    // Not kNoSeq: it was interrupted, and goes on at this position. What came in between and goes
+    // out with QoS 0 is not in the log's pages, so it is replayed as well.
+    Seq resumed_at;
     std::uint64_t cookie = 0;  // of this replay alone
     struct Source {
         ShardId shard;

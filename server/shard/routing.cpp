@@ -205,6 +205,10 @@ void Shard::ticket_done(store::CommitTicket ticket, const Result<void>& result, 
             put_off_.records.push_back(std::move(again->record));
         }
     }
+    retry_later(now);
+}
+
+void Shard::retry_later(Instant now) {
     if (put_off_.empty()) return;
     if (draining_) {
         give_up_retries();
@@ -213,14 +217,19 @@ void Shard::ticket_done(store::CommitTicket ticket, const Result<void>& result, 
     }
 }
 
-/// What failed to get into the log, some time later.
-void Shard::retry_put_off() {
+/// What failed to get into the log, or was not in it when the broker died, some time later.
+void Shard::retry_put_off(std::size_t detached_max, Instant now) {
     PutOff again = std::exchange(put_off_, {});
-    for (const AttachmentRef& who : again.detached) {
+    std::size_t left = again.detached.size();
+    for (std::size_t room = detached_max; left != 0 && room != 0; --room) {
+        const AttachmentRef who = again.detached[--left];
         SessionEntry* entry = sessions_.same(who.slot, who.generation);
         if (entry != nullptr && entry->attached == nullptr) commit_detached(*entry);
     }
+    again.detached.resize(left);
+    put_off_.detached = std::move(again.detached);
     retry_all(std::move(again.records));
+    retry_later(now);
 }
 
 /// The broker stops, and the store does not take what must be in the log sooner or later. To a

@@ -50,10 +50,12 @@ void Shard::recover(const store::Recovered& recovered, Instant now) {
     for (const auto& [client, stored] : recovered.state.sessions()) {
         if (shared_.placement->of_client(client) == id_) recover_session(stored, now);
     }
+    retry_later(now);
 }
 
 /// A session as the log has it, detached. One that was attached when the broker died begins its
-/// expiry interval now, and its will is due, with its delay (rule 10).
+/// expiry interval now, and its will is due, with its delay (rule 10). The log is told so, lest
+/// they begin anew with each start.
 void Shard::recover_session(const store::StoredSession& stored, Instant now) {
     SessionEntry& entry = sessions_.create(stored.client);
     entry.durable = !stored.transient;
@@ -109,6 +111,8 @@ void Shard::recover_session(const store::StoredSession& stored, Instant now) {
     if (expires != kNever) {
         timers_.set(expires, TimerKind::session_expiry, entry.slot, entry.generation);
     }
+    const bool time_counts = entry.durable && (entry.will != nullptr || expires != kNever);
+    if (stored.attached && time_counts) put_off_.detached.push_back({entry.slot, entry.generation});
     if (RestingSession::can_rest(entry)) sessions_.rest(entry);
 }
 
@@ -363,7 +367,7 @@ void Shard::kick(const Kick& kick, Instant now) {
 void Shard::drain(const Drain& how, Instant now) {
     draining_ = true;
     log_abandoned_ = log_abandoned_ || how.abandons_log;
-    retry_put_off();
+    retry_put_off(SIZE_MAX, now);
     for (std::size_t slot = 0; slot < connections_.size(); ++slot) {
         Connection* connection = connections_[slot].get();
         if (connection == nullptr) continue;

@@ -302,8 +302,10 @@ class Shard {
     void fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant now);
     void session_ended(const std::string& client);
     void retry(std::unique_ptr<store::Record> record);
+    static constexpr std::size_t kDetachedPerRound = 4096;  // after a crash there may be a million
     static constexpr std::uint32_t kRetryRound = 1;  // the id of its timer; 0: housekeeping's own
-    void retry_put_off();
+    void retry_put_off(std::size_t detached_max, Instant now);
+    void retry_later(Instant now);
     void give_up_retries();
     void retry_all(std::vector<std::unique_ptr<store::Record>> records);
     void ticket_done(store::CommitTicket ticket, const Result<void>& result, Instant now);
@@ -390,7 +392,8 @@ class Shard {
                       const Subscription& subscription,
                       std::string_view filter,
                       Seq until,
-                      std::string next_topic);
+                      std::string next_topic,
+                      Seq resumed_at);
     void feed_replay(SessionEntry& entry, Instant now);
     void hold_replays(SessionEntry& entry, Instant now);
     void release_replays(const AttachmentRef& who);

@@ -73,6 +73,8 @@ struct RetainedQuery {
     std::uint64_t cookie = 0;
     std::string filter;
     Seq through;
+    Seq unlogged_through;           // for values that go out with QoS 0; counts if it is higher
+    bool all_at_most_once = false;  // by the subscription
     Seq applied;
     RetainedCursor cursor;
 };

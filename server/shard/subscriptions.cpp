@@ -261,7 +261,7 @@ void Shard::start_replays(SessionEntry& entry, const FinishSubscribe& operation)
         if (!each.accepted || !each.replays_retained) continue;
         const Subscription* subscription = entry.find(each.text);
         if (subscription == nullptr || !subscription->replay_next) continue;
-        start_replay(entry, *subscription, each.text, subscription->replay_until, {});
+        start_replay(entry, *subscription, each.text, subscription->replay_until, {}, kNoSeq);
     }
 }
 

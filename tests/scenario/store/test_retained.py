@@ -100,6 +100,29 @@ class Retained(StoreTest):
             self.assertEqual(self.retained(broker), topics, settings)
             self.end(broker)
 
+    def test_a_value_of_qos_0_that_came_during_the_absence_is_replayed(self):
+        broker = self.broker("limits.inflight_maximum=10")
+        publisher = broker.client("publisher")
+        topics = [f"r/{i:03}" for i in range(40)]
+        self.publish(publisher, topics, b"old")
+        client = broker.client("reader")
+        client.subscribe("r/+", 1)
+        for _ in range(10):  # and no more: the window is full
+            client.message(acknowledges=False)
+        client.close()
+        # Of the end of a connection nobody is told; a second one ends the first for certain.
+        broker.client("reader").close()
+        publisher.publish_only("r/030", b"new", qos=0, retain=True)
+        publisher.publish("flush", b"")
+        client = broker.client("reader")
+        self.assertTrue(client.session_present)
+        got = {}
+        while len(got) < len(topics):
+            topic, payload = client.message()
+            got[topic] = payload
+        self.assertEqual(got, {topic: b"new" if topic == "r/030" else b"old" for topic in topics})
+        self.end(broker)
+
 
 if __name__ == "__main__":
     unittest.main()

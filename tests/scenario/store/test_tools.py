@@ -65,6 +65,15 @@ class Tools(StoreTest):
         waiting.close()
         return got
 
+    def test_the_start_after_a_kill_ends_the_connections_that_were(self):
+        broker = self.broker()
+        stays = broker.client("stays")
+        broker.kill()
+        # What its expiry interval counts from is known to all starts after this one.
+        self.end(self.broker())
+        self.assertEqual(self.json("stats", self.data)["sessions_connected"], 0)
+        stays.close()
+
     def test_a_backup_under_load_has_what_was_acknowledged_before(self):
         broker = self.broker("store.segment_bytes=64KiB")
         self.waiting_session(broker)
