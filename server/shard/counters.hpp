@@ -60,6 +60,7 @@ struct Counters {
     std::uint64_t pages_read = 0;
     std::uint64_t subscriptions_narrowed = 0;  // by a change of the rules
     std::uint64_t clients_sent_away = 0;       // by a change of users or bans
+    std::uint64_t sessions_expired = 0;        // durable ones, with what waited for them
     std::uint64_t sessions_advanced = 0;       // past messages they had not got, at a bound
 
     void dropped(mqtt::DropReason reason, std::uint64_t messages = 1) noexcept {

@@ -206,6 +206,7 @@ class Shard {
     void rewrite_state(SessionEntry& entry);
     static void tells_of_replay(SessionEntry& entry, std::string_view text);
     static void settle_replays(SessionEntry& entry);
+    void expire(SessionEntry& entry, Instant now);
     void discard_session(SessionEntry& entry, Instant now);
     void remove_entry(SessionEntry& entry, Instant now);
 

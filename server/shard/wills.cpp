@@ -1,4 +1,5 @@
 // Wills and the ends of sessions: when a will is due, and what time does to detached sessions.
+#include "base/log.hpp"
 #include "server/shard/shard.hpp"
 
 #include <algorithm>
@@ -63,13 +64,37 @@ void Shard::will_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
 void Shard::expiry_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
     if (const RestingSession* resting = sessions_.resting(slot)) {
         if (!Timers::same_tag(tag, resting->generation()) || resting->expires_at() > now) return;
-        discard_session(sessions_.wake(slot), now);
+        expire(sessions_.wake(slot), now);
         return;
     }
     SessionEntry* entry = sessions_.at(slot);
     if (entry == nullptr || !Timers::same_tag(tag, entry->generation)) return;
     if (entry->attached != nullptr || entry->expires_at() > now) return;
-    discard_session(*entry, now);
+    expire(*entry, now);
+}
+
+/// Nobody has come back to a detached session. What waits for it in the log is not counted one by
+/// one, that would be a read for each; the line says whether something may have waited.
+void Shard::expire(SessionEntry& entry, Instant now) {
+    if (entry.durable) {  // others are here for their will only
+        ++counters_.sessions_expired;
+        const std::size_t unfinished = entry.parts ? entry.parts->inflight.size() : 0;
+        drop(mqtt::DropReason::session_ended, entry.client_id, unfinished);
+        const auto needed = needed_position(entry);
+        const bool waited = needed && *needed <= last_durable_;
+        static LogEvery every{5, std::chrono::seconds{10}};
+        if (const auto pass = every.admit(now)) {
+            STENTOR_LOG(info,
+                        LogEvent("session_expired",
+                                 {{"client", entry.client_id},
+                                  {"messages_may_have_waited", waited},
+                                  {"unfinished", unfinished},
+                                  {"suppressed", pass.suppressed}}),
+                        "nobody came back within the session expiry interval; what waited is "
+                        "dropped with it");
+        }
+    }
+    discard_session(entry, now);
 }
 
 }  // namespace stentor::server

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """What waits for durable sessions has bounds: who gives way, who keeps everything, what is told."""
 
+import json
 import os
 import re
 import time
@@ -180,6 +181,18 @@ class Bounds(StoreTest):
         gone = broker.client("long-gone", expiry=86400)
         self.assertEqual(told(gone), (21, "too_old"))
         self.assertEqual(self.numbers_through(gone, 24), list(range(21, 25)))
+        self.end(broker)
+
+    def test_a_session_that_nobody_came_back_to_is_said(self):
+        broker = self.broker()
+        gone = self.session(broker, "gone", "t", expiry=1)
+        self.away(broker, "gone_too", "u", expiry=1)
+        self.assertEqual(broker.client("publisher").publish("t", b"x"), 0)
+        gone.message(acknowledges=False)
+        gone.close()
+        lines = [json.loads(broker.wait_for_log("session_expired")) for _ in range(2)]
+        self.assertEqual({line["client"]: line["unfinished"] for line in lines},
+                         {"gone": 1, "gone_too": 0})
         self.end(broker)
 
 
