@@ -5,6 +5,8 @@
 #include "base/random.hpp"
 
 #include <algorithm>
+#include <cstddef>
+#include <map>
 #include <utility>
 
 namespace stentor::auth {
@@ -12,7 +14,7 @@ namespace {
 
 constexpr std::string_view kDecoyKey = "# scram-decoy-key: ";
 constexpr std::size_t kDecoyKeyBytes = 32;
-constexpr std::size_t kDecoySaltBytes = 16;
+constexpr std::ptrdiff_t kDecoysMax = 4;
 
 /// Cuts the first line, with its end, from the front.
 std::string_view take_line(std::string_view& text) noexcept {
@@ -54,16 +56,38 @@ Result<PasswordFile, std::vector<FileError>> PasswordFile::parse(std::string_vie
         file.parse_line(without_end(take_line(text)), number, errors);
     }
     if (!errors.empty()) return errors;
-    const auto dearest =
-        std::max_element(file.users_.begin(), file.users_.end(), [](const auto& a, const auto& b) {
-            return a.second.cost() < b.second.cost();
-        });
-    if (dearest != file.users_.end()) file.decoy_ = dearest->second.decoy();
+    file.prepare_decoys();
     if (file.scram_decoy_key_.empty()) {
         file.scram_decoy_key_.resize(kDecoyKeyBytes);
         random_bytes(file.scram_decoy_key_);
     }
     return file;
+}
+
+void PasswordFile::prepare_decoys() {
+    std::map<std::pair<std::uint32_t, std::size_t>, std::size_t> scram;  // how many have the same
+    for (const auto& [name, hash] : users_) {
+        if (hash.kind() == HashKind::scram_sha256) {
+            ++scram[{hash.iterations(), hash.salt().size()}];
+        }
+        const bool is_new =
+            std::none_of(decoys_.begin(), decoys_.end(), [&hash = hash](const auto& decoy) {
+                return decoy.costs_like(hash);
+            });
+        if (is_new) decoys_.push_back(hash.decoy());
+    }
+    // Each guess costs all of them: of a file with many sorts the cheap ones are left out.
+    std::sort(decoys_.begin(), decoys_.end(), [](const auto& a, const auto& b) {
+        return a.cost() > b.cost();
+    });
+    if (decoys_.size() > kDecoysMax) decoys_.erase(decoys_.begin() + kDecoysMax, decoys_.end());
+    const auto usual =
+        std::max_element(scram.begin(), scram.end(), [](const auto& a, const auto& b) {
+            return a.second < b.second;
+        });
+    if (usual == scram.end()) return;
+    scram_iterations_ = usual->first.first;
+    scram_salt_bytes_ = usual->first.second;
 }
 
 void PasswordFile::parse_line(std::string_view line,
@@ -97,9 +121,6 @@ void PasswordFile::parse_line(std::string_view line,
         fail(colon + 1, 1, hash.error(), "`stentor user passwd FILE NAME` writes a new one");
         return;
     }
-    if (scram_iterations_ == 0 && hash->kind() == HashKind::scram_sha256) {
-        scram_iterations_ = hash->iterations();
-    }
     if (!users_.emplace(std::string{name}, *std::move(hash)).second) {
         fail(0, name.size(), "the user is listed twice", "remove one of the lines");
         return;
@@ -109,8 +130,11 @@ void PasswordFile::parse_line(std::string_view line,
 
 bool PasswordFile::verify(std::string_view user, std::string_view password) const {
     const auto found = users_.find(user);
-    if (found != users_.end()) return found->second.verify(password);
-    if (decoy_) static_cast<void>(decoy_->verify(password));
+    if (found != users_.end() && found->second.verify(password)) return true;
+    for (const PasswordHash& decoy : decoys_) {
+        const bool is_done = found != users_.end() && decoy.costs_like(found->second);
+        if (!is_done) static_cast<void>(decoy.verify(password));
+    }
     return false;
 }
 
@@ -126,10 +150,15 @@ ScramUser PasswordFile::scram_user(std::string_view user) const {
     // Made up for everybody, so that everybody takes as long.
     const Bytes invented = hmac_sha256(scram_decoy_key_, user);
     if (found == users_.end() || found->second.kind() != HashKind::scram_sha256) {
-        const auto salt_end = invented.begin() + kDecoySaltBytes;
+        Bytes salt;  // of any length; the same each time
+        for (Bytes more = invented; salt.size() < scram_salt_bytes_;) {
+            more = hmac_sha256(scram_decoy_key_, as_text(more));
+            salt.insert(salt.end(), more.begin(), more.end());
+        }
+        salt.resize(scram_salt_bytes_);
         return {.known = false,
                 .iterations = scram_iterations_,
-                .salt = Bytes(invented.begin(), salt_end),
+                .salt = std::move(salt),
                 .stored_key = invented,
                 .server_key = invented};
     }

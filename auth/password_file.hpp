@@ -37,9 +37,12 @@ class PasswordFile {
     /// Understands a file, or names all its mistakes. The text is not needed afterwards.
     [[nodiscard]] static Result<PasswordFile, std::vector<FileError>> parse(std::string_view text);
 
-    /// Slow, see PasswordHash. An unknown user takes as long as one whose hash is the dearest of
-    /// the file, so that time does not tell who exists.
+    /// Slow, see PasswordHash. Whoever is wrong takes as long as one hash of each sort that the
+    /// file has, whether the user exists or not and whatever its own sort is: time does not tell.
     [[nodiscard]] bool verify(std::string_view user, std::string_view password) const;
+
+    /// What a wrong password costs, whoever's it is.
+    [[nodiscard]] std::size_t hashes_per_guess() const noexcept { return decoys_.size(); }
 
     /// A number for the user's line as it is; 0 if there is none. Fast.
     [[nodiscard]] std::uint64_t voucher(std::string_view user) const;
@@ -62,12 +65,14 @@ class PasswordFile {
         }
     };
 
+    void prepare_decoys();
     void parse_line(std::string_view line, std::uint32_t number, std::vector<FileError>& errors);
 
     std::unordered_map<std::string, PasswordHash, Hash, std::equal_to<>> users_;
     std::vector<std::string> names_;
-    std::optional<PasswordHash> decoy_;   // nothing while there are no users
-    std::uint32_t scram_iterations_ = 0;  // of the first such user
+    std::vector<PasswordHash> decoys_;    // one of each sort, none while there are no users
+    std::uint32_t scram_iterations_ = 0;  // as most such users have; 0: there are none
+    std::size_t scram_salt_bytes_ = 0;    // as those have
     Bytes scram_decoy_key_;
 };
 

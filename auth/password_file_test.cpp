@@ -28,6 +28,36 @@ TEST(PasswordFile, VerifiesItsUsers) {
     EXPECT_FALSE(PasswordFile{}.verify("anna", ""));
 }
 
+TEST(PasswordFile, AGuessCostsOneHashOfEachSort) {
+    EXPECT_EQ(PasswordFile::parse(kFile)->hashes_per_guess(), 2U);
+    const auto slow = PasswordHash::make("new");
+    ASSERT_TRUE(slow.has_value());
+    const std::string three = with_user(kFile, "carol", *slow);
+    EXPECT_EQ(PasswordFile::parse(three)->hashes_per_guess(), 3U);
+    EXPECT_EQ(PasswordFile::parse(with_user(three, "dora", *slow))->hashes_per_guess(), 3U);
+    EXPECT_EQ(PasswordFile{}.hashes_per_guess(), 0U);
+    EXPECT_TRUE(PasswordFile::parse(three)->verify("bob", "correct horse"));
+    EXPECT_FALSE(PasswordFile::parse(three)->verify("bob", "wrong"));
+}
+
+TEST(PasswordFile, WhoHasNoScramKeysLooksLikeMostWhoHave) {
+    const auto line = [](const char* name, const char* iterations) {
+        return std::string{name} + ":$scram-sha-256$" + iterations +
+               "$W22ZaJ0SNY7soEsUEjb6gQ==$WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=$"
+               "wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=\n";
+    };
+    const auto file =
+        PasswordFile::parse(line("anna", "9000") + line("bob", "4096") + line("carol", "4096"));
+    ASSERT_TRUE(file.has_value());
+    const ScramUser nobody = file->scram_user("nobody");
+    EXPECT_FALSE(nobody.known);
+    EXPECT_EQ(nobody.iterations, 4096U);
+    EXPECT_EQ(nobody.salt.size(), file->scram_user("anna").salt.size());
+    EXPECT_EQ(nobody.salt, file->scram_user("nobody").salt);
+    EXPECT_NE(nobody.salt, file->scram_user("somebody").salt);
+    EXPECT_EQ(file->scram_user("anna").iterations, 9000U);
+}
+
 TEST(PasswordFile, TheVoucherOfAUserChangesWithTheLine) {
     const auto file = PasswordFile::parse(kFile);
     const auto again = PasswordFile::parse(kFile);

@@ -48,6 +48,10 @@ class PasswordHash {
 
     /// Comparable between hashes of any kind: about the time that verify() takes.
     [[nodiscard]] std::uint64_t cost() const noexcept;
+    /// Whether verify() takes the same time, as near as can be.
+    [[nodiscard]] bool costs_like(const PasswordHash& other) const noexcept {
+        return kind_ == other.kind_ && cost() == other.cost();
+    }
     [[nodiscard]] std::string encoded() const;
 
   private:
