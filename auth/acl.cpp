@@ -16,18 +16,23 @@ bool has_wildcard(std::string_view name) noexcept {
     return name.find_first_of("+#") != std::string_view::npos;
 }
 
-/// The pattern with the names in place of %u and %c; both were checked for wildcards.
-void substitute(std::string_view pattern, const Subject& subject, std::string& out) {
+/// The pattern with the names in place of %u and %c; both were checked for wildcards. False: a name
+/// reaches out of its level, and what the pattern grants is not for its bearer.
+bool substitute(std::string_view pattern, const Subject& subject, std::string& out) {
     out.clear();
+    bool stays = true;
     for (std::size_t i = 0; i < pattern.size(); ++i) {
         const std::string_view two = pattern.substr(i, 2);
         if (two == "%u" || two == "%c") {
-            out += two == "%u" ? subject.user : subject.client_id;
+            const std::string_view name = two == "%u" ? subject.user : subject.client_id;
+            stays = stays && stays_in_its_level(name, out);
+            out += name;
             ++i;
         } else {
             out += pattern[i];
         }
     }
+    return stays;
 }
 
 }  // namespace
@@ -86,7 +91,8 @@ Decider Acl::decide(const Subject& subject, const Question& question) const {
         if (rule.has_user && subject.user.empty()) continue;
         std::string_view effective = rule.filter;
         if (rule.has_user || rule.has_client) {
-            substitute(rule.filter, subject, filter);
+            const bool stays = substitute(rule.filter, subject, filter);
+            if (!stays && !rule.denies()) continue;
             effective = filter;
         }
         if (look(rule, effective)) return {.allowed = false, .line = rule.line};

@@ -7,6 +7,9 @@
 //     topic write sensors/anna/#    read | write | readwrite (default) | deny
 //     pattern devices/%c/#          for everybody; %c is the client id, %u the user name
 //
+// A name with '/' in it, or with '$' where a filter would begin with it, gets nothing from a
+// pattern with its placeholder: it would reach into what is others' (Mosquitto lets it).
+//
 // What no rule allows is denied; a deny that matches wins, whatever else matches and wherever it
 // stands. (In Mosquitto a user's own topic line wins over a deny of a pattern line.) A rule that
 // does not begin with '$' says nothing about topics that do.

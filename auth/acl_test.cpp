@@ -242,5 +242,22 @@ TEST(Acl, WithoutAFileAFilterMayBeGrantedForWhatItsMessagesAreAllowed) {
     EXPECT_TRUE(filtering.deliver(device, "down/x"));
 }
 
+TEST(Acl, APatternDoesNotReachOutOfANamesLevel) {
+    const Acl rules =
+        acl("pattern read %c/#\npattern readwrite devices/%c/#\npattern read users/%u\n"
+            "pattern deny locked/%c\npattern read common/#\n");
+    const Subject sub{.user = "anna", .client_id = "victim/sub"};
+    EXPECT_FALSE(rules.subscribe(sub, "victim/sub/#"));
+    EXPECT_FALSE(rules.publish(sub, "devices/victim/sub/x"));
+    EXPECT_FALSE(rules.deliver(sub, "locked/victim/sub")) << "its denies hold";
+    EXPECT_TRUE(rules.deliver(sub, "users/anna"));
+    EXPECT_TRUE(rules.deliver(sub, "common/x"));
+    const Subject sys{.user = "$SYS", .client_id = "$SYS"};
+    EXPECT_FALSE(rules.subscribe(sys, "$SYS/#"));
+    EXPECT_FALSE(rules.deliver(sys, "$SYS/broker/uptime"));
+    EXPECT_TRUE(rules.publish(sys, "devices/$SYS/x")) << "there it begins nothing";
+    EXPECT_FALSE(rules.deliver({.user = "a/b", .client_id = "c"}, "users/a/b"));
+}
+
 }  // namespace
 }  // namespace stentor::auth

@@ -17,11 +17,12 @@ constexpr std::array<Placeholder, 4> kPlaceholders{{{"%u", &GrantNames::user},
                                                     {"%c", &GrantNames::client_id},
                                                     {"${clientid}", &GrantNames::client_id}}};
 
-bool is_one_level(std::string_view name) noexcept {
+}  // namespace
+
+bool stays_in_its_level(std::string_view name, std::string_view before) noexcept {
+    if (before.empty() && name.starts_with('$')) return false;
     return !name.empty() && name.find_first_of("/+#") == std::string_view::npos;
 }
-
-}  // namespace
 
 Filled fill_placeholders(std::string_view pattern, const GrantNames& names, std::string& filter) {
     filter.clear();
@@ -37,7 +38,7 @@ Filled fill_placeholders(std::string_view pattern, const GrantNames& names, std:
             continue;
         }
         const std::string_view name = names.*(found->name);
-        if (!is_one_level(name)) return Filled::names_nothing;
+        if (!stays_in_its_level(name, filter)) return Filled::names_nothing;
         filter += name;
         pattern.remove_prefix(found->text.size());
     }

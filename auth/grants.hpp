@@ -44,8 +44,11 @@ enum class Filled : std::uint8_t {
     no_filter,      // the text is no topic filter
 };
 
-/// Writes `pattern` to `filter` with %u or ${username}, %c or ${clientid} replaced. A name that is
-/// empty or holds '/', '+' or '#' would reach into the topics of others.
+/// Whether a name may stand for a placeholder behind `before` of a filter: one that is empty, holds
+/// '/', '+' or '#', or would make a "$SYS" of the beginning, reaches into the topics of others.
+[[nodiscard]] bool stays_in_its_level(std::string_view name, std::string_view before) noexcept;
+
+/// Writes `pattern` to `filter` with %u or ${username}, %c or ${clientid} replaced.
 [[nodiscard]] Filled fill_placeholders(std::string_view pattern,
                                        const GrantNames& names,
                                        std::string& filter);
