@@ -1,5 +1,6 @@
 #include "server/transport/channel.hpp"
 
+#include "server/transport/forwarded_for.hpp"
 #include "server/transport/proxy_header.hpp"
 
 #include <algorithm>
@@ -161,8 +162,11 @@ void Channel::receive_clear(MutableByteView bytes, Bytes& clear) {
     }
     mqtt::WireBuffer answers;
     const bool was_upgrading = web_->state() == WebSocket::State::upgrading;
-    const WebSocket::State web = web_->receive(bytes, clear, answers);
-    if (was_upgrading && web != WebSocket::State::upgrading) learn_from_web_socket();
+    (void)web_->receive(bytes, clear, answers);
+    if (was_upgrading && web_->state() != WebSocket::State::upgrading) {
+        learn_from_web_socket(clear, answers);
+    }
+    const WebSocket::State web = web_->state();
     to_network(answers);
     if (web == WebSocket::State::open) state_ = State::open;
     if (web == WebSocket::State::ended) state_ = State::ended;
@@ -177,26 +181,26 @@ void Channel::learn_from_tls() {
     peer_changed_ = true;
 }
 
-/// The last address in X-Forwarded-For that is not a trusted proxy's is the client's: what stands
-/// before it anybody can have written.
-void Channel::learn_from_web_socket() {
-    std::string_view list = web_->forwarded_for();
-    if (list.empty()) return;
-    peer_.loopback_listener = false;  // whoever writes it, the peer is somebody's proxy
-    peer_changed_ = true;
-    while (from_trusted_proxy_ && !list.empty()) {
-        const std::size_t comma = list.rfind(',');
-        std::string_view last = comma == std::string_view::npos ? list : list.substr(comma + 1);
-        list = comma == std::string_view::npos ? std::string_view{} : list.substr(0, comma);
-        const std::size_t begin = last.find_first_not_of(" \t");
-        const std::size_t end = last.find_last_not_of(" \t");
-        if (begin == std::string_view::npos) continue;
-        last = last.substr(begin, end - begin + 1);
-        if (!NetworkList::is_address(last)) break;
-        peer_.address = last;
-        peer_.port = 0;
-        from_trusted_proxy_ = door_->trusted_proxies.contains(last);
+/// Whoever has written X-Forwarded-For or the like, the peer is somebody's proxy. For whom it
+/// speaks is believed of trusted ones only, and they have to say it in a way that can be read.
+void Channel::learn_from_web_socket(Bytes& clear, mqtt::WireBuffer& answers) {
+    if (web_->is_for_others()) {
+        peer_.loopback_listener = false;
+        peer_changed_ = true;
     }
+    if (!from_trusted_proxy_ || web_->forwarded_for().empty()) return;
+    auto client = forwarded_client(web_->forwarded_for(), door_->trusted_proxies);
+    if (!client) {
+        clear.clear();
+        if (web_->state() == WebSocket::State::failed) return;
+        web_->turn_away("X-Forwarded-For of a trusted proxy names no address as the client's",
+                        answers);
+        return;
+    }
+    if (client->address.empty()) return;
+    peer_.address = std::move(client->address);
+    peer_.port = client->port;
+    from_trusted_proxy_ = client->is_proxy;
 }
 
 /// Takes all of `clear`, which is what the innermost layer but TLS has made.

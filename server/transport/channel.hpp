@@ -77,7 +77,7 @@ class Channel {
     void receive_clear(MutableByteView bytes, Bytes& clear);
     void to_network(mqtt::WireBuffer& clear);
     void learn_from_tls();
-    void learn_from_web_socket();
+    void learn_from_web_socket(Bytes& clear, mqtt::WireBuffer& answers);
     void fail(std::string why);
 
     const Door* door_;

@@ -342,6 +342,78 @@ TEST_F(ChannelTest, ForwardedForIsReadFromTheEnd) {
     EXPECT_FALSE(told->loopback_listener);
 }
 
+TEST_F(ChannelTest, ForwardedForMayStandOnSeveralLines) {
+    door(Door::Tls::never, Door::Speech::web_socket, {});
+    door_.trusted_proxies = NetworkList::parse(std::vector<std::string>{"127.0.0.1"}).value();
+    // The client wrote the first line, its proxy the second.
+    for (const std::string first :
+         {"X-Forwarded-For: 127.0.0.1\r\n", "X-Forwarded-For:\r\n", "x-forwarded-for: junk\r\n"}) {
+        Bytes clear;
+        Channel channel{door_, peer()};
+        EXPECT_EQ(feed(channel, kUpgrade + first + "X-Forwarded-For: 192.0.2.1:77\r\n\r\n", clear),
+                  Channel::State::open);
+        const auto told = channel.take_peer();
+        ASSERT_TRUE(told) << first;
+        EXPECT_EQ(told->address, "192.0.2.1");
+        EXPECT_EQ(told->port, 77);
+        EXPECT_FALSE(told->loopback_listener);
+        EXPECT_FALSE(channel.peer_is_proxy());
+    }
+}
+
+TEST_F(ChannelTest, MarksOfProxiesAndForeignPagesAreNotLoopback) {
+    door(Door::Tls::never, Door::Speech::web_socket, {});
+    for (const std::string field : {"X-Forwarded-For:",
+                                    "X-Forwarded-For: ,",
+                                    "X-Forwarded-Proto: https",
+                                    "Forwarded: for=127.0.0.1",
+                                    "X-Real-IP: 127.0.0.1",
+                                    "x-real-ip:",
+                                    "Via: 1.1 proxy",
+                                    "Origin: https://evil.example",
+                                    "Origin: http://127.0.0.1.evil.example",
+                                    "Origin: null",
+                                    "Origin: file://"}) {
+        Bytes clear;
+        Channel channel{door_, peer()};
+        EXPECT_EQ(feed(channel, kUpgrade + field + "\r\n\r\n", clear), Channel::State::open);
+        const auto told = channel.take_peer();
+        ASSERT_TRUE(told) << field;
+        EXPECT_EQ(told->address, "127.0.0.1");
+        EXPECT_FALSE(told->loopback_listener) << field;
+    }
+    for (const std::string field : {"Origin: http://localhost:8080",
+                                    "Origin: https://[::1]",
+                                    "Origin: http://app.localhost",
+                                    "Origin: http://127.1.2.3",
+                                    "User-Agent: Forwarded"}) {
+        Bytes clear;
+        Channel channel{door_, peer()};
+        EXPECT_EQ(feed(channel, kUpgrade + field + "\r\n\r\n", clear), Channel::State::open);
+        EXPECT_FALSE(channel.take_peer()) << field;
+    }
+}
+
+TEST_F(ChannelTest, TrustedProxyThatNamesNobodyIsRefused) {
+    door(Door::Tls::never, Door::Speech::web_socket, {});
+    door_.trusted_proxies = NetworkList::parse(std::vector<std::string>{"127.0.0.1"}).value();
+    const std::string ping = {'\x82', '\x82', 0, 0, 0, 0, '\xC0', 0};
+    Bytes clear;
+    Channel channel{door_, peer()};
+    EXPECT_EQ(feed(channel, kUpgrade + "X-Forwarded-For: unknown\r\n\r\n" + ping, clear),
+              Channel::State::failed);
+    EXPECT_TRUE(clear.empty());
+    EXPECT_TRUE(drain(channel.network()).starts_with("HTTP/1.1 400 "));
+    channel.finish();
+    EXPECT_TRUE(channel.network().empty());
+    EXPECT_NE(channel.why().find("X-Forwarded-For"), std::string::npos);
+    PeerInfo stranger = peer();
+    stranger.address = "203.0.113.5";
+    Channel untrusted{door_, stranger};
+    EXPECT_EQ(feed(untrusted, kUpgrade + "X-Forwarded-For: unknown\r\n\r\n", clear),
+              Channel::State::open);
+}
+
 TEST_F(ChannelTest, BadFilesSayWhich) {
     TlsOptions wrong = options();
     wrong.certificates = {{path("server.crt"), path("other.key")}};

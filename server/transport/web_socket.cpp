@@ -1,5 +1,7 @@
 #include "server/transport/web_socket.hpp"
 
+#include "base/address.hpp"
+
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -47,6 +49,44 @@ bool is_key(std::string_view key) {
 }
 
 void append(mqtt::WireBuffer& out, std::string_view text) { out.append(as_bytes(text)); }
+
+/// All fields of one name are one list (RFC 9110 5.3).
+std::string list_of(const http::fields& request, std::string_view name) {
+    std::string list;
+    const auto [begin, end] = request.equal_range({name.data(), name.size()});
+    for (auto field = begin; field != end; ++field) {
+        if (field != begin) list += ", ";
+        list += view(field->value());
+    }
+    return list;
+}
+
+/// Proxies write these; that one is there tells as much as what it says.
+bool is_mark_of_proxy(boost::beast::string_view field) {
+    static constexpr std::string_view kForwarded = "X-Forwarded-";
+    if (boost::beast::iequals(field.substr(0, kForwarded.size()),
+                              {kForwarded.data(), kForwarded.size()})) {
+        return true;
+    }
+    return boost::beast::iequals(field, "Forwarded") || boost::beast::iequals(field, "X-Real-IP") ||
+           boost::beast::iequals(field, "Via");
+}
+
+/// A page that a loopback host has served: "http://localhost:8080", "https://[::1]". Not "null",
+/// which is any page's that hides where it is from.
+bool is_loopback_origin(std::string_view origin) {
+    const std::size_t scheme = origin.find("://");
+    if (scheme == std::string_view::npos) return false;
+    std::string_view host = origin.substr(scheme + 3);
+    if (host.starts_with('[')) {
+        host = host.substr(1, host.find(']') - 1);
+    } else {
+        host = host.substr(0, host.find(':'));
+    }
+    if (host == "localhost" || host.ends_with(".localhost")) return true;  // RFC 6761 6.3
+    const auto address = AddressKey::of(host);
+    return address && address->is_loopback();
+}
 
 /// First byte and length of a frame that is whole and unmasked (RFC 6455 5.2).
 void append_head(mqtt::WireBuffer& out, std::uint8_t opcode, std::size_t bytes) {
@@ -116,9 +156,19 @@ std::size_t WebSocket::read_request(ByteView bytes, mqtt::WireBuffer& out) {
     return size - held;
 }
 
-void WebSocket::answer_request(mqtt::WireBuffer& out) {
+void WebSocket::look_who_asks() {
     const auto& request = upgrade_->parser.get();
-    forwarded_for_ = view(request["X-Forwarded-For"]);
+    forwarded_for_ = list_of(request, "X-Forwarded-For");
+    for (const auto& field : request) {
+        const bool page_from_elsewhere =
+            field.name() == http::field::origin && !is_loopback_origin(view(field.value()));
+        if (page_from_elsewhere || is_mark_of_proxy(field.name_string())) is_for_others_ = true;
+    }
+}
+
+void WebSocket::answer_request(mqtt::WireBuffer& out) {
+    look_who_asks();
+    const auto& request = upgrade_->parser.get();
     const std::string_view target = view(request.target());
     if (target.substr(0, target.find('?')) != rules_->path) {
         refuse(404, nullptr, "no such path; MQTT over WebSocket has another here", out);
@@ -164,6 +214,11 @@ void WebSocket::answer_request(mqtt::WireBuffer& out) {
     append(out, protocol);
     append(out, "\r\n\r\n");
     state_ = State::open;
+}
+
+void WebSocket::turn_away(const char* why, mqtt::WireBuffer& out) {
+    out.clear();
+    refuse(400, nullptr, why, out);
 }
 
 void WebSocket::refuse(unsigned status,

@@ -53,8 +53,14 @@ class WebSocket {
 
     [[nodiscard]] State state() const noexcept { return state_; }
     [[nodiscard]] const char* why() const noexcept { return why_; }
-    /// X-Forwarded-For of the request, as it came; empty: none. From the upgrade on.
+    /// All X-Forwarded-For of the request in their order, with commas between; empty: none. From
+    /// the upgrade on, as is what follows.
     [[nodiscard]] const std::string& forwarded_for() const noexcept { return forwarded_for_; }
+    /// The request does not come from a program of the machine whose address it has: a proxy has
+    /// left its mark in it, or a web page made it that no loopback host has served.
+    [[nodiscard]] bool is_for_others() const noexcept { return is_for_others_; }
+    /// Refuses the request after all. Only if it has just been granted, and `out` has not left.
+    void turn_away(const char* why, mqtt::WireBuffer& out);
 
   private:
     enum Opcode : std::uint8_t {
@@ -67,6 +73,7 @@ class WebSocket {
     };
     struct Upgrade;
 
+    void look_who_asks();
     [[nodiscard]] std::size_t read_request(ByteView bytes, mqtt::WireBuffer& out);
     void answer_request(mqtt::WireBuffer& out);
     void refuse(unsigned status, const char* extra_header, const char* why, mqtt::WireBuffer& out);
@@ -79,6 +86,7 @@ class WebSocket {
     const WebSocketRules* rules_;
     std::unique_ptr<Upgrade> upgrade_;  // until it is done
     std::string forwarded_for_;
+    bool is_for_others_ = false;
     const char* why_ = "";
     State state_ = State::upgrading;
     bool close_sent_ = false;
