@@ -223,7 +223,8 @@ void Channel::to_network(mqtt::WireBuffer& clear) {
 void Channel::send(mqtt::WireBuffer& out, std::size_t bytes_max) {
     const std::size_t bytes = std::min(out.size(), bytes_max);
     if (bytes == 0) return;
-    if (state_ != State::open && state_ != State::ended) {
+    const bool closed = web_ && web_->state() != WebSocket::State::open;  // RFC 6455 5.5.1
+    if (closed || (state_ != State::open && state_ != State::ended)) {
         out.clear();  // nobody could have asked for it
         return;
     }

@@ -25,7 +25,7 @@ constexpr std::uint32_t kListenerSlots = 0xFFFE'0000;   // + index
 constexpr std::uint32_t kLingeringSlots = 0xF000'0000;  // + index
 constexpr std::size_t kEventsPerTurn = 512;
 constexpr std::size_t kPartsPerWrite = 64;
-constexpr std::size_t kUnreadChunk = std::size_t{64} * 1024;
+constexpr std::size_t kUnreadOfDeadMax = std::size_t{1} << 20U;   // of a peer that has gone
 constexpr std::size_t kNetworkChunk = std::size_t{64} * 1024;     // wrapped at a time
 constexpr std::size_t kNetworkBytesMax = std::size_t{1} << 20U;   // unsent, while more is read
 constexpr std::size_t kClearBytesKept = std::size_t{512} * 1024;  // between two receives
@@ -58,6 +58,8 @@ struct EpollDriver::Moved final : MovedSocket {
     std::unique_ptr<Channel> channel;
     PlaceAtDoor place;
     AddressPlace address;
+    bool ended = false;
+    bool deaf = false;
 };
 
 EpollDriver::EpollDriver(const EpollOptions& options,
@@ -117,11 +119,6 @@ void EpollDriver::run(Shard& shard,
         refeeds.swap(refeeds_);
         for (const ConnectionId id : refeeds) offer_unread(shard, id);
         shard.step(now_);
-        std::vector<ConnectionId> broken;
-        broken.swap(broken_);
-        for (const ConnectionId id : broken) {
-            if (find(id) != nullptr) shard.disconnected(id, now_);
-        }
         expire_lingering(now_);
         if (stop_accepting_.load(std::memory_order_relaxed) && accepting_) pause_accepting(true);
         if (accept_again_ <= now_) pause_accepting(false);
@@ -130,7 +127,7 @@ void EpollDriver::run(Shard& shard,
 }
 
 int EpollDriver::sleep_milliseconds(const Shard& shard, Mailbox& mailbox) {
-    if (shard.has_work() || !refeeds_.empty() || !broken_.empty()) return 0;
+    if (shard.has_work() || !refeeds_.empty()) return 0;
     Instant deadline = std::min(shard.next_deadline(), accept_again_);
     if (!lingering_deadlines_.empty()) {
         deadline = std::min(deadline, lingering_deadlines_.front().first);
@@ -177,8 +174,8 @@ void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events
     if ((events & EPOLLOUT) != 0) {
         socket->polls_writes = false;
         poll_for(id, *socket);
-        if (socket->channel && !flush_network(id, *socket)) return;
-        if (socket->channel && socket->reading && !socket->polls_reads &&
+        if (socket->channel) flush_network(id, *socket);
+        if (socket->channel && socket->reading && !socket->polls_reads && !socket->ended &&
             socket->channel->network().empty()) {
             socket->polls_reads = true;
             poll_for(id, *socket);
@@ -188,17 +185,22 @@ void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events
         if (socket == nullptr) return;
     }
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
-    if (!socket->reading) {
+    const bool hung_up = (events & (EPOLLHUP | EPOLLERR)) != 0;
+    if (socket->ended) {
+        remove(*socket);  // epoll would tell it again and again
+        socket->deaf = true;
+        shard.writable(id, now_);
+    } else if (socket->reading) {
+        receive(shard, id);
+    } else if (!hung_up) {
         // Told only now: most pauses end before anything comes.
-        if ((events & (EPOLLHUP | EPOLLERR)) != 0) {
-            shard.disconnected(id, now_);
-            return;
-        }
         socket->polls_reads = false;
         poll_for(id, *socket);
-        return;
+    } else if (socket->unread.size() < kUnreadOfDeadMax) {
+        receive(shard, id);
+    } else {
+        shard.disconnected(id, now_);
     }
-    receive(shard, id);
 }
 
 void EpollDriver::accept_some(Shard& shard, const Listener& listener) {
@@ -350,31 +352,36 @@ void EpollDriver::receive(Shard& shard, ConnectionId id) {
         receive_through(shard, id);
         return;
     }
-    ssize_t got = 0;
-    if (socket.unread.empty()) {
-        got = ::recv(socket.descriptor.get(), arena_.get(), options_.arena_bytes, 0);
-        if (got > 0) {
-            const auto bytes = static_cast<std::size_t>(got);
-            bytes_received_ += bytes;
-            const std::size_t used = shard.received(id, {arena_.get(), bytes}, now_);
-            Socket* still = find(id);
-            if (still != nullptr && used < bytes) {
-                still->unread.assign(arena_.get() + used, arena_.get() + bytes);
-            }
-            return;
-        }
-    } else {
-        const std::size_t before = socket.unread.size();
-        socket.unread.resize(before + kUnreadChunk);
-        got = ::recv(socket.descriptor.get(), socket.unread.data() + before, kUnreadChunk, 0);
-        socket.unread.resize(before + static_cast<std::size_t>(std::max<ssize_t>(got, 0)));
-        if (got > 0) {
-            bytes_received_ += static_cast<std::size_t>(got);
-            offer_unread(shard, id);
-            return;
-        }
+    const ssize_t got = ::recv(socket.descriptor.get(), arena_.get(), options_.arena_bytes, 0);
+    if (got > 0) {
+        bytes_received_ += static_cast<std::size_t>(got);
+        offer(shard, id, {arena_.get(), static_cast<std::size_t>(got)});
+        return;
     }
     if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
+    peer_has_ended(shard, id);
+}
+
+/// Whether it said so or was cut off: what has come of it counts, as if it had come sooner. A
+/// client may say DISCONNECT and go while its first packets still wait for an answer of theirs.
+void EpollDriver::peer_has_ended(Shard& shard, ConnectionId id) {
+    Socket& socket = *find(id);
+    socket.ended = true;
+    socket.polls_reads = false;
+    poll_for(id, socket);
+    if (socket.refeeds) return;  // offer_unread() is on its way
+    end_if_taken(shard, id);
+}
+
+/// What the shard has left although it reads is a packet that can never be whole.
+void EpollDriver::end_if_taken(Shard& shard, ConnectionId id) {
+    Socket* socket = find(id);
+    if (socket == nullptr || !socket->ended) return;
+    if (!socket->reading && !socket->unread.empty()) return;
+    const Channel* channel = socket->channel.get();
+    if (channel != nullptr && channel->state() != Channel::State::ended) {
+        socket->channel.reset();  // no farewells where it has said none
+    }
     shard.disconnected(id, now_);
 }
 
@@ -394,8 +401,7 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
     const ssize_t got = ::recv(socket->descriptor.get(), arena_.get(), options_.arena_bytes, 0);
     if (got <= 0) {
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
-        socket->channel.reset();  // no farewells
-        shard.disconnected(id, now_);
+        peer_has_ended(shard, id);
         return;
     }
     const auto bytes = static_cast<std::size_t>(got);
@@ -407,7 +413,8 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
         if (!learn_peer(shard, id)) return;
         state = channel.go_on(clear_);
     }
-    if (!flush_network(id, *socket) || !learn_peer(shard, id)) return;
+    flush_network(id, *socket);
+    if (!learn_peer(shard, id)) return;
     if (state == Channel::State::failed) report_failure(channel, channel.why());
     if (channel.transparent() && channel.network().empty()) socket->channel.reset();
     if (!clear_.empty()) {
@@ -415,15 +422,19 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
         offer(shard, id, clear);
         if (clear.capacity() <= kClearBytesKept) clear_ = std::move(clear);
     }
-    if (state != Channel::State::ended && state != Channel::State::failed) return;
-    if (find(id) != nullptr) shard.disconnected(id, now_);
+    if (find(id) == nullptr) return;
+    if (state == Channel::State::failed) {
+        shard.disconnected(id, now_);
+    } else if (state == Channel::State::ended) {
+        peer_has_ended(shard, id);
+    }
 }
 
 void EpollDriver::offer(Shard& shard, ConnectionId id, ByteView bytes) {
     Socket* socket = find(id);
     if (!socket->unread.empty()) {
         socket->unread.insert(socket->unread.end(), bytes.begin(), bytes.end());
-        offer_unread(shard, id);
+        if (socket->reading) offer_kept(shard, id);
         return;
     }
     const std::size_t used = socket->reading ? shard.received(id, bytes, now_) : 0;
@@ -443,30 +454,33 @@ void EpollDriver::report_failure(const Channel& channel, const std::string& why)
                 why);
 }
 
-/// False: the connection is broken, and disconnected() follows. What the kernel does not take now
-/// stays in the channel.
-bool EpollDriver::flush_network(ConnectionId id, Socket& socket) {
+/// Nothing reaches the peer any more, but what it has said before may still lie in the kernel: that
+/// is read to its end, which is then told by epoll.
+void EpollDriver::write_failed(Socket& socket, mqtt::WireBuffer& out) {
+    out.clear();
+    if (std::exchange(socket.deaf, true)) return;
+    (void)::shutdown(socket.descriptor.get(), SHUT_RDWR);
+}
+
+/// What the kernel does not take now stays in the channel.
+void EpollDriver::flush_network(ConnectionId id, Socket& socket) {
     mqtt::WireBuffer& network = socket.channel->network();
-    if (network.empty()) return true;
+    if (network.empty()) return;
     bool blocked = false;
-    if (!send_some(socket.descriptor.get(), network, blocked)) {
-        network.clear();
-        broken_.push_back(id);
-        return false;
+    if (socket.deaf || !send_some(socket.descriptor.get(), network, blocked)) {
+        write_failed(socket, network);
+        return;
     }
     if (blocked && !socket.polls_writes) {
         socket.polls_writes = true;
         poll_for(id, socket);
     }
-    return true;
 }
 
 void EpollDriver::write_through(ConnectionId id, Socket& socket, mqtt::WireBuffer& out) {
     for (;;) {
-        if (!flush_network(id, socket)) {
-            out.clear();
-            return;
-        }
+        flush_network(id, socket);
+        if (socket.deaf) out.clear();
         if (!socket.channel->network().empty() || out.empty()) return;
         socket.channel->send(out, kNetworkChunk);
     }
@@ -476,7 +490,12 @@ void EpollDriver::offer_unread(Shard& shard, ConnectionId id) {
     Socket* socket = find(id);
     if (socket == nullptr) return;
     socket->refeeds = false;
-    if (!socket->reading || socket->unread.empty()) return;
+    if (socket->reading && !socket->unread.empty()) offer_kept(shard, id);
+    end_if_taken(shard, id);
+}
+
+void EpollDriver::offer_kept(Shard& shard, ConnectionId id) {
+    Socket* socket = find(id);
     // The bytes must not move while the shard reads them, and sockets_ may grow meanwhile.
     Bytes bytes = std::move(socket->unread);
     socket->unread = Bytes{};
@@ -492,7 +511,7 @@ void EpollDriver::set_reading(ConnectionId connection, bool enabled) {
     if (socket == nullptr) return;
     socket->reading = enabled;
     if (!enabled) return;
-    if (!socket->polls_reads) {
+    if (!socket->polls_reads && !socket->ended) {
         socket->polls_reads = true;
         poll_for(connection, *socket);
     }
@@ -536,9 +555,8 @@ void EpollDriver::write(ConnectionId connection, mqtt::WireBuffer& out) {
         return;
     }
     bool blocked = false;
-    if (!send_some(socket->descriptor.get(), out, blocked)) {
-        out.clear();
-        broken_.push_back(connection);
+    if (socket->deaf || !send_some(socket->descriptor.get(), out, blocked)) {
+        write_failed(*socket, out);
         return;
     }
     if (blocked && !socket->polls_writes) {
@@ -631,6 +649,8 @@ std::unique_ptr<MovedSocket> EpollDriver::detach(ConnectionId connection) {
     moved->channel = std::move(socket->channel);
     moved->place = std::move(socket->place);
     moved->address = std::move(socket->address);
+    moved->ended = socket->ended;
+    moved->deaf = socket->deaf;
     *socket = Socket{};
     return moved;
 }
@@ -643,7 +663,11 @@ void EpollDriver::attach(ConnectionId connection, std::unique_ptr<MovedSocket> s
     placed.channel = std::move(moved.channel);
     placed.place = std::move(moved.place);
     placed.address = std::move(moved.address);
-    if (placed.channel) (void)flush_network(connection, placed);
+    placed.ended = moved.ended;
+    placed.deaf = moved.deaf;
+    placed.polls_reads = !placed.ended;
+    if (placed.ended) poll_for(connection, placed);
+    if (placed.channel) flush_network(connection, placed);
 }
 
 }  // namespace stentor::server

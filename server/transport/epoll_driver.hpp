@@ -4,7 +4,8 @@
 //
 // One thread, the one that calls run(). wake() and request_stop() may be called from any thread.
 // Level-triggered; one recv into the shard's arena per readable connection and turn, parsed in
-// place; only the rest of a packet that has not come whole is kept with its connection.
+// place; only the rest of a packet that has not come whole is kept with its connection, and what
+// the shard does not want yet. A peer that ends is gone for the shard once it has taken all that.
 
 #include "base/clock.hpp"
 #include "base/descriptor.hpp"
@@ -84,6 +85,8 @@ class EpollDriver final : public TransportPort {
         bool polls_reads = true;  // what epoll has been told
         bool polls_writes = false;
         bool refeeds = false;              // queued: unread bytes wait to be offered again
+        bool ended = false;                // nothing more comes from the peer
+        bool deaf = false;                 // a write has failed: what is said is thrown away
         Bytes unread;                      // from the front of what the shard has not consumed
         std::unique_ptr<Channel> channel;  // null: the socket's bytes are MQTT's
         PlaceAtDoor place;                 // null: its listener has no bound
@@ -113,10 +116,14 @@ class EpollDriver final : public TransportPort {
     void receive(Shard& shard, ConnectionId connection);
     void receive_through(Shard& shard, ConnectionId connection);
     void offer(Shard& shard, ConnectionId connection, ByteView bytes);
-    [[nodiscard]] bool flush_network(ConnectionId connection, Socket& socket);
+    void peer_has_ended(Shard& shard, ConnectionId connection);
+    void end_if_taken(Shard& shard, ConnectionId connection);
+    void write_failed(Socket& socket, mqtt::WireBuffer& out);
+    void flush_network(ConnectionId connection, Socket& socket);
     void write_through(ConnectionId connection, Socket& socket, mqtt::WireBuffer& out);
     void report_failure(const Channel& channel, const std::string& why) const;
     void offer_unread(Shard& shard, ConnectionId connection);
+    void offer_kept(Shard& shard, ConnectionId connection);
     [[nodiscard]] bool send_some(int descriptor, mqtt::WireBuffer& out, bool& blocked);
     void linger(std::uint32_t index, std::uint32_t events);
     void end_lingering(std::uint32_t index);
@@ -134,7 +141,6 @@ class EpollDriver final : public TransportPort {
     std::vector<std::uint32_t> lingering_free_;
     std::deque<std::pair<Instant, std::uint32_t>> lingering_deadlines_;
     std::vector<ConnectionId> refeeds_;
-    std::vector<ConnectionId> broken_;  // a write failed: disconnected() is due
     std::unique_ptr<std::byte[]> arena_;
     Bytes clear_;  // what a channel makes of the arena
     std::span<const Door> doors_;

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""For whom a WebSocket's request is made, told by what proxies and browsers write into it: who is on
-loopback and needs no name there, and whose failures are counted.
+"""For whom a WebSocket's request is made, told by what proxies and browsers write into it: who is
+on loopback and needs no name there, and whose failures are counted.
 
     SHARDS=N STENTOR=PATH test_forwarded.py
 """
