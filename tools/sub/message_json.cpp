@@ -17,6 +17,9 @@ namespace {
 
 using mqtt::Property;
 
+/// Whether what Mosquitto's JSON cannot hold is to be kept.
+enum class Fidelity : std::uint8_t { as_mosquitto, complete };
+
 /// Writes one object; knows where commas and line ends go.
 class ObjectWriter {
   public:
@@ -57,7 +60,33 @@ class ObjectWriter {
     bool first_ = true;
 };
 
+/// Names may repeat, and order counts, so an object would lose some of them.
+void append_pairs(const mqtt::PropertiesView& properties, std::string& out) {
+    char separator = '[';
+    for (const auto& user : properties.user_properties()) {
+        out += separator;
+        out += '[';
+        append_json_string(out, user.name);
+        out += ',';
+        append_json_string(out, user.value);
+        out += ']';
+        separator = ',';
+    }
+    out += ']';
+}
+
+void append_correlation_data(ByteView data, Fidelity fidelity, ObjectWriter& object) {
+    const auto name = property_name(Property::correlation_data);
+    if (fidelity == Fidelity::as_mosquitto || mqtt::is_mqtt_text(as_text(data))) {
+        object.text(name, as_text(data));
+        return;
+    }
+    object.text(name, base64(data));
+    object.text("correlation-data_encoding", "base64");
+}
+
 void append_properties(const mqtt::PropertiesView& properties,
+                       Fidelity fidelity,
                        JsonStyle style,
                        ObjectWriter& message) {
     ObjectWriter object{message.member("properties"), style, 1};
@@ -74,13 +103,15 @@ void append_properties(const mqtt::PropertiesView& properties,
                 object.text(property_name(entry.id), entry.text());
                 break;
             case Property::correlation_data:
-                object.text(property_name(entry.id), as_text(entry.binary()));
+                append_correlation_data(entry.binary(), fidelity, object);
                 break;
             default:
                 object.number(property_name(entry.id), entry.number());
         }
     }
-    if (users) {
+    if (users && fidelity == Fidelity::complete) {
+        append_pairs(properties, object.member("user-properties"));
+    } else if (users) {
         ObjectWriter pairs{object.member("user-properties"), style, 2};
         for (const auto& user : properties.user_properties()) pairs.text(user.name, user.value);
         pairs.close();
@@ -129,7 +160,11 @@ bool append_message_json(const mqtt::PublishView& message,
     object.number("retain", message.retain ? 1 : 0);
     object.number("payloadlen", message.payload.size());
     if (message.packet_id != kNoPacketId) object.number("mid", message.packet_id.value());
-    if (!message.properties.empty()) append_properties(message.properties, style, object);
+    const auto fidelity =
+        payload == PayloadJson::text_or_base64 ? Fidelity::complete : Fidelity::as_mosquitto;
+    if (!message.properties.empty()) {
+        append_properties(message.properties, fidelity, style, object);
+    }
     const bool is_text = mqtt::is_mqtt_text(text);
     if (value) {
         object.member("payload").append(*value);

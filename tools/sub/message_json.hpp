@@ -10,9 +10,11 @@
 namespace stentor::tools {
 
 enum class PayloadJson : std::uint8_t {
-    text,            // a string; null if empty; what is no UTF-8 becomes U+FFFD (%j)
-    value,           // it is JSON itself (%J)
-    text_or_base64,  // a string, or base64 and "payload_encoding" (--json)
+    text,   // a string; null if empty; what is no UTF-8 becomes U+FFFD (%j)
+    value,  // it is JSON itself (%J)
+    /// A string, or base64 and "payload_encoding"; the same with the correlation data, and user
+    /// properties as pairs, so that nothing is lost (--json).
+    text_or_base64,
 };
 
 /// False, and nothing is appended, if the payload is to be JSON and is not.

@@ -107,6 +107,28 @@ TEST_F(OutputFormatTest, JsonKeepsBinaryPayloadsApart) {
     EXPECT_NE(print("%j", plain).find(R"("payload":"\ufffd\u0000\u0001")"), std::string::npos);
 }
 
+TEST_F(OutputFormatTest, JsonKeepsCorrelationDataAndRepeatedUserProperties) {
+    mqtt::PropertyWriter properties;
+    properties.binary(mqtt::Property::correlation_data, as_bytes(std::string_view{"\xff\x00", 2}));
+    properties.user("k\"", "v\\");
+    properties.user("a", "1");
+    properties.user("k\"", "2");
+    plain.properties =
+        *mqtt::parse_properties(properties.bytes(), mqtt::PropertyContext::publish_to_client);
+    EXPECT_EQ(print(OutputFormat::json(JsonStyle::compact), plain),
+              R"({"tst":"2016-08-10T09:47:38.786368+0100","topic":"a/b","qos":0,"retain":1,)"
+              R"("payloadlen":2,"properties":{"correlation-data":"/wA=",)"
+              R"("correlation-data_encoding":"base64",)"
+              R"("user-properties":[["k\"","v\\"],["a","1"],["k\"","2"]]},"payload":"on"})");
+    // What is text stays text.
+    const auto text = print(OutputFormat::json(JsonStyle::compact), rich);
+    EXPECT_NE(text.find(R"("correlation-data":"cd","user-properties":[["k1","v1"],["k2","v2"]])"),
+              std::string::npos)
+        << text;
+    // And %j is Mosquitto's.
+    EXPECT_NE(print("%j", plain).find(R"("correlation-data":"\ufffd\u0000",)"), std::string::npos);
+}
+
 TEST_F(OutputFormatTest, MistakesAreRefused) {
     for (const auto* format : {"%", "%5", "%0", "%..t", "%y", "x\\q", "x\\", "x@", "%j%"}) {
         EXPECT_FALSE(OutputFormat::parse(format, JsonStyle::compact)) << format;
