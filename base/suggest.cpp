@@ -8,6 +8,7 @@ namespace {
 
 constexpr std::size_t kWordMax = 100;  // longer words are no typing mistakes of ours
 constexpr std::size_t kStumpMin = 4;
+constexpr std::size_t kShort = 5;  // letters
 
 std::string folded(std::string_view word) {
     std::string result{word};
@@ -15,7 +16,13 @@ std::string folded(std::string_view word) {
         if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
         if (c == '-') c = '_';
     }
-    return result;
+    // The dashes of a flag are no part of what was meant.
+    return result.substr(std::min(result.find_first_not_of('_'), result.size()));
+}
+
+/// How many mistakes a word of this size may have to be still the same word.
+std::size_t mistakes_max(std::size_t size) noexcept {
+    return size < kShort ? 1 : std::max<std::size_t>(2, size / 3);
 }
 
 }  // namespace
@@ -45,7 +52,7 @@ std::string_view nearest(std::string_view word, std::span<const std::string_view
     if (word.empty() || word.size() > kWordMax) return {};
     const std::string wanted = folded(word);
     std::string_view best;
-    std::size_t best_distance = std::max<std::size_t>(2, word.size() / 3) + 1;
+    std::size_t best_distance = mistakes_max(wanted.size()) + 1;
     for (const std::string_view candidate : candidates) {
         const std::string name = folded(candidate);
         std::size_t distance = edit_distance(wanted, name);

@@ -36,6 +36,12 @@ TEST(Suggest, SaysNothingRatherThanNonsense) {
     EXPECT_EQ(nearest("", kWords), "");
     EXPECT_EQ(nearest("xyz", kWords), "");
     EXPECT_EQ(nearest("colour", kWords), "");
+    // Two of three letters are no typing mistakes, however many dashes stand before them.
+    constexpr std::array<std::string_view, 2> kFlags{"--qos", "--port"};
+    EXPECT_EQ(nearest("--foo", kFlags), "");
+    EXPECT_EQ(nearest("--qso", kFlags), "--qos");
+    EXPECT_EQ(nearest("-prot", kFlags), "--port");
+    EXPECT_EQ(nearest("--", kFlags), "");
     EXPECT_EQ(nearest(std::string(10'000, 'u'), kWords), "");
 }
 

@@ -14,10 +14,12 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdlib>
 #include <filesystem>
 #include <iostream>
 #include <sys/stat.h>
 #include <system_error>
+#include <utility>
 
 namespace stentor::app {
 namespace {
@@ -31,10 +33,13 @@ class Report {
         std::cout << about << std::string(about.size() < 14 ? 14 - about.size() : 1, ' ') << what
                   << '\n';
     }
-    void mistakes(const std::vector<Diagnostic>& diagnostics) {
+    void mistakes(std::vector<Diagnostic> diagnostics) {
+        config::point_to_origins(diagnostics, origins_);
         std::cerr << config::render(diagnostics);
         code_ = kExitUsage;
     }
+    /// Where the keys were given, for the mistakes that follow.
+    void know(config::Origins origins) { origins_ = std::move(origins); }
     void warnings(const std::vector<Diagnostic>& diagnostics) {
         std::cerr << config::render(diagnostics, "warning");
     }
@@ -46,6 +51,7 @@ class Report {
     [[nodiscard]] int code() const noexcept { return code_; }
 
   private:
+    config::Origins origins_;
     int code_ = kExitOk;
 };
 
@@ -90,6 +96,14 @@ void check_jwt(const config::JwtOptions& jwt, Report& report) {
     }
 }
 
+/// errno of making a directory in `place`, 0 if that works. Permissions do not tell: root has them
+/// in /proc, where nothing can be made.
+int cannot_hold_directories(const std::filesystem::path& place) {
+    std::string probe = (place / ".stentor-check-XXXXXX").string();
+    if (::mkdtemp(probe.data()) == nullptr) return errno;
+    return ::rmdir(probe.c_str()) == 0 ? 0 : errno;
+}
+
 void check_data_dir(const config::NodeOptions& node, Report& report) {
     if (node.keeps_nothing()) {
         report.good("data", "kept in memory only");
@@ -106,10 +120,11 @@ void check_data_dir(const config::NodeOptions& node, Report& report) {
         report.not_ready({.what = "the data directory " + node.data_dir +
                                   " cannot be made: " + place.string() + " is not a directory",
                           .hint = "set node.data_dir or --data"});
-    } else if (::access(place.c_str(), W_OK | X_OK) != 0) {
-        report.not_ready({.what = "the data directory " + node.data_dir +
-                                  " cannot be written: " + std::generic_category().message(errno) +
-                                  " (" + place.string() + ")",
+    } else if (const int failed = cannot_hold_directories(place); failed != 0) {
+        report.not_ready({.what = "the data directory " + node.data_dir + " cannot be " +
+                                  (exists ? "written: " : "made: ") +
+                                  std::generic_category().message(failed) + " (" + place.string() +
+                                  ")",
                           .hint = "give the directory to this user, or set node.data_dir"});
     } else {
         report.good("data", node.data_dir + (exists ? "" : " (will be made)"));
@@ -196,6 +211,7 @@ int run_check(const CheckArguments& arguments) {
     }
     report.good("configuration", arguments.sources.file.value_or("defaults (no file given)"));
     report.warnings(loaded->warnings);
+    report.know(loaded->origins);
     check_access(loaded->options.auth, report);
     check_jwt(loaded->options.auth.jwt, report);
     check_data_dir(loaded->options.node, report);

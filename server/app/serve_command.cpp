@@ -25,6 +25,7 @@
 #include <sys/signalfd.h>
 #include <thread>
 #include <utility>
+#include <vector>
 
 namespace stentor::app {
 namespace {
@@ -102,9 +103,10 @@ std::string one_line(const Problem& problem) {
 /// The broker between its start and its end.
 class Service {
   public:
-    Service(const config::Sources& sources, config::Options options)
+    Service(const config::Sources& sources, config::Loaded loaded)
         : sources_{sources},
-          options_{std::move(options)},
+          options_{std::move(loaded.options)},
+          origins_{std::move(loaded.origins)},
           workers_{std::make_unique<auth::Workers>(
               std::clamp(std::thread::hardware_concurrency(), 1U, kHashThreadsMax),
               kHashQueueMax)} {}
@@ -115,7 +117,9 @@ class Service {
         (void)ban_watch_.changed({options_.auth.ban_file});      // before it is read
         auto access = load_access(options_, *workers_);
         if (!access) {
-            std::cerr << config::render(access.error());
+            std::vector<config::Diagnostic> mistakes = access.error();
+            config::point_to_origins(mistakes, origins_);
+            std::cerr << config::render(mistakes);
             return kExitUsage;
         }
         jwt_keys_ = access->jwt_keys;
@@ -184,7 +188,9 @@ class Service {
         (void)ban_watch_.changed({loaded->options.auth.ban_file});
         auto access = load_access(loaded->options, *workers_);
         if (!access) {
-            keep(access.error());
+            std::vector<config::Diagnostic> mistakes = access.error();
+            config::point_to_origins(mistakes, loaded->origins);
+            keep(mistakes);
             return;
         }
         config::Options& fresh = loaded->options;
@@ -262,6 +268,7 @@ class Service {
 
     const config::Sources& sources_;
     config::Options options_;
+    const config::Origins origins_;  // of the options it started with
     std::unique_ptr<auth::Workers> workers_;
     std::unique_ptr<Server> server_;
     std::shared_ptr<auth::JwtKeyRing> jwt_keys_;  // null: tokens are not accepted
@@ -303,7 +310,7 @@ int run_serve(const config::Sources& sources) {
         STENTOR_LOG(warn, "configuration", "{}", one_line(warning));
     }
     raise_file_limit_for(options);
-    return Service{sources, options}.run(signals);
+    return Service{sources, *std::move(loaded)}.run(signals);
 }
 
 }  // namespace stentor::app

@@ -198,6 +198,12 @@ class Loader {
         for (std::size_t i = 0; i < listeners.size(); ++i) {
             for (std::size_t j = 0; j < i; ++j) check_apart(j, i);
         }
+        if (loaded_.options.limits.session_expiry_max == Milliseconds{0}) {
+            warn("limits.session_expiry_max",
+                 "every session ends with its connection, those of 3.1.1 clients with Clean "
+                 "Session 0 too: what comes while they are away is lost",
+                 "set how long they are kept, for example \"1d\"; left out, it is 90 days");
+        }
         const AuthOptions& auth = loaded_.options.auth;
         for (std::size_t i = 0; i < listeners.size(); ++i) {
             check_tls(i);
@@ -318,6 +324,21 @@ bool same_listeners(const std::vector<ListenerOptions>& a, const std::vector<Lis
 
 Result<Loaded, std::vector<Diagnostic>> load(const Sources& sources) {
     return Loader{}.run(sources);
+}
+
+void point_to_origins(std::vector<Diagnostic>& diagnostics, const Origins& origins) {
+    for (Diagnostic& diagnostic : diagnostics) {
+        const auto found = origins.find(diagnostic.source);
+        if (found == origins.end()) continue;
+        const Origin& origin = found->second;
+        // "--set auth.acl_file" names the key already.
+        if (!origin.source.ends_with(found->first)) {
+            diagnostic.what = found->first + ": " + diagnostic.what;
+        }
+        diagnostic.source = origin.source;
+        diagnostic.place = origin.place;
+        diagnostic.line_text = origin.line_text;
+    }
 }
 
 std::vector<std::string> process_environment() {

@@ -33,6 +33,10 @@ struct Loaded {
 /// Fails with every mistake that was found, in all sources.
 [[nodiscard]] Result<Loaded, std::vector<Diagnostic>> load(const Sources& sources);
 
+/// Mistakes found after loading whose source is a key's path ("auth.acl_file") get the place where
+/// that key was given; those of keys that nobody has set stay as they are.
+void point_to_origins(std::vector<Diagnostic>& diagnostics, const Origins& origins);
+
 /// The strings of `environ`.
 [[nodiscard]] std::vector<std::string> process_environment();
 

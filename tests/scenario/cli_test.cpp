@@ -187,6 +187,36 @@ TEST(Check, SaysHowToGetAFileThatIsMissing) {
     EXPECT_THAT(pair.err, HasSubstr("`stentor init` makes an authority, a certificate and its"));
 }
 
+TEST(Cli, AMissingFileIsShownWhereItWasNamed) {
+    const kit::TempDir dir;
+    const std::string file = dir.write("stentor.toml",
+                                       "[node]\ndata_dir = \":memory:\"\n"
+                                       "[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\n"
+                                       "[auth]\nacl_file = \"/nowhere/acl\"\n");
+    for (const char* command : {"check", "serve"}) {
+        SCOPED_TRACE(command);
+        const Finished done = stentor({command, "-c", file});
+        EXPECT_EQ(done.status.code, 2);
+        EXPECT_THAT(done.err,
+                    HasSubstr(file + ":6:12: error: auth.acl_file: cannot read /nowhere/acl: "
+                                     "No such file or directory\n"));
+        EXPECT_THAT(done.err, HasSubstr("   6 | acl_file = \"/nowhere/acl\"\n"));
+        EXPECT_THAT(done.err, HasSubstr("^~~~"));
+    }
+}
+
+TEST(Check, WarnsOfSessionsThatNeverOutliveTheirConnection) {
+    const Finished check = stentor({"check",
+                                    "--listen",
+                                    "mqtt://127.0.0.1:0",
+                                    "--data",
+                                    ":memory:",
+                                    "--set",
+                                    "limits.session_expiry_max=0s"});
+    EXPECT_EQ(check.status.code, 0);
+    EXPECT_THAT(check.err, HasSubstr("warning: every session ends with its connection"));
+}
+
 TEST(Cli, ServeSaysWhatToDoAboutADirectoryThatCannotBeMade) {
     const Finished serve =
         stentor({"serve", "--listen", "mqtt://127.0.0.1:0", "--data", "/proc/stentor"});
@@ -245,6 +275,13 @@ TEST(Check, SaysWhenTheDataDirectoryCannotBe) {
         {"check", "--listen", "mqtt://127.0.0.1:0", "--data", dir.write("file", "") + "/data"});
     EXPECT_EQ(check.status.code, 1);
     EXPECT_THAT(check.err, HasSubstr("is not a directory"));
+
+    // Root may do anything there, and nothing can be done.
+    const Finished proc =
+        stentor({"check", "--listen", "mqtt://127.0.0.1:0", "--data", "/proc/nope/data"});
+    EXPECT_EQ(proc.status.code, 1);
+    EXPECT_THAT(proc.err, HasSubstr("the data directory /proc/nope/data cannot be made: "));
+    EXPECT_THAT(proc.out, Not(HasSubstr("will be made")));
 }
 
 TEST(Check, PrintsItsReferenceAndAnExampleThatIsValid) {

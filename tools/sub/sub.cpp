@@ -2,6 +2,7 @@
 
 #include "base/clock.hpp"
 #include "base/random.hpp"
+#include "base/wall_clock.hpp"
 #include "protocol/topic/match.hpp"
 #include "protocol/topic/validate.hpp"
 #include "tools/client/tool_main.hpp"
@@ -26,23 +27,7 @@ using mqtt::ReasonCode;
 
 constexpr int kExitTimedOut = 27;  // mosquitto_sub's
 
-/// The wall clock to the microsecond: the clock we are given tells milliseconds, so the rest comes
-/// from the monotonic one, laid against it anew whenever the two have parted.
-class WallClock {
-  public:
-    WallTime now() {
-        const std::chrono::milliseconds wall{wall_clock_unix_ms()};
-        const auto monotonic = monotonic_now().time_since_epoch();
-        const auto apart = offset_ + monotonic - wall;
-        if (apart < Duration::zero() || apart > std::chrono::milliseconds{2}) {
-            offset_ = wall - monotonic;
-        }
-        return WallTime{offset_ + monotonic};
-    }
-
-  private:
-    Duration offset_{};
-};
+WallTime wall_now() { return WallTime{std::chrono::microseconds{wall_clock_unix_us()}}; }
 
 /// Subscribes on every connection that starts afresh, prints, and knows when it is over.
 class Subscriber final : public ClientHandler {
@@ -105,7 +90,6 @@ class Subscriber final : public ClientHandler {
     Bytes disconnect_properties_;
     asio::steady_timer timeout_;
     Random chance_;
-    WallClock wall_clock_;
     std::string output_;
     bool was_connected_ = false;
     bool ending_ = false;
@@ -241,7 +225,7 @@ void Subscriber::on_message(const mqtt::PublishView& message) {
 }
 
 void Subscriber::print(const mqtt::PublishView& message) {
-    if (!options_.format.print(message, wall_clock_.now(), output_)) {
+    if (!options_.format.print(message, wall_now(), output_)) {
         reporter_.error(
             fmt::format("message payload is not valid JSON on topic {}", message.topic));
         return;

@@ -352,6 +352,18 @@ TEST_P(PubSub, MosquittosToolsUnderstandOurs) {
     EXPECT_EQ(compared, 2);
 }
 
+TEST_P(PubSub, TheFirstMessageIsTimedAsFinelyAsTheRest) {
+    start();
+    published({"-t", "a", "-r", "-q", "1", "-m", "kept"});
+    std::string digits;
+    for (int run = 0; run < 3; ++run) {
+        const auto done = run_tool("sub", here() + Words{"-t", "a", "-C", "1", "-F", "%U"});
+        EXPECT_EQ(done.status.code, 0) << done.err;
+        digits += done.out.substr(done.out.find('.') + 4, 3);  // behind the milliseconds
+    }
+    EXPECT_NE(digits, "000000000");
+}
+
 TEST_P(PubSub, UnixSocket) {
     start({.unix_socket = true});
     auto sub = subscribed({"-L", "unix://" + broker->unix_path(), "-t", "a", "-C", "1"});
@@ -612,6 +624,8 @@ TEST(PubSubErrors, UsageIsExplained) {
         return done.err;
     };
     EXPECT_THAT(usage("pub", {"--topci", "a"}), HasSubstr("did you mean --topic?"));
+    EXPECT_THAT(usage("pub", {"--foo"}), HasSubstr("unknown option --foo\n"));
+    EXPECT_THAT(usage("pub", {"--foo"}), HasSubstr("--help lists all options"));
     EXPECT_THAT(usage("pub", {"-t", "a"}), HasSubstr("nothing to publish"));
     EXPECT_THAT(usage("pub", {"-m", "a"}), HasSubstr("the topic is missing"));
     EXPECT_THAT(usage("pub", {"-t", "a/#", "-m", "x"}), HasSubstr("'a/#' is not a topic name"));
