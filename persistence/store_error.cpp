@@ -29,6 +29,8 @@ class StoreCategory final : public boost::system::error_category {
                 return "another process uses the store";
             case StoreErrc::older_version:
                 return "the store was written by an earlier version; serving it migrates it";
+            case StoreErrc::no_descriptors:
+                return "the process may not open any more files";
         }
         return "unknown store error " + std::to_string(code);
     }
@@ -36,6 +38,10 @@ class StoreCategory final : public boost::system::error_category {
 #pragma GCC diagnostic pop
 
 }  // namespace
+
+bool is_passing(const boost::system::error_code& error) noexcept {
+    return error == StoreErrc::store_full || error == StoreErrc::no_descriptors;
+}
 
 const boost::system::error_category& store_category() noexcept {
     static const StoreCategory kCategory;

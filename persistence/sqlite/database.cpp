@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
@@ -49,22 +50,34 @@ constexpr int kBusyTimeoutMs = 10'000;
     return uri;
 }
 
-[[nodiscard]] boost::system::error_code failure(sqlite3* connection, int code) {
-    const char* file = connection == nullptr ? nullptr : sqlite3_db_filename(connection, "main");
-    // A disk that stays full fails every commit; one line in a while is enough.
+/// Of opening a file. SQLite says only that it could not.
+[[nodiscard]] bool lacks_descriptors(int code, int os_error) noexcept {
+    return (code & 0xFF) == SQLITE_CANTOPEN && (os_error == EMFILE || os_error == ENFILE);
+}
+
+/// `path` where there is no connection that knows it.
+[[nodiscard]] boost::system::error_code failure(sqlite3* connection,
+                                                int code,
+                                                const char* path = nullptr) {
+    const int os_error = connection == nullptr ? errno : sqlite3_system_errno(connection);
+    const char* file = path;
+    if (file == nullptr && connection != nullptr) file = sqlite3_db_filename(connection, "main");
+    const bool no_descriptors = lacks_descriptors(code, os_error);
+    // A disk that stays full fails every commit; one line in a while is enough. Descriptors lack
+    // wherever a file is to be opened, and one line says it all.
     static LogEvery every{20, std::chrono::seconds{10}};
-    if (const auto pass = every.admit(monotonic_now())) {
-        STENTOR_LOG(
-            error,
-            LogEvent("store_error",
-                     {{"file", file == nullptr ? "" : file},
-                      {"code", code},
-                      {"os_error", connection == nullptr ? 0 : sqlite3_system_errno(connection)},
-                      {"suppressed", pass.suppressed}}),
-            "{}",
-            connection == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(connection));
+    static LogEvery every_open{1, std::chrono::seconds{10}};
+    if (const auto pass = (no_descriptors ? every_open : every).admit(monotonic_now())) {
+        STENTOR_LOG(error,
+                    LogEvent("store_error",
+                             {{"file", file == nullptr ? "" : file},
+                              {"code", code},
+                              {"os_error", os_error},
+                              {"suppressed", pass.suppressed}}),
+                    "{}",
+                    connection == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(connection));
     }
-    return make_error_code(errc_of(code));
+    return make_error_code(no_descriptors ? StoreErrc::no_descriptors : errc_of(code));
 }
 
 }  // namespace
@@ -152,10 +165,7 @@ Result<Database> Database::open_file(const std::string& path, int flags, const s
                                      flags | SQLITE_OPEN_NOMUTEX,
                                      vfs.empty() ? nullptr : vfs.c_str());
     Database database{connection, path};
-    if (code != SQLITE_OK) {
-        STENTOR_LOG(error, LogEvent("store_error", {{"file", path}}), "cannot open the file");
-        return failure(connection, code);
-    }
+    if (code != SQLITE_OK) return failure(connection, code, path.c_str());
     sqlite3_extended_result_codes(connection, 1);
     sqlite3_busy_timeout(connection, kBusyTimeoutMs);
     sqlite3_wal_autocheckpoint(connection, 0);
@@ -347,7 +357,7 @@ Result<void> sync_write_ahead_log(const std::string& database, const std::string
     if (code == SQLITE_OK) code = files->xOpen(files, path.c_str(), file, kFlags, nullptr);
     if (code == SQLITE_OK) code = file->pMethods->xSync(file, SQLITE_SYNC_NORMAL);
     if (file->pMethods != nullptr) (void)file->pMethods->xClose(file);
-    if (code != SQLITE_OK) return failure(nullptr, code);
+    if (code != SQLITE_OK) return failure(nullptr, code, path.c_str());
     return {};
 }
 

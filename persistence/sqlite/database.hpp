@@ -3,7 +3,8 @@
 // One thread at a time per Database, with the statements made from it.
 //
 // Every failure is logged once, here, with the file and SQLite's own words; what callers get is the
-// StoreErrc they act on: store_full (the disk is; roll back and go on), damaged, or io_error.
+// StoreErrc they act on: store_full (the disk is; roll back and go on), no_descriptors (the same),
+// damaged, or io_error.
 
 #include "base/bytes.hpp"
 #include "base/ids.hpp"

@@ -181,27 +181,23 @@ std::size_t Housekeeper::pass(Work& work) {
     std::move(work.groups.begin(), work.groups.end(), std::back_inserter(unapplied_));
     unapplied_bytes_ += work.bytes;
     clock_.carry_to(work.at, work.at_monotonic);
-    Result<void> result = apply();
+    Result<void> result = is_stale_ ? start_over() : Result<void>{};
+    const bool is_usable = result && !is_stale_;
+    if (is_usable) result = apply();
     work.retired.clear();
     std::size_t applied = 0;
-    if (result) {
+    if (is_usable && result) {
         applied = std::exchange(unapplied_bytes_, 0);
-        seal_full_segments(work.needed);
-        result = collect(work.needed);
-        if (work.survey) {
-            collector_.begin(
-                *std::move(work.survey), state_.meta().applied_through, monotonic_now());
-        }
-        if (result) result = collect_by_survey();
+        result = tidy_log(work);
         look_for_surveys(work.needed);
         find_who_gives_way();
         if (result) result = write_clock();
         if (result) result = rest();
     }
-    if (result && work.marks_closed) result = close();
+    if (is_usable && result && work.marks_closed) result = close();
     if (result) result = state_.check_in_place();
-    // A full disk is waited for: the groups stay here, and the writer when there are too many.
-    if (!result && result.error() == StoreErrc::store_full) result = start_over();
+    // Waited for: the groups stay here, and the writer when there are too many.
+    if (!result && is_passing(result.error())) result = start_over();
     message_bytes_.store(state_.message_bytes());
     if (std::exchange(removed_files_, false)) calls_.files_removed();
     look_at_disk();
@@ -216,8 +212,24 @@ std::size_t Housekeeper::pass(Work& work) {
     return applied;
 }
 
+Result<void> Housekeeper::tidy_log(Work& work) {
+    Result<void> result;
+    const bool tries_files = !files_wait();
+    if (tries_files) {
+        seal_full_segments(work.needed);
+        result = collect(work.needed);
+    }
+    if (work.survey) {
+        collector_.begin(*std::move(work.survey), state_.meta().applied_through, monotonic_now());
+    }
+    if (tries_files && result) result = collect_by_survey();
+    if (tries_files && !files_wait()) files_pause_ = {};
+    return result;
+}
+
 Result<void> Housekeeper::apply() {
     if (unapplied_.empty()) return {};
+    STENTOR_TRY_VOID(sync_log());
     for (const CommitGroupPtr& group : unapplied_) {
         Seq seq = group->first;
         for (const Record& record : group->records) {
@@ -225,7 +237,6 @@ Result<void> Housekeeper::apply() {
             seq = next(seq);
         }
     }
-    STENTOR_TRY_VOID(sync_log());
     StateMeta meta = state_.meta();
     meta.applied_through = unapplied_.back()->last();
     STENTOR_TRY_VOID(commit(meta));
@@ -262,9 +273,13 @@ MachineTime Housekeeper::machine_time() const noexcept {
     return {.monotonic = options_.monotonic_now(), .wall_unix_ms = options_.wall_clock_unix_ms()};
 }
 
-/// After a failed commit: the rows as they are on disk, where unapplied_ goes on.
+/// After a failed commit: the rows as they are on disk, where unapplied_ goes on. If the file
+/// cannot be opened now, the next pass tries again.
 Result<void> Housekeeper::start_over() {
-    STENTOR_TRY(state_, StateStore::open(state_path(options_), options_.vfs));
+    auto opened = StateStore::open(state_path(options_), options_.vfs);
+    is_stale_ = !opened;
+    if (opened) state_ = *std::move(opened);
+    if (!opened && !is_passing(opened.error())) return opened.error();
     return {};
 }
 
@@ -282,11 +297,17 @@ Result<void> Housekeeper::sync_log() const {
 void Housekeeper::seal_full_segments(Seq needed) {
     for (const SegmentView& segment : catalog_.segments()) {
         if (segment.is_newest || segment.is_sealed || !is_needed(segment, needed)) continue;
+        if (segment.handle->is_damaged(SegmentView::Handle::Part::index)) continue;
         const auto sealed = seal_segment(
             segment.handle->path(), catalog_.index_of(segment), segment.summary, options_.vfs);
-        // Without its index in the file it keeps the one in memory; the next pass tries again.
-        if (!sealed) return;
-        catalog_.sealed(segment);
+        // Without its index in the file it keeps the one in memory; a later pass tries again.
+        if (sealed) {
+            catalog_.sealed(segment);
+        } else if (is_passing(sealed.error())) {
+            return put_off_files(sealed.error());
+        } else {
+            segment.handle->set_damaged(SegmentView::Handle::Part::index);
+        }
     }
 }
 
@@ -301,8 +322,9 @@ Result<void> Housekeeper::collect(Seq needed) {
             if (segment.summary.bytes >= enough) calls_.request_roll();
             continue;
         }
-        STENTOR_TRY_VOID(pin_references(segment));
-        remove(segment);
+        STENTOR_TRY(const Pinned pinned, pin_references(segment));
+        if (pinned == Pinned::all) remove(segment);
+        if (files_wait()) return {};
     }
     return {};
 }
@@ -313,13 +335,20 @@ Result<void> Housekeeper::collect_by_survey() {
     // A crash between the new file and pins that came after it would leave neither the messages nor
     // their pins: the next start takes the new file for those it replaces.
     for (const SegmentView& segment : collector_.about_to_replace()) {
-        if (!segment.handle->is_removed()) STENTOR_TRY_VOID(pin_references(segment));
+        if (segment.handle->is_removed()) continue;
+        STENTOR_TRY(const Pinned pinned, pin_references(segment));
+        if (pinned == Pinned::all) continue;
+        collector_.give_up_replacing(monotonic_now());
+        return {};
     }
     auto collected = collector_.step(monotonic_now());
-    if (!collected) return {};  // logged; nothing has changed
+    if (!collected) {  // nothing has changed
+        put_off_files(collected.error());
+        return {};
+    }
     for (const SegmentView& segment : collected->dead) {
-        STENTOR_TRY_VOID(pin_references(segment));
-        remove(segment);
+        STENTOR_TRY(const Pinned pinned, pin_references(segment));
+        if (pinned == Pinned::all) remove(segment);
     }
     if (collected->replacement) {
         catalog_.replace(
@@ -401,17 +430,60 @@ void Housekeeper::look_for_surveys(Seq needed) {
     collector_.asked();
 }
 
-Result<void> Housekeeper::pin_references(const SegmentView& segment) {
+/// That a file cannot be read says nothing about state.db: the segment stays.
+Result<Housekeeper::Pinned> Housekeeper::pin_references(const SegmentView& segment) {
     const std::vector<Seq> wanted = state_.unpinned_references(segment.first, segment.summary.last);
-    if (wanted.empty()) return {};
-    STENTOR_TRY(SegmentReader reader, SegmentReader::open(segment.handle->path(), options_.vfs));
+    if (wanted.empty()) return Pinned::all;
+    if (segment.handle->is_damaged(SegmentView::Handle::Part::rows)) return Pinned::some;
+    auto reader = SegmentReader::open(segment.handle->path(), options_.vfs);
+    if (!reader) {
+        cannot_read(segment, wanted.front(), reader.error());
+        return Pinned::some;
+    }
+    Pinned pinned = Pinned::all;
     for (const Seq seq : wanted) {
-        STENTOR_TRY(const std::optional<Record> record, reader.record(seq));
-        const auto* published = record ? std::get_if<MessageRecord>(&*record) : nullptr;
+        const auto record = reader->record(seq);
+        if (!record) {
+            pinned = Pinned::some;
+            cannot_read(segment, seq, record.error());
+            continue;
+        }
+        const auto* published = *record ? std::get_if<MessageRecord>(&**record) : nullptr;
         if (published != nullptr) state_.pin(seq, published->message);
     }
-    return commit(state_.meta());
+    STENTOR_TRY_VOID(commit(state_.meta()));
+    return pinned;
 }
+
+/// Once for a segment, however much of it is damaged.
+void Housekeeper::cannot_read(const SegmentView& segment,
+                              Seq seq,
+                              boost::system::error_code error) {
+    constexpr auto kRows = SegmentView::Handle::Part::rows;
+    if (is_passing(error)) return put_off_files(error);
+    if (segment.handle->is_damaged(kRows)) return;
+    segment.handle->set_damaged(kRows);
+    ++damaged_segments_;
+    STENTOR_LOG(error,
+                LogEvent("segment_damaged",
+                         {{"file", segment.handle->path()},
+                          {"seq", seq.value()},
+                          {"segments", damaged_segments_}}),
+                "a message that was sent and is not acknowledged cannot be read ({}): the file "
+                "stays until nobody refers to it",
+                error.message());
+}
+
+/// A little longer each time.
+void Housekeeper::put_off_files(boost::system::error_code error) {
+    constexpr Duration kPauseMin = std::chrono::milliseconds{500};
+    constexpr Duration kPauseMax = std::chrono::seconds{5};
+    if (!is_passing(error)) return;
+    files_pause_ = std::clamp(2 * files_pause_, kPauseMin, kPauseMax);
+    files_wait_until_ = saturating_add(monotonic_now(), files_pause_);
+}
+
+bool Housekeeper::files_wait() const noexcept { return monotonic_now() < files_wait_until_; }
 
 void Housekeeper::remove(const SegmentView& segment) {
     catalog_.remove(segment);

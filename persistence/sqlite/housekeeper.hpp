@@ -104,6 +104,7 @@ class Housekeeper {
     /// Returns how many bytes of groups are in state.db now that were not before.
     [[nodiscard]] std::size_t pass(Work& work);
     [[nodiscard]] Result<void> apply();
+    [[nodiscard]] Result<void> tidy_log(Work& work);
     [[nodiscard]] Result<void> write_clock();
     [[nodiscard]] Result<void> close();
     [[nodiscard]] Result<void> commit(StateMeta meta);
@@ -113,7 +114,12 @@ class Housekeeper {
     void seal_full_segments(Seq needed);
     [[nodiscard]] Result<void> collect(Seq needed);
     [[nodiscard]] Result<void> collect_by_survey();
-    [[nodiscard]] Result<void> pin_references(const SegmentView& segment);
+    /// Whether all that deliveries refer to in a segment is kept elsewhere now.
+    enum class Pinned : std::uint8_t { all, some };
+    [[nodiscard]] Result<Pinned> pin_references(const SegmentView& segment);
+    void cannot_read(const SegmentView& segment, Seq seq, boost::system::error_code error);
+    void put_off_files(boost::system::error_code error);
+    [[nodiscard]] bool files_wait() const noexcept;
     void remove(const SegmentView& segment);
     void look_for_surveys(Seq needed);
     [[nodiscard]] Result<void> rest();
@@ -130,8 +136,12 @@ class Housekeeper {
     Seq last_seen_;  // the newest position at the end of the last pass
     Instant nearly_full_since_ = kNever;
     bool removed_files_ = false;  // since files_removed was called
-    bool is_idle_ = false;        // nothing has come since the pass before
-    bool is_tidy_ = false;        // nothing has been applied since state.db was tidied
+    bool is_stale_ = false;       // state_ is to be opened anew before it is used
+    Instant files_wait_until_;    // no file can be opened
+    Duration files_pause_{};
+    std::uint64_t damaged_segments_ = 0;
+    bool is_idle_ = false;  // nothing has come since the pass before
+    bool is_tidy_ = false;  // nothing has been applied since state.db was tidied
 
     const Calls calls_;
     std::atomic<std::uint64_t> message_bytes_{0};

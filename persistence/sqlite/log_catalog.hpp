@@ -48,12 +48,23 @@ class SegmentView::Handle {
     /// Of a sealed segment.
     [[nodiscard]] const TopicFilter& filter() const noexcept { return filter_; }
 
+    /// What could not be read once, of a sealed segment, is not tried again by this process.
+    enum class Part : std::uint8_t { rows, index };
+    [[nodiscard]] bool is_damaged(Part part) const noexcept {
+        return part == Part::rows ? rows_damaged_.load() : index_damaged_.load();
+    }
+    void set_damaged(Part part) noexcept {
+        (part == Part::rows ? rows_damaged_ : index_damaged_).store(true);
+    }
+
   private:
     friend class LogCatalog;
     const std::string path_;
     const Seq first_;
     const Instant began_at_;
     std::atomic<bool> removed_{false};
+    std::atomic<bool> rows_damaged_{false};
+    std::atomic<bool> index_damaged_{false};
     TopicFilter filter_;
 };
 

@@ -28,6 +28,20 @@ constexpr std::size_t kTopicsCountedMax = 50'000;
 
 constexpr int kRestPerWork = 20;  // at most a twentieth of the thread's time
 
+/// Says so once of each segment. What may pass is no damage.
+[[nodiscard]] boost::system::error_code note_damage(SegmentView::Handle& handle,
+                                                    SegmentView::Handle::Part part,
+                                                    boost::system::error_code error) {
+    if (is_passing(error)) return error;
+    handle.set_damaged(part);
+    STENTOR_LOG(error,
+                LogEvent("segment_damaged", {{"file", handle.path()}}),
+                "it cannot be read whole ({}) and stays as it is: what is needed of it is not "
+                "copied any more",
+                error.message());
+    return make_error_code(StoreErrc::damaged);
+}
+
 /// Copies what is needed of some segments into the rows of a new one.
 class Rewriter {
   public:
@@ -46,8 +60,10 @@ class Rewriter {
             return failure.has_value();
         }));
         finish_row();
-        if (failure && pending_bytes_ >= kCommitBytes) failure = flush();
         return failure;
+    }
+    [[nodiscard]] Result<void> flush_if_much() {
+        return pending_bytes_ >= kCommitBytes ? flush() : Result<void>{};
     }
     [[nodiscard]] Result<void> flush() {
         if (pending_.empty()) return {};
@@ -96,6 +112,27 @@ class Rewriter {
     SegmentSummary summary_;
 };
 
+/// Adds what is needed of `source`. A source that cannot be read is left alone from then on.
+[[nodiscard]] Result<void> copy_needed(const SqliteEngineOptions& options,
+                                       const SegmentView& source,
+                                       Rewriter& rewriter) {
+    const auto failed = [&](boost::system::error_code error) {
+        return note_damage(*source.handle, SegmentView::Handle::Part::rows, error);
+    };
+    auto reader = SegmentReader::open(source.handle->path(), options.vfs);
+    if (!reader) return failed(reader.error());
+    Result<void> written;
+    Result<void> parsed;
+    const auto read = reader->for_each_row(source.first, [&](const LogRow& row) {
+        parsed = rewriter.add(row);
+        if (parsed) written = rewriter.flush_if_much();
+        return parsed.has_value() && written.has_value();
+    });
+    if (!read) return failed(read.error());
+    if (!parsed) return failed(parsed.error());
+    return written;
+}
+
 [[nodiscard]] Result<SegmentSummary> write_segment(const SqliteEngineOptions& options,
                                                    const NeedSurvey& needs,
                                                    const std::vector<SegmentView>& sources,
@@ -105,13 +142,7 @@ class Rewriter {
     STENTOR_TRY(SegmentWriter writer, SegmentWriter::open(path, AcknowledgeAfter::os, options.vfs));
     Rewriter rewriter{needs, options.row_bytes_max, writer};
     for (const SegmentView& source : sources) {
-        STENTOR_TRY(SegmentReader reader, SegmentReader::open(source.handle->path(), options.vfs));
-        Result<void> failure;
-        STENTOR_TRY_VOID(reader.for_each_row(source.first, [&](const LogRow& row) {
-            failure = rewriter.add(row);
-            return failure.has_value();
-        }));
-        STENTOR_TRY_VOID(failure);
+        STENTOR_TRY_VOID(copy_needed(options, source, rewriter));
     }
     STENTOR_TRY_VOID(rewriter.flush());
     SegmentSummary summary = rewriter.summary();
@@ -168,8 +199,11 @@ Result<Collected> LogCollector::step(Instant now) {
             // It can go when it is not the newest any more.
             if (collected.newest_is_dead) asked_at_ = kNoSeq;
         } else if (const auto examined = examine(candidate); !examined) {
-            finish(now);
-            return examined.error();
+            candidate.is_known = false;
+            if (is_passing(examined.error())) {
+                finish(now);
+                return examined.error();
+            }
         } else if (candidate.needed == 0) {
             collected.dead.push_back(candidate.view);
             freed_something_ = true;
@@ -182,28 +216,46 @@ Result<Collected> LogCollector::step(Instant now) {
     rewrites_.pop_back();
     auto rewritten = rewrite(sources);
     freed_something_ = freed_something_ || rewritten.has_value();
-    if (!rewritten || rewrites_.empty()) finish(now);
+    const bool goes_on = rewritten || rewritten.error() == StoreErrc::damaged;
+    if (!goes_on || rewrites_.empty()) finish(now);
+    if (!rewritten && goes_on) {
+        asked_at_ = kNoSeq;  // its neighbours are planned for without it
+        return collected;
+    }
     return rewritten;
+}
+
+void LogCollector::give_up_replacing(Instant now) {
+    if (about_to_replace().empty()) return;
+    rewrites_.pop_back();
+    asked_at_ = kNoSeq;
+    if (rewrites_.empty()) finish(now);
 }
 
 /// Counts, by the segment's topic index.
 Result<void> LogCollector::examine(Candidate& candidate) const {
-    if (candidate.view.handle->is_removed()) return {};
-    STENTOR_TRY(SegmentReader reader,
-                SegmentReader::open(candidate.view.handle->path(), options_.vfs));
+    SegmentView::Handle& handle = *candidate.view.handle;
+    constexpr auto kIndex = SegmentView::Handle::Part::index;
+    if (handle.is_removed()) return {};
+    if (handle.is_damaged(kIndex)) return StoreErrc::damaged;
+    auto reader = SegmentReader::open(handle.path(), options_.vfs);
+    if (!reader) return note_damage(handle, kIndex, reader.error());
     std::string topic;
     Seq from;
-    return reader.for_each_topic([&](std::string_view name, std::span<const Seq> positions) {
-        if (name != topic || candidate.messages == 0) {  // long lists come in parts
-            topic = name;
-            from = needs_->needed_from(topic);
-        }
-        candidate.messages += positions.size();
-        const auto kept = std::find_if(positions.begin(), positions.end(), [&](Seq seq) {
-            return seq >= from || seq > needs_->taken_at();
+    const auto counted =
+        reader->for_each_topic([&](std::string_view name, std::span<const Seq> positions) {
+            if (name != topic || candidate.messages == 0) {  // long lists come in parts
+                topic = name;
+                from = needs_->needed_from(topic);
+            }
+            candidate.messages += positions.size();
+            const auto kept = std::find_if(positions.begin(), positions.end(), [&](Seq seq) {
+                return seq >= from || seq > needs_->taken_at();
+            });
+            candidate.needed += static_cast<std::uint64_t>(positions.end() - kept);
         });
-        candidate.needed += static_cast<std::uint64_t>(positions.end() - kept);
-    });
+    if (!counted) return note_damage(handle, kIndex, counted.error());
+    return {};
 }
 
 bool LogCollector::examine_newest(const SegmentView& newest) const {
@@ -220,6 +272,13 @@ bool LogCollector::examine_newest(const SegmentView& newest) const {
     return counted && needed * kNearlyDeadParts <= messages;
 }
 
+bool LogCollector::may_be_rewritten(const Candidate& candidate) const noexcept {
+    if (!candidate.is_known) return false;
+    if (candidate.view.handle->is_damaged(SegmentView::Handle::Part::rows)) return false;
+    return candidate.is_nearly_dead() ||
+           candidate.view.summary.bytes < options_.segment_bytes_max / kSmallParts;
+}
+
 /// Neighbours that are nearly dead become one file, the small ones among them, and many small ones
 /// as well; in reverse, as they are taken from the end.
 void LogCollector::plan() {
@@ -234,10 +293,8 @@ void LogCollector::plan() {
     };
     for (const Candidate& candidate : candidates_) {
         if (candidate.view.is_newest) break;
-        if (candidate.needed == 0) continue;
-        const bool is_small =
-            candidate.view.summary.bytes < options_.segment_bytes_max / kSmallParts;
-        if (!candidate.is_nearly_dead() && !is_small) {
+        if (candidate.is_known && candidate.needed == 0) continue;
+        if (!may_be_rewritten(candidate)) {
             end_run();
             continue;
         }

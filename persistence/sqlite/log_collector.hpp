@@ -45,9 +45,11 @@ class LogCollector {
     void begin(NeedSurvey needs, Seq applied_through, Instant now);
     /// What the file that the next step() writes takes the place of; nothing if it writes none.
     [[nodiscard]] std::span<const SegmentView> about_to_replace() const noexcept;
-    /// Fails when a segment cannot be read or written: nothing has changed, and the rest is given
-    /// up until the next survey.
+    /// A segment that is damaged is left as it is, now and later. Fails when no file can be opened
+    /// or written: nothing has changed, and the rest is given up until the next survey.
     [[nodiscard]] Result<Collected> step(Instant now);
+    /// What is about to be replaced stays as it is.
+    void give_up_replacing(Instant now);
 
     /// Whether surveys are wanted: something may be held up, and the last try is long enough ago.
     [[nodiscard]] bool wants_survey(Seq needed, Instant now) const;
@@ -63,6 +65,7 @@ class LogCollector {
         SegmentView view;
         std::uint64_t messages = 0;
         std::uint64_t needed = 0;
+        bool is_known = true;  // false: its index could not be read
 
         [[nodiscard]] bool is_nearly_dead() const noexcept;
         [[nodiscard]] std::uint64_t needed_bytes() const noexcept;
@@ -70,6 +73,7 @@ class LogCollector {
 
     [[nodiscard]] Result<void> examine(Candidate& candidate) const;
     [[nodiscard]] bool examine_newest(const SegmentView& newest) const;
+    [[nodiscard]] bool may_be_rewritten(const Candidate& candidate) const noexcept;
     void plan();
     [[nodiscard]] Result<Collected> rewrite(const std::vector<SegmentView>& sources) const;
     void finish(Instant now);

@@ -10,7 +10,10 @@
 #include <cstddef>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace stentor::store {
@@ -48,6 +51,20 @@ class LogCollectorTest : public testing::Test {
             if (!error && file.is_regular_file(error)) bytes += size;
         }
         return bytes;
+    }
+    /// In the one file that has it.
+    void damage(std::string_view payload) const {
+        for (const auto& file : std::filesystem::directory_iterator{log_directory(options())}) {
+            if (!segment_id(file.path().filename().string())) continue;
+            std::fstream bytes{file.path(), std::ios::in | std::ios::out | std::ios::binary};
+            const std::string all{std::istreambuf_iterator<char>{bytes}, {}};
+            const std::size_t at = all.find(payload);
+            if (at == std::string::npos) continue;
+            bytes.clear();
+            bytes.seekp(static_cast<std::streamoff>(at)).put('#');
+            return;
+        }
+        FAIL() << payload;
     }
     /// Of this store, by this process.
     [[nodiscard]] std::size_t removed_files_held() const {
@@ -218,6 +235,52 @@ TEST_F(LogCollectorTest, TheFilesDoNotGrowOverTenRounds) {
         EXPECT_TRUE(store.wait([&] { return bytes_on_disk() < kEmptyBytesMax; }))
             << "round " << round << ": " << bytes_on_disk();
     }
+}
+
+TEST_F(LogCollectorTest, WhatIsUnfinishedAndDamagedKeepsItsSegmentAndNothingElse) {
+    Store store{options()};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::attached("c")).has_value());
+    std::vector<Unfinished> unfinished;
+    for (std::uint16_t id = 1; id <= 2; ++id) {
+        const std::string payload = id == 1 ? "to be damaged" : "sound";
+        ASSERT_TRUE(store.commit(samples::logged("t", payload)).has_value());
+        unfinished.push_back(samples::unfinished(store.sink().last(), id));
+    }
+    ASSERT_TRUE(store.commit(samples::delivered("c", store.sink().last(), unfinished)).has_value());
+    publish(store, 200, 0);
+    store.close();
+    damage("to be damaged");
+    ASSERT_TRUE(store.open().has_value());
+    store.engine().needed_from(kShard, next(store.sink().last()));
+    EXPECT_TRUE(store.wait([&] { return segments() <= 2; }));
+    EXPECT_FALSE(store.sink().has_failed());
+    EXPECT_TRUE(store.commit(samples::logged("t", "more")).has_value());
+    EXPECT_TRUE(store.read_one(unfinished[1].seq) != nullptr);
+    // Nobody refers to it any more.
+    ASSERT_TRUE(store.commit(samples::delivered("c", store.sink().last())).has_value());
+    store.engine().needed_from(kShard, next(store.sink().last()));
+    EXPECT_TRUE(store.wait([&] { return segments() <= 1; }));
+    EXPECT_FALSE(store.sink().has_failed());
+}
+
+TEST_F(LogCollectorTest, DamageEndsTheCopyingOfItsSegmentOnly) {
+    Store store{options()};
+    ASSERT_TRUE(store.open().has_value());
+    std::vector<Seq> rare = publish(store, 200, 25);
+    ASSERT_TRUE(store.commit(samples::logged("rare", "to be damaged")).has_value());
+    publish(store, 200, 25);
+    store.close();
+    damage("to be damaged");
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_GT(segments(), 15U);
+    store.engine().needed_from(kShard, Seq{1});
+    // One file on either side of it, and the newest.
+    EXPECT_TRUE(store.wait([&] {
+        answer_surveys(store);
+        return segments() <= 4;
+    })) << segments();
+    EXPECT_FALSE(store.sink().has_failed());
 }
 
 // Who has a removed file open keeps its space on the disk, and who reads nothing more would keep it

@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "persistence/record_codec.hpp"
 
+#include <chrono>
 #include <utility>
 
 namespace stentor::store {
@@ -74,12 +75,22 @@ Result<Record> LogRow::record(Seq seq) const {
     return parse_stored(found);
 }
 
+StoreErrc store_error(const RecordError& error) {
+    static LogEvery every{5, std::chrono::seconds{10}};
+    if (const auto pass = every.admit(monotonic_now())) {
+        STENTOR_LOG(error,
+                    LogEvent("store_damaged", {{"suppressed", pass.suppressed}}),
+                    "a record of the log: {}",
+                    to_string(error));
+    }
+    const bool newer = error.reason == RecordError::Reason::newer_version;
+    return newer ? StoreErrc::newer_version : StoreErrc::damaged;
+}
+
 Result<Record> parse_stored(ByteView bytes) {
     auto record = parse_record(bytes);
     if (record) return *std::move(record);
-    STENTOR_LOG(error, "store_damaged", "a record of the log: {}", to_string(record.error()));
-    const bool newer = record.error().reason == RecordError::Reason::newer_version;
-    return newer ? StoreErrc::newer_version : StoreErrc::damaged;
+    return store_error(record.error());
 }
 
 }  // namespace stentor::store

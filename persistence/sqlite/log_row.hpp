@@ -15,6 +15,8 @@
 
 namespace stentor::store {
 
+struct RecordError;
+
 struct LogRowHeader {
     Seq first;                      // position of the first record
     std::uint32_t count = 0;        // records, at least 1
@@ -75,6 +77,9 @@ class LogRow {
     LogRowHeader header_;
     ByteView records_;
 };
+
+/// What a record that cannot be parsed means for the store; a log line says it, rationed.
+[[nodiscard]] StoreErrc store_error(const RecordError& error);
 
 /// parse_record() with the store's errors.
 [[nodiscard]] Result<Record> parse_stored(ByteView bytes);

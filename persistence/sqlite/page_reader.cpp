@@ -437,6 +437,10 @@ Result<SegmentReader*> PageReader::file(const SegmentView& segment, Builder& pag
     }
     page.has_read(kOpenCostBytes);
     auto reader = SegmentReader::open(segment.handle->path(), options_.vfs);
+    if (!reader && reader.error() == StoreErrc::no_descriptors && !files_.empty()) {
+        files_.clear();
+        reader = SegmentReader::open(segment.handle->path(), options_.vfs);
+    }
     if (!reader) {
         missed_a_file_ = segment.handle->is_removed();
         if (missed_a_file_) return nullptr;

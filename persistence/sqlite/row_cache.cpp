@@ -16,9 +16,7 @@ constexpr std::size_t kSlotBytes = 256;
 [[nodiscard]] Result<std::optional<StoredMessageHead>> head_of(ByteView record) {
     auto head = parse_message_head(record);
     if (head) return *head;
-    STENTOR_LOG(error, "store_damaged", "a record of the log: {}", to_string(head.error()));
-    const bool newer = head.error().reason == RecordError::Reason::newer_version;
-    return newer ? StoreErrc::newer_version : StoreErrc::damaged;
+    return store_error(head.error());
 }
 
 [[nodiscard]] std::size_t offset_in(ByteView whole, std::string_view part) noexcept {

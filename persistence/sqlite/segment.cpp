@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <chrono>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -174,10 +175,15 @@ Result<void> SegmentReader::find(std::string_view topic,
 Result<LogRow> SegmentReader::parse_row(ByteView bytes) const {
     auto row = LogRow::parse(bytes);
     if (!row) {
-        STENTOR_LOG(error,
-                    LogEvent("store_damaged", {{"file", database_.path()}}),
-                    "a row of the log: {}",
-                    row.error().message());
+        // Who needs the row comes back for it.
+        static LogEvery every{5, std::chrono::seconds{10}};
+        if (const auto pass = every.admit(monotonic_now())) {
+            STENTOR_LOG(error,
+                        LogEvent("store_damaged",
+                                 {{"file", database_.path()}, {"suppressed", pass.suppressed}}),
+                        "a row of the log: {}",
+                        row.error().message());
+        }
     }
     return row;
 }

@@ -257,10 +257,10 @@ Result<void> SqliteEngine::append(const CommitGroupPtr& group, std::size_t recor
     const std::int64_t wall = options_.wall_clock_unix_ms();
     const std::vector<EncodedRow> rows = encode(*group, options_.row_bytes_max, wall);
     if (const auto written = newest_->append(rows); !written) {
-        if (written.error() == StoreErrc::store_full) {
-            housekeeper_->set_disk_low();
+        if (is_passing(written.error())) {
+            if (written.error() == StoreErrc::store_full) housekeeper_->set_disk_low();
             pause();
-            return written;
+            return StoreErrc::store_full;
         }
         broken_.store(true);
         STENTOR_LOG(error,
@@ -286,17 +286,28 @@ void SqliteEngine::pause() {
 
 /// Begins a new segment; without success the old one goes on.
 void SqliteEngine::roll() {
-    if (newest_bytes_ == 0 || broken_.load()) return;
+    if (newest_bytes_ == 0 || broken_.load() || monotonic_now() < roll_not_before_) return;
+    constexpr Duration kPause = std::chrono::seconds{1};
     // A power cut takes the newest records only: not the end of this segment with some of the next
     // one there. The housekeeper has synced all but the last moments.
-    if (options_.acknowledge_after != AcknowledgeAfter::disk &&
-        !sync_write_ahead_log(catalog_.segments().back().handle->path(), options_.vfs)) {
-        broken_.store(true);
-        return;
+    if (options_.acknowledge_after != AcknowledgeAfter::disk) {
+        const auto synced =
+            sync_write_ahead_log(catalog_.segments().back().handle->path(), options_.vfs);
+        if (!synced && is_passing(synced.error())) {
+            roll_not_before_ = saturating_add(monotonic_now(), kPause);
+            return;
+        }
+        if (!synced) {
+            broken_.store(true);
+            return;
+        }
     }
     const std::string path = log_directory(options_) + '/' + segment_name({.first = next(last_)});
     auto writer = SegmentWriter::open(path, options_.acknowledge_after, options_.vfs);
-    if (!writer) return;  // a full disk: the one there is goes on, see Recovery::add_segment()
+    if (!writer) {  // a full disk: the one there is goes on, see Recovery::add_segment()
+        roll_not_before_ = saturating_add(monotonic_now(), kPause);
+        return;
+    }
     catalog_.add_segment(path, next(last_), at_);
     housekeeper_->retire(std::exchange(*newest_, *std::move(writer)));
     newest_bytes_ = 0;

@@ -8,9 +8,10 @@
 // from any thread between start() and drain_and_close().
 //
 // A commit the disk has no room for fails (store_full for batches with messages, commit_failed
-// otherwise) and the engine goes on. After any other failure of a write or a sync the disk's state
-// is unknown: the sink is told (store_failed) and every batch fails with io_error until the engine
-// has been closed and another one has recovered the store.
+// otherwise) and the engine goes on; so it does where no file can be opened for want of
+// descriptors, and where what lies in a full segment is damaged. After any other failure of a write
+// or a sync the disk's state is unknown: the sink is told (store_failed) and every batch fails with
+// io_error until the engine has been closed and another one has recovered the store.
 
 #include "base/clock.hpp"
 #include "base/ids.hpp"
@@ -85,6 +86,7 @@ class SqliteEngine final : public StorageEngine {
     std::size_t newest_bytes_ = 0;
     Seq last_;
     Instant at_;
+    Instant roll_not_before_;  // the last try has failed
     bool failure_reported_ = false;
 
     std::mutex sink_mutex_;  // the sink is called by one thread at a time

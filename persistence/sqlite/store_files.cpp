@@ -190,17 +190,20 @@ class Recovery {
         newest_ = path;
         newest_is_sealed_ = seal.has_value();
         end_ = std::max(end_, seal ? seal->summary.last : Seq{first.value() - 1});
-        STENTOR_TRY(const Instant began_at, clock_at_begin(reader, first));
+        auto began_at = clock_at_begin(reader, first);
+        // Of a sealed one only those who need its rows are concerned.
+        if (!began_at && (!seal || began_at.error() != StoreErrc::damaged)) return began_at.error();
+        if (!began_at) began_at = meta_.at;
         if (seal) {
             const Seq last = seal->summary.last;
-            catalog_.add_sealed(path, first, began_at, *std::move(seal));
+            catalog_.add_sealed(path, first, *began_at, *std::move(seal));
             if (last <= meta_.applied_through) return {};
             STENTOR_TRY_VOID(read_rows(reader, next(meta_.applied_through), false));
         } else {
             // A process that died between write and sync left rows that only the system has. State
             // built on them must not reach the disk before they do.
             STENTOR_TRY_VOID(reader.checkpoint());
-            catalog_.add_segment(path, first, began_at);
+            catalog_.add_segment(path, first, *began_at);
             STENTOR_TRY_VOID(read_rows(reader, first, true));
         }
         // One transaction per segment bounds the sessions held in memory.

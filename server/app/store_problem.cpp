@@ -22,6 +22,7 @@ std::string way_out(const std::string& directory, const boost::system::error_cod
         return "stop the other one, or give this one a directory of its own: --data DIR";
     }
     if (why == StoreErrc::store_full) return "make room on the disk";
+    if (why == StoreErrc::no_descriptors) return "let the process open more files (ulimit -n)";
     std::error_code unknown;
     if (!std::filesystem::is_directory(directory, unknown)) {
         return "it cannot be made there: give a directory that this user can make, --data DIR or "

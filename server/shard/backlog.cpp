@@ -15,6 +15,7 @@ namespace stentor::server {
 
 namespace {
 
+constexpr Duration kRestAfterFailure = std::chrono::seconds{5};
 constexpr std::size_t kReadsMax = 16;  // at a time: catch-up shares the reader with them
 constexpr std::size_t kPageMessages = 1024;
 constexpr std::size_t kPageBytes = std::size_t{1} << 20U;
@@ -61,7 +62,7 @@ bool Shard::backlog_is_due(std::uint32_t slot, Seq oldest, BacklogLoad count_at)
 
 /// False: not now. The next round begins with who did not get his turn in this one.
 bool Shard::take_backlog_turn(std::uint32_t slot) {
-    if (slot < backlog_turn_) return false;
+    if (slot < backlog_turn_ || stepped_at_ < backlog_rests_until_) return false;
     if (backlog_reads_.size() < kReadsMax) return true;
     if (need_scan_.first_put_off == NeedScan::kNobody) need_scan_.first_put_off = slot;
     return false;
@@ -119,8 +120,20 @@ bool Shard::backlog_page(store::Page& page, Instant now) {
     SessionEntry* entry = sessions_.same(read.who.slot, read.who.generation);
     if (entry == nullptr) return true;
     entry->backlog_checking = false;
-    // Attached anew since, or the log could not be read: another round will come.
-    if (entry->generation != read.who.generation || !page.result) return true;
+    // Attached anew since: another round will come.
+    if (entry->generation != read.who.generation) return true;
+    if (!page.result) {
+        if (page.result.error() == store::make_error_code(store::StoreErrc::damaged)) {
+            // It would be as damaged in the next round. What lies behind counts as read: where the
+            // log's bounds ask for it the session goes past it.
+            read.after = read.until;
+            read.met_damage = true;
+            conclude_backlog(*entry, read, now);
+        } else {
+            backlog_rests_until_ = saturating_add(now, kRestAfterFailure);
+        }
+        return true;
+    }
     for (const store::PageEntry& each : page.entries) {
         if (each.seq > read.until) break;
         if (!waits_for(*entry, *read.filters, each)) continue;
@@ -157,7 +170,11 @@ bool Shard::waits_for(SessionEntry& entry,
 
 void Shard::conclude_backlog(SessionEntry& entry, const BacklogRead& read, Instant now) {
     const Seq read_through = read.filters->empty() ? read.until : std::min(read.after, read.until);
-    const BacklogCheck::Outcome outcome = read.check.conclude(position_of(entry), read_through);
+    BacklogCheck::Outcome outcome = read.check.conclude(position_of(entry), read_through);
+    if (read.met_damage && outcome.through != kNoSeq && outcome.lost == 0) {
+        outcome.lost = 1;  // at least
+        outcome.reason = mqtt::DropReason::log_full;
+    }
     if (read.counts_all) entry.backlog_count_at = read.load + outcome.room;
     if (outcome.spared) backlog_spared_.insert_or_assign(entry.slot, read.check.large_below());
     if (outcome.through == kNoSeq) return;

@@ -255,10 +255,15 @@ void Shard::page_read(store::Page page, Instant now) {
     SessionEntry* entry = sessions_.attached(who.slot, who.generation);
     if (entry == nullptr) return;
     if (!page.result) {
-        STENTOR_LOG(error,
-                    LogEvent("read_failed", {{"client", entry->client_id}}),
-                    "the log could not be read: {}",
-                    page.result.error().message());
+        // Clients that are sent away come back.
+        static LogEvery every{5, std::chrono::seconds{10}};
+        if (const auto pass = every.admit(now)) {
+            STENTOR_LOG(error,
+                        LogEvent("read_failed",
+                                 {{"client", entry->client_id}, {"suppressed", pass.suppressed}}),
+                        "the log could not be read: {}",
+                        page.result.error().message());
+        }
         close(connection_of(*entry),
               {.reason = mqtt::ReasonCode::server_busy,
                .detail = "the log could not be read",

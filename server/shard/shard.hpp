@@ -367,6 +367,7 @@ class Shard {
         Seq until;
         bool counts_all = false;  // until what was the newest, at `load`
         BacklogLoad load = 0;
+        bool met_damage = false;  // behind what has been added to the check
         BacklogCheck check;
     };
     void see_who_gives_way();
@@ -543,6 +544,7 @@ class Shard {
     boost::unordered_flat_map<std::uint32_t, Seq>
         backlog_spared_;              // by slot: below it, holds little
     BacklogLoad backlog_load_ = 0;    // all that was logged
+    Instant backlog_rests_until_;     // the log could not be read
     std::uint32_t edition_ = 0;       // of the rules, as last seen
     std::uint32_t backlog_turn_ = 0;  // the slot with which this round begins to count
     store::GiveWay give_way_;         // as the engine said when the round began
