@@ -6,7 +6,9 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <string>
 
 namespace stentor::store {
@@ -69,6 +71,19 @@ TEST_F(GiveWayTest, ASegmentThatFillsSlowlyDoesNotKeepWhatIsInIt) {
     ASSERT_TRUE(store.open().has_value());
     commit(store, 1, Instant{seconds{100}});
     for (int at = 101; at <= 175; ++at) commit(store, 1, Instant{seconds{at}});
+    EXPECT_TRUE(store.wait([&] { return store.engine().give_way().too_old_below > Seq{1}; }));
+}
+
+TEST_F(GiveWayTest, AnIdleLogGrowsOldAsWell) {
+    static std::atomic<std::int64_t> passed{0};
+    SqliteEngineOptions aged = options();
+    aged.age_max = seconds{60};
+    aged.monotonic_now = []() noexcept { return Instant{seconds{passed.load()}}; };
+    Store store{aged};
+    ASSERT_TRUE(store.open().has_value());
+    commit(store, 1, Instant{seconds{100}});
+    EXPECT_EQ(store.engine().give_way().highest(), kNoSeq);
+    passed = 62;
     EXPECT_TRUE(store.wait([&] { return store.engine().give_way().too_old_below > Seq{1}; }));
 }
 

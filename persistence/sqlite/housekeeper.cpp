@@ -389,8 +389,9 @@ void Housekeeper::find_who_gives_way() {
     GiveWay result;
     std::uint64_t large = 0;
     for (std::size_t i = 0; i + 1 < segments.size(); ++i) {
-        // What is older than the beginning of the next one is all too old.
-        const bool is_old = began_before(segments[i + 1], options_.age_max);
+        // By its newest: nobody loses what is younger. What follows it may have been removed.
+        const bool is_old =
+            has_age && saturating_add(segments[i].ended_at, options_.age_max) <= now;
         if (!is_old && excess == 0) break;
         const Seq below = next(segments[i].summary.last);
         if (is_old) result.too_old_below = below;

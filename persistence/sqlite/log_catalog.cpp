@@ -13,16 +13,19 @@ void LogCatalog::add_segment(std::string path, Seq first, Instant began_at) {
     Segment& segment = segments_.emplace_back();
     segment.handle = std::make_shared<SegmentView::Handle>(std::move(path), first, began_at);
     segment.summary.last = Seq{first.value() - 1};
+    segment.ended_at = began_at;
     segment.index = std::make_unique<TopicIndex>();
 }
 
 void LogCatalog::add_sealed(std::string path,
                             Seq first,
-                            Instant began_at,
+                            Written written,
                             SegmentReader::Seal seal) {
     const std::lock_guard lock{mutex_};
     Segment& segment = segments_.emplace_back();
-    segment.handle = std::make_shared<SegmentView::Handle>(std::move(path), first, began_at);
+    segment.handle =
+        std::make_shared<SegmentView::Handle>(std::move(path), first, written.began_at);
+    segment.ended_at = written.ended_at;
     segment.handle->filter_ = std::move(seal.filter);
     segment.summary = seal.summary;
     last_ = std::max(last_, seal.summary.last);
@@ -40,8 +43,9 @@ void LogCatalog::add_recovered(Seq seq, const Record& record) {
     newest.summary.newest_message = seq;
 }
 
-void LogCatalog::add_recovered_bytes(std::size_t bytes) {
+void LogCatalog::add_recovered_bytes(std::size_t bytes, Instant at) {
     const std::lock_guard lock{mutex_};
+    segments_.back().ended_at = at;
     segments_.back().summary.bytes += bytes;
     bytes_ += bytes;
 }
@@ -69,6 +73,7 @@ void LogCatalog::add_group(const CommitGroupPtr& group,
         seq = next(seq);
     }
     newest.summary.last = group->last();
+    newest.ended_at = group->at;
     newest.summary.bytes += stored_bytes;
     bytes_ += stored_bytes;
     last_ = group->last();
@@ -93,6 +98,7 @@ SegmentView LogCatalog::view(const Segment& segment) const {
     return {.handle = segment.handle,
             .first = segment.handle->first(),
             .summary = segment.summary,
+            .ended_at = segment.ended_at,
             .is_sealed = segment.index == nullptr,
             .is_newest = &segment == &segments_.back()};
 }
@@ -199,10 +205,12 @@ void LogCatalog::sealed(const SegmentView& segment) {
 
 void LogCatalog::remove(const SegmentView& segment) {
     segment.handle->removed_.store(true);
+    std::unique_ptr<TopicIndex> index;  // freed after the lock: the writer waits for it
     const std::lock_guard lock{mutex_};
-    std::erase_if(segments_, [&](const Segment& candidate) {
+    std::erase_if(segments_, [&](Segment& candidate) {
         if (candidate.handle != segment.handle) return false;
         bytes_ -= candidate.summary.bytes;
+        index = std::move(candidate.index);
         return true;
     });
 }
@@ -215,6 +223,7 @@ void LogCatalog::replace(const std::vector<SegmentView>& segments,
         std::move(path), segments.front().first, segments.front().handle->began_at());
     written.handle->filter_ = std::move(seal.filter);
     written.summary = seal.summary;
+    written.ended_at = segments.back().ended_at;
     const std::lock_guard lock{mutex_};
     bytes_ += written.summary.bytes;
     const auto place = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {

@@ -30,6 +30,7 @@ struct SegmentView {
     std::shared_ptr<Handle> handle;
     Seq first;
     SegmentSummary summary;
+    Instant ended_at;  // the store's clock at its newest commit
     bool is_sealed = false;
     bool is_newest = false;  // the writer appends to it
 };
@@ -86,10 +87,15 @@ class LogCatalog {
 
     /// A new newest segment; the one before is full.
     void add_segment(std::string path, Seq first, Instant began_at);
-    void add_sealed(std::string path, Seq first, Instant began_at, SegmentReader::Seal seal);
+    /// The store's clock before the first commit of a segment, and at its newest.
+    struct Written {
+        Instant began_at;
+        Instant ended_at;
+    };
+    void add_sealed(std::string path, Seq first, Written written, SegmentReader::Seal seal);
     /// A record of a stored row, while the newest segment is read at recovery.
     void add_recovered(Seq seq, const Record& record);
-    void add_recovered_bytes(std::size_t bytes);
+    void add_recovered_bytes(std::size_t bytes, Instant at);
     /// Everything through `seq` is there without having been handed over by this process.
     void start_after(Seq seq);
     /// A committed group of `stored_bytes`: into the tail and the newest segment's index.
@@ -141,6 +147,7 @@ class LogCatalog {
     struct Segment {
         std::shared_ptr<SegmentView::Handle> handle;
         SegmentSummary summary;
+        Instant ended_at;
         std::unique_ptr<TopicIndex> index;  // null once sealed
     };
     [[nodiscard]] SegmentView view(const Segment& segment) const;

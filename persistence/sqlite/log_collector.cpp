@@ -298,7 +298,13 @@ void LogCollector::plan() {
             end_run();
             continue;
         }
-        if (run_bytes + candidate.needed_bytes() > options_.segment_bytes_max) end_run();
+        // A file gives way to store.max_age as a whole: what is copied must not keep what is older.
+        const bool spans_too_much =
+            options_.age_max > Duration::zero() && !run.empty() &&
+            candidate.view.ended_at - run.front().handle->began_at() > options_.age_max / 4;
+        if (spans_too_much || run_bytes + candidate.needed_bytes() > options_.segment_bytes_max) {
+            end_run();
+        }
         run.push_back(candidate.view);
         run_bytes += candidate.needed_bytes();
         has_nearly_dead = has_nearly_dead || candidate.is_nearly_dead();

@@ -202,6 +202,46 @@ TEST_F(LogCollectorTest, WhatIsNeededOfNearlyDeadSegmentsKeepsItsPosition) {
     EXPECT_TRUE(store.wait([&] { return segments() <= 1; }));
 }
 
+TEST_F(LogCollectorTest, WhatIsWrittenAnewGrowsOldAsWell) {
+    SqliteEngineOptions aged = options();
+    aged.age_max = std::chrono::seconds{60};
+    aged.monotonic_now = []() noexcept { return Instant{}; };  // the commits say the time
+    aged.wall_clock_unix_ms = []() noexcept { return std::int64_t{1'000'000}; };
+    Store store{aged};
+    ASSERT_TRUE(store.open().has_value());
+    int polls = 0;
+    const auto collected = [&] {
+        // Nobody asks for a survey where nothing has come; they are not as fast as that.
+        if (++polls % 100 == 0) publish(store, 1, 0);
+        answer_surveys(store);
+        return segments() <= 40;  // without being copied: one for each second
+    };
+    constexpr std::size_t kBegan = 100;
+    std::vector<Seq> rare;  // one a second
+    for (std::size_t at = kBegan; at <= kBegan + 140; ++at) {
+        store.set_now(Instant{std::chrono::seconds{at}});
+        rare.push_back(publish(store, 20, 20).back());
+        store.engine().needed_from(kShard, Seq{1});
+        answer_surveys(store);
+        if (at % 40 == 0) {
+            EXPECT_TRUE(store.wait(collected)) << segments();
+        }
+    }
+    // A quarter, and the second in which a file is ended.
+    const auto are_old = [&] {
+        answer_surveys(store);
+        return store.engine().give_way().too_old_below > rare[140 - 60 - 15 - 2];
+    };
+    EXPECT_TRUE(store.wait(are_old)) << store.engine().give_way().too_old_below.value();
+    EXPECT_LE(store.engine().give_way().too_old_below, rare[140 - 60 + 1]) << "nothing younger";
+    EXPECT_TRUE(store.wait(collected)) << segments();
+
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_TRUE(store.wait(are_old)) << "files keep their age across a restart";
+    EXPECT_LE(store.engine().give_way().too_old_below, rare[140 - 60 + 1]);
+}
+
 TEST_F(LogCollectorTest, UnfinishedMessagesOutliveTheirSegment) {
     Store store{options()};
     ASSERT_TRUE(store.open().has_value());

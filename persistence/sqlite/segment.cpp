@@ -6,6 +6,7 @@
 #include <charconv>
 #include <chrono>
 #include <filesystem>
+#include <limits>
 #include <system_error>
 #include <utility>
 #include <variant>
@@ -130,6 +131,15 @@ Result<std::optional<SegmentReader::Seal>> SegmentReader::seal() {
                                           .newest_message = select.seq(1),
                                           .bytes = static_cast<std::uint64_t>(select.integer(2))},
                               .filter = TopicFilter{select.blob(3)}}};
+}
+
+Result<std::optional<LogRowHeader>> SegmentReader::last_row() {
+    const ResetAtEnd reset_at_end{row_};
+    row_.bind(1, std::numeric_limits<std::int64_t>::max());
+    STENTOR_TRY(const Statement::Step step, row_.step());
+    if (step == Statement::Step::done) return std::optional<LogRowHeader>{};
+    STENTOR_TRY(const LogRow row, parse_row(row_.blob(0)));
+    return std::optional{row.header()};
 }
 
 Result<std::optional<Record>> SegmentReader::record(Seq seq) {

@@ -90,6 +90,8 @@ class SegmentReader {
         }
     }
 
+    /// Of its last row; nothing if there is none.
+    [[nodiscard]] Result<std::optional<LogRowHeader>> last_row();
     /// The record at `seq`; nothing if the segment has none. Neighbours are cheap.
     [[nodiscard]] Result<std::optional<Record>> record(Seq seq);
 

@@ -196,7 +196,12 @@ class Recovery {
         if (!began_at) began_at = meta_.at;
         if (seal) {
             const Seq last = seal->summary.last;
-            catalog_.add_sealed(path, first, *began_at, *std::move(seal));
+            const auto row = reader.last_row();
+            // Where it cannot be read: by what no segment is written for longer than.
+            const Instant ended_at =
+                row && *row ? (*row)->at : saturating_add(*began_at, options_.age_max / 4);
+            const LogCatalog::Written written{.began_at = *began_at, .ended_at = ended_at};
+            catalog_.add_sealed(path, first, written, *std::move(seal));
             if (last <= meta_.applied_through) return {};
             STENTOR_TRY_VOID(read_rows(reader, next(meta_.applied_through), false));
         } else {
@@ -283,7 +288,7 @@ class Recovery {
             return failure.has_value();
         }));
         STENTOR_TRY_VOID(failure);
-        if (indexes) catalog_.add_recovered_bytes(bytes);
+        if (indexes) catalog_.add_recovered_bytes(bytes, row.header().at);
         if (row.header().last() > meta_.applied_through) {
             meta_.applied_through = row.header().last();
             meta_.at = row.header().at;
