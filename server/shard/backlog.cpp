@@ -17,6 +17,10 @@ namespace {
 
 constexpr Duration kRestAfterFailure = std::chrono::seconds{5};
 constexpr std::size_t kReadsMax = 16;  // at a time: catch-up shares the reader with them
+// After a start all sessions are counted within this time, few of them in a part of it.
+constexpr Duration kFirstCountsTime = std::chrono::minutes{5};
+constexpr Duration kLoadTime = kFirstCountsTime / static_cast<std::int64_t>(kBacklogSlack);
+constexpr std::uint64_t kFirstCountsMin = 150'000;
 constexpr std::size_t kPageMessages = 1024;
 constexpr std::size_t kPageBytes = std::size_t{1} << 20U;
 
@@ -58,6 +62,24 @@ void Shard::see_who_gives_way() {
 /// Whether a session might have to lose something whose oldest waiting message is at `oldest`.
 bool Shard::backlog_is_due(std::uint32_t slot, Seq oldest, BacklogLoad count_at) const {
     return oldest < gives_way_below(slot) || (backlog_load_ >= count_at && oldest <= applied_);
+}
+
+/// How much waited when the broker stopped is not stored. Each session is counted anew, not all of
+/// them at once: one after the other as the load goes up, which it does by itself until everybody's
+/// turn has come. Who is first is different at each start, in case that is never so.
+BacklogLoad Shard::first_count_at(std::size_t place, std::size_t sessions) const {
+    const std::uint64_t places = std::max(std::uint64_t{sessions}, kFirstCountsMin);
+    return kBacklogSlack * ((place + applied_.value()) % sessions) / places;
+}
+
+void Shard::go_on_with_first_counts(Instant now) {
+    if (first_counts_left_ == 0) return;
+    const Duration passed = std::min(now - first_counts_at_, kFirstCountsTime);
+    const auto load = static_cast<BacklogLoad>(passed / kLoadTime);
+    if (load == 0) return;
+    first_counts_at_ = now;
+    first_counts_left_ -= std::min(first_counts_left_, load);
+    backlog_load_ += load;
 }
 
 /// False: not now. The next round begins with who did not get his turn in this one.

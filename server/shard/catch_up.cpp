@@ -407,6 +407,7 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
     }
     sweep_retained(now);
     sweep_timers();
+    go_on_with_first_counts(now);
     scan_needs(now);
     const bool goes_on = need_scan_.running || !backlog_reads_.empty() ||
                          need_scan_.first_put_off != NeedScan::kNobody;

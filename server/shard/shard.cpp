@@ -47,16 +47,21 @@ void Shard::recover(const store::Recovered& recovered, Instant now) {
         retained_.restore({.message = value.message, .seq = value.seq});
     }
     retained_.applied_through(applied_);
+    const std::size_t sessions = recovered.state.sessions().size();
+    std::size_t place = 0;
     for (const auto& [client, stored] : recovered.state.sessions()) {
-        if (shared_.placement->of_client(client) == id_) recover_session(stored, now);
+        if (shared_.placement->of_client(client) != id_) continue;
+        recover_session(stored, first_count_at(place++, sessions), now);
     }
+    first_counts_at_ = now;
+    first_counts_left_ = place == 0 ? 0 : kBacklogSlack;
     retry_later(now);
 }
 
 /// A session as the log has it, detached. One that was attached when the broker died begins its
 /// expiry interval now, and its will is due, with its delay (rule 10). The log is told so, lest
 /// they begin anew with each start.
-void Shard::recover_session(const store::StoredSession& stored, Instant now) {
+void Shard::recover_session(const store::StoredSession& stored, BacklogLoad count_at, Instant now) {
     SessionEntry& entry = sessions_.create(stored.client);
     entry.durable = !stored.transient;
     entry.version = stored.version;
@@ -65,7 +70,7 @@ void Shard::recover_session(const store::StoredSession& stored, Instant now) {
     entry.sent_through = stored.sent_through;
     entry.committed_through = stored.sent_through;
     entry.detached_at = stored.attached ? now : stored.detached_at;
-    entry.backlog_count_at = kBacklogSlack;  // not all of them at once
+    entry.backlog_count_at = count_at;
     for (const store::StoredSubscription& from : stored.subscriptions) {
         Subscription& to = entry.subscriptions.emplace_back();
         to.text = from.filter;

@@ -373,6 +373,8 @@ class Shard {
     void see_who_gives_way();
     [[nodiscard]] Seq gives_way_below(std::uint32_t slot) const;
     [[nodiscard]] bool backlog_is_due(std::uint32_t slot, Seq oldest, BacklogLoad count_at) const;
+    [[nodiscard]] BacklogLoad first_count_at(std::size_t place, std::size_t sessions) const;
+    void go_on_with_first_counts(Instant now);
     [[nodiscard]] bool take_backlog_turn(std::uint32_t slot);
     void consider_backlog(SessionEntry& entry, Seq needed);
     void count_backlog(SessionEntry& entry, Seq position);
@@ -447,7 +449,7 @@ class Shard {
                    std::uint64_t cookie);
     void send_to(ShardId shard, ShardMessage message);
 
-    void recover_session(const store::StoredSession& stored, Instant now);
+    void recover_session(const store::StoredSession& stored, BacklogLoad count_at, Instant now);
     void handle(ShardMessage& message, Instant now);
     void handle_local(Instant now);
     void handle_inbox(Instant now);
@@ -542,8 +544,10 @@ class Shard {
     std::uint32_t laid_to_rest_ = 0;  // since memory was given back
     boost::unordered_flat_map<std::uint64_t, BacklogRead> backlog_reads_;  // by cookie of the read
     boost::unordered_flat_map<std::uint32_t, Seq>
-        backlog_spared_;              // by slot: below it, holds little
-    BacklogLoad backlog_load_ = 0;    // all that was logged
+        backlog_spared_;                 // by slot: below it, holds little
+    BacklogLoad backlog_load_ = 0;       // all that was logged
+    BacklogLoad first_counts_left_ = 0;  // see first_count_at()
+    Instant first_counts_at_;
     Instant backlog_rests_until_;     // the log could not be read
     std::uint32_t edition_ = 0;       // of the rules, as last seen
     std::uint32_t backlog_turn_ = 0;  // the slot with which this round begins to count

@@ -132,6 +132,22 @@ class Bounds(StoreTest):
         self.assertEqual(got, list(range(401 - len(got), 401)))
         self.end(broker)
 
+    def test_the_bound_holds_across_restarts(self):
+        broker = self.broker(BACKLOG)
+        self.away(broker, "greedy", "#")
+        self.publish(broker.client("publisher"), range(90))
+        for begin in range(90, 110, 5):  # never enough at a time to be counted for it
+            self.end(broker)
+            broker = self.broker(BACKLOG)
+            self.publish(broker.client("publisher"), range(begin, begin + 5))
+        self.end(broker)
+        broker = self.broker(BACKLOG)
+        broker.wait_for_log("session_advanced")
+        greedy = broker.client("greedy")
+        self.assertEqual(told(greedy)[1], "backlog_full")
+        self.assertEqual(self.numbers_through(greedy, 109), list(range(10, 110)))
+        self.end(broker)
+
     def test_a_full_store_makes_room_where_the_need_is_oldest(self):
         broker = self.broker("store.max_bytes=2MiB", "store.acknowledge_after=os")
         self.away(broker, "forgotten", "#")
