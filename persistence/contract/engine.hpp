@@ -131,7 +131,11 @@ struct Recovered {
 
 /// Whether messages are welcome. Acknowledgements, sessions and whatever else frees room always
 /// are, within a reserve.
-enum class Room : std::uint8_t { enough, none_for_messages };
+enum class Room : std::uint8_t {
+    enough,
+    none_for_retained,  // values take so much of it that the log would have too little
+    none_for_messages,
+};
 
 /// Which sessions' oldest messages stand against the bounds of the log. One that holds little is
 /// spared while others hold much: what is needed of old segments can be copied.

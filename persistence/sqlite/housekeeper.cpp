@@ -4,6 +4,8 @@
 #include "base/log.hpp"
 #include "persistence/sqlite/store_files.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
 #include <filesystem>
 #include <iterator>
@@ -13,6 +15,9 @@
 
 namespace stentor::store {
 namespace {
+
+// What bounds are said in.
+constexpr std::uint64_t kParts = 100;
 
 // A newest segment that nobody needs is given up for a new one when it has become this large.
 constexpr std::uint64_t kRollBytes = std::uint64_t{4} << 20U;
@@ -134,6 +139,7 @@ void Housekeeper::survey(ShardId shard, NeedSurvey survey) noexcept {
 }
 
 void Housekeeper::run() {
+    (void)::pthread_setname_np(::pthread_self(), "store-keeper");
     for (;;) {
         Work work = next_work();
         const std::size_t applied = pass(work);
@@ -198,7 +204,7 @@ std::size_t Housekeeper::pass(Work& work) {
     if (result) result = state_.check_in_place();
     // Waited for: the groups stay here, and the writer when there are too many.
     if (!result && is_passing(result.error())) result = start_over();
-    message_bytes_.store(state_.message_bytes());
+    look_at_values();
     if (std::exchange(removed_files_, false)) calls_.files_removed();
     look_at_disk();
     if (!result) {
@@ -366,18 +372,15 @@ Result<void> Housekeeper::collect_by_survey() {
 /// would be refused: first those that hold much, and everybody when that has had its time and has
 /// not helped.
 void Housekeeper::find_who_gives_way() {
-    constexpr std::uint64_t kParts = 100;
-    constexpr std::uint64_t kLargeFrom = 85;  // of the bound
-    constexpr std::uint64_t kEverybodyFrom = 95;
-    constexpr std::uint64_t kSharesMax = 16;  // less than one of so many shares is little
+    constexpr std::uint64_t kEverybodyFrom = 95;  // of the bound
+    constexpr std::uint64_t kSharesMax = 16;      // less than one of so many shares is little
     const std::vector<SegmentView> segments = catalog_.segments();
     const Instant now = clock_.at(options_.monotonic_now());
     const bool has_age = options_.age_max > Duration::zero();
     const auto began_before = [&](const SegmentView& segment, Duration age) {
         return has_age && saturating_add(segment.handle->began_at(), age) <= now;
     };
-    const std::uint64_t target = options_.log_bytes_max / kParts * kLargeFrom;
-    std::uint64_t excess = bytes() > target ? bytes() - target : 0;
+    std::uint64_t excess = excess_of_log();
     if (bytes() <= options_.log_bytes_max / kParts * kEverybodyFrom) {
         nearly_full_since_ = kNever;
     } else if (nearly_full_since_ == kNever) {
@@ -408,6 +411,37 @@ void Housekeeper::find_who_gives_way() {
         calls_.request_roll();
     const std::lock_guard lock{mutex_};
     give_way_ = result;
+}
+
+/// How much of the log has to go. Retained values do not leave when sessions give way: whatever
+/// they take, a part of the bound is the log's.
+std::uint64_t Housekeeper::excess_of_log() const {
+    constexpr std::uint64_t kLargeFrom = 85;  // of the bound
+    constexpr std::uint64_t kLogMin = 10;
+    const std::uint64_t part = options_.log_bytes_max / kParts;
+    const std::uint64_t log = catalog_.bytes();
+    const std::uint64_t held = message_bytes_.load();
+    const std::uint64_t left = part * kLargeFrom - std::min(held, part * kLargeFrom);
+    const std::uint64_t share = std::max(left, part * kLogMin);
+    return log > share ? log - share : 0;
+}
+
+void Housekeeper::look_at_values() {
+    constexpr std::uint64_t kHeldMax = 75;  // of the bound
+    const std::uint64_t held = state_.message_bytes();
+    message_bytes_.store(held);
+    const bool is_too_much = held >= options_.log_bytes_max / kParts * kHeldMax;
+    if (holds_too_much_.exchange(is_too_much) || !is_too_much) return;
+    static LogEvery every{1, std::chrono::seconds{10}};
+    if (const auto pass = every.admit(monotonic_now())) {
+        STENTOR_LOG(
+            warn,
+            LogEvent(
+                "retained_full",
+                {{"bytes", held}, {"bound", "store.max_bytes"}, {"suppressed", pass.suppressed}}),
+            "retained messages take three quarters of the store: more are refused until "
+            "some have been cleared");
+    }
 }
 
 /// Nothing is being written: the files may become as small as they can.

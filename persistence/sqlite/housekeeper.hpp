@@ -77,6 +77,8 @@ class Housekeeper {
     [[nodiscard]] std::uint64_t bytes() const noexcept {
         return catalog_.bytes() + message_bytes_.load();
     }
+    /// Retained and pinned messages leave the log too little of the bound.
+    [[nodiscard]] bool holds_too_much() const noexcept { return holds_too_much_.load(); }
     [[nodiscard]] bool is_disk_low() const noexcept { return is_disk_low_.load(); }
     /// What is left is for the housekeeper alone.
     [[nodiscard]] bool is_disk_full() const noexcept { return is_disk_full_.load(); }
@@ -124,6 +126,8 @@ class Housekeeper {
     void look_for_surveys(Seq needed);
     [[nodiscard]] Result<void> rest();
     void find_who_gives_way();
+    [[nodiscard]] std::uint64_t excess_of_log() const;
+    void look_at_values();
 
     const SqliteEngineOptions& options_;
     LogCatalog& catalog_;
@@ -145,6 +149,7 @@ class Housekeeper {
 
     const Calls calls_;
     std::atomic<std::uint64_t> message_bytes_{0};
+    std::atomic<bool> holds_too_much_{false};
     std::atomic<bool> is_disk_low_{false};
     std::atomic<bool> is_disk_full_{false};
     std::atomic<bool> broken_{false};

@@ -131,7 +131,8 @@ void SqliteEngine::survey(ShardId shard, NeedSurvey survey) noexcept {
 }
 
 Room SqliteEngine::room() const noexcept {
-    return has_room_for(1) ? Room::enough : Room::none_for_messages;
+    if (!has_room_for(1)) return Room::none_for_messages;
+    return housekeeper_->holds_too_much() ? Room::none_for_retained : Room::enough;
 }
 
 bool SqliteEngine::has_room_for(std::size_t bytes) const noexcept {

@@ -34,7 +34,11 @@ Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Insta
             return {mqtt::Ingress::released, success, std::move(message), interest.shards};
         }
     }
-    if (shared_.engine->room() == store::Room::none_for_messages && how.fires_will_of.empty()) {
+    const store::Room room = shared_.engine->room();
+    const bool sets_value = message->retain() && !message->payload().empty();
+    const bool has_no_room = room == store::Room::none_for_messages ||
+                             (room == store::Room::none_for_retained && sets_value);
+    if (has_no_room && how.fires_will_of.empty()) {
         return {mqtt::Ingress::refused, ReasonCode::quota_exceeded, nullptr, {}};
     }
     store::MessageRecord record;

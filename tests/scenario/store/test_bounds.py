@@ -148,6 +148,33 @@ class Bounds(StoreTest):
         self.assertEqual(self.numbers_through(greedy, 109), list(range(10, 110)))
         self.end(broker)
 
+    def test_retained_values_leave_the_log_its_part(self):
+        broker = self.broker("store.max_bytes=2MiB", "store.acknowledge_after=os")
+        self.away(broker, "gone", "wanted")
+        publisher = broker.client("publisher")
+        self.publish(publisher, range(10), lambda _: "wanted")
+        stored = 0
+        for _ in range(2000):
+            if any("retained_full" in line for line in broker.lines):
+                break
+            if publisher.publish(f"values/{stored}", bytes(20_000), retain=True) in (0, 0x10):
+                stored += 1
+            else:  # the log, too, has them for a while
+                time.sleep(0.05)
+        self.assertIn("store.max_bytes", broker.wait_for_log("retained_full"))
+        self.assertEqual(publisher.publish("values/more", bytes(20_000), retain=True), 0x97)
+        self.wait_until("others are welcome",
+                        lambda: publisher.publish("others", bytes(20_000)) in (0, 0x10))
+        for value in range(stored // 2):
+            self.wait_until("clearing is", lambda: publisher.publish(
+                f"values/{value}", b"", retain=True) in (0, 0x10))
+        self.wait_until("so is a value, again", lambda: publisher.publish(
+            "values/more", bytes(20_000), retain=True) in (0, 0x10))
+        gone = broker.client("gone")
+        self.assertIsNone(told(gone))
+        self.assertEqual(self.numbers_through(gone, 9), list(range(10)))
+        self.end(broker)
+
     def test_a_full_store_makes_room_where_the_need_is_oldest(self):
         broker = self.broker("store.max_bytes=2MiB", "store.acknowledge_after=os")
         self.away(broker, "forgotten", "#")
