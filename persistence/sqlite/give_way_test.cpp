@@ -75,7 +75,8 @@ TEST_F(GiveWayTest, ASegmentThatFillsSlowlyDoesNotKeepWhatIsInIt) {
 }
 
 TEST_F(GiveWayTest, AnIdleLogGrowsOldAsWell) {
-    static std::atomic<std::int64_t> passed{0};
+    static std::atomic<std::int64_t> passed;
+    passed = 0;
     SqliteEngineOptions aged = options();
     aged.age_max = seconds{60};
     aged.monotonic_now = []() noexcept { return Instant{seconds{passed.load()}}; };
