@@ -284,8 +284,8 @@ MachineTime Housekeeper::machine_time() const noexcept {
 Result<void> Housekeeper::start_over() {
     auto opened = StateStore::open(state_path(options_), options_.vfs);
     is_stale_ = !opened;
-    if (opened) state_ = *std::move(opened);
-    if (!opened && !is_passing(opened.error())) return opened.error();
+    if (!opened) return is_passing(opened.error()) ? Result<void>{} : opened.error();
+    state_ = *std::move(opened);
     return {};
 }
 
@@ -407,8 +407,9 @@ void Housekeeper::find_who_gives_way() {
     result.large_bytes = large / kSharesMax;
     const SegmentView& newest = segments.back();
     // One that takes long to fill must not keep what is in it for as long.
-    if (newest.summary.bytes != 0 && began_before(newest, options_.age_max / 4))
+    if (newest.summary.bytes != 0 && began_before(newest, options_.age_max / 4)) {
         calls_.request_roll();
+    }
     const std::lock_guard lock{mutex_};
     give_way_ = result;
 }

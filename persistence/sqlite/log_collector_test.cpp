@@ -147,6 +147,7 @@ class LogCollectorTest : public testing::Test {
     }
     static std::vector<Seq> positions(const std::vector<PageEntry>& entries) {
         std::vector<Seq> seqs;
+        seqs.reserve(entries.size());
         for (const PageEntry& entry : entries) seqs.push_back(entry.seq);
         return seqs;
     }
