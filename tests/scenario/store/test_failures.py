@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The disk fails under a running broker: what clients are told, and how it goes on."""
+"""The disk fails under a running broker, or a file is damaged: what clients are told, and how it goes
+on."""
 
 import os
 import shutil
@@ -232,6 +233,45 @@ class Opening(StoreTest):
         broker = self.broker(ready=False, environment={}, user=65534, program=program)
         self.assertEqual(broker.wait(), 1)
         self.assertIn("Permission denied", "".join(broker.lines))
+
+
+class DamagedFile(StoreTest):
+    def damage(self, payload):
+        """In the one file of the log that has it."""
+        for name in sorted(os.listdir(self.data + "/log")):
+            path = f"{self.data}/log/{name}"
+            with open(path, "r+b") as file:
+                at = file.read().find(payload)
+                if at >= 0:
+                    file.seek(at)
+                    file.write(b"#")
+                    return name
+        return self.fail(f"{payload} is nowhere")
+
+    def test_what_one_client_has_not_acknowledged_throws_nobody_out(self):
+        small = ("node.shards=1", "store.segment_bytes=16KiB")
+        broker = self.broker(*small)
+        holder = self.session(broker, "holder", "h")
+        self.away(broker, "away", "a")
+        publisher = broker.client("publisher")
+        publisher.publish("h", b"to be damaged")
+        holder.message(acknowledges=False)
+        for number in range(150):
+            publisher.publish("a", b"%d " % number + bytes(200))
+        holder.close()
+        self.end(broker)
+        name = self.damage(b"to be damaged")
+        broker = self.broker(*small)
+        bystander = broker.client("bystander")
+        broker.client("away").messages(150)
+        self.assertIn(name, broker.wait_for_log("segment_damaged"))
+        # What is consumed goes, that file stays, and so does everybody.
+        self.wait_until("the others go", lambda: sum(
+            each.endswith(".db") for each in os.listdir(self.data + "/log")) <= 2)
+        self.assertIn(name, os.listdir(self.data + "/log"))
+        self.assertIn(bystander.publish("a", b"more"), (0, 0x10))
+        self.assertFalse([line for line in broker.lines if "store_failed" in line])
+        self.end(broker)
 
 
 if __name__ == "__main__":
