@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The disk fails under a running broker, or a file is damaged: what clients are told, who goes on."""
+"""The disk fails, or a file is damaged: what clients are told, and how it goes on."""
 
 import os
 import shutil
