@@ -30,7 +30,8 @@ AddressGate::Answer AddressGate::enter(std::string_view address,
     AddressPlace taken;
     taken.gate_ = this;  // gives it back unless it is kept
     if (limits_.connections_max != 0 && open >= limits_.connections_max) return Answer::too_many;
-    const Answer answer = enter_address(address, speaks, now, taken);
+    if (banned_ && banned_(address)) return Answer::banned;
+    const Answer answer = enter_address(key_of(address, speaks), now, taken);
     if (answer == Answer::welcome) place = std::move(taken);
     return answer;
 }
@@ -39,20 +40,28 @@ AddressGate::Answer AddressGate::turns_out(std::string_view address,
                                            Speaks speaks,
                                            Instant now,
                                            AddressPlace& place) {
+    if (banned_ && banned_(address)) return Answer::banned;
+    const std::uint64_t key = key_of(address, speaks);
+    if (key == place.address_) return Answer::welcome;
     leave_address(std::exchange(place.address_, 0));
-    return enter_address(address, speaks, now, place);
+    return enter_address(key, now, place);
 }
 
-AddressGate::Answer AddressGate::enter_address(std::string_view address,
-                                               Speaks speaks,
+std::uint64_t AddressGate::key_of(std::string_view address, Speaks speaks) const {
+    if (limits_.connections_per_address_max == 0 &&
+        limits_.connects_per_second_per_address_max == 0) {
+        return 0;
+    }
+    const auto who = AddressKey::of(address);
+    if (!who || who->is_loopback() || speaks == Speaks::for_others) return 0;
+    return keyed_hash(key_, who->text()) | 1U;
+}
+
+AddressGate::Answer AddressGate::enter_address(std::uint64_t key,
                                                Instant now,
                                                AddressPlace& place) {
-    if (banned_ && banned_(address)) return Answer::banned;
+    if (key == 0) return Answer::welcome;
     const std::uint32_t rate_max = limits_.connects_per_second_per_address_max;
-    if (limits_.connections_per_address_max == 0 && rate_max == 0) return Answer::welcome;
-    const auto who = AddressKey::of(address);
-    if (!who || who->is_loopback() || speaks == Speaks::for_others) return Answer::welcome;
-    const std::uint64_t key = keyed_hash(key_, who->text()) | 1U;
     const std::lock_guard lock{mutex_};
     if (limits_.connections_per_address_max != 0) {
         const auto at = connected_.find(key);
@@ -66,15 +75,13 @@ AddressGate::Answer AddressGate::enter_address(std::string_view address,
         if (recent_.level(key, now) > std::chrono::seconds{1} - each) return Answer::too_often;
         (void)recent_.add(key, each, now);
     }
-    if (limits_.connections_per_address_max != 0) {
-        ++connected_[key];
-        place.address_ = key;
-    }
+    if (limits_.connections_per_address_max != 0) ++connected_[key];
+    place.address_ = key;
     return Answer::welcome;
 }
 
 void AddressGate::leave_address(std::uint64_t address) noexcept {
-    if (address == 0) return;
+    if (address == 0 || limits_.connections_per_address_max == 0) return;
     const std::lock_guard lock{mutex_};
     const auto at = connected_.find(address);
     if (at == connected_.end()) return;

@@ -48,7 +48,7 @@ class AddressPlace {
   private:
     friend class AddressGate;
     AddressGate* gate_ = nullptr;
-    std::uint64_t address_ = 0;  // 0: not counted
+    std::uint64_t address_ = 0;  // whose it is; 0: nobody's that is counted
 };
 
 class AddressGate {
@@ -74,7 +74,8 @@ class AddressGate {
                                Speaks speaks,
                                Instant now,
                                AddressPlace& place);
-    /// A proxy has said that the connection is from `address`: counted as that one's instead.
+    /// The connection is from `address`, as a proxy has said: counted as that one's instead, unless
+    /// it is already.
     [[nodiscard]] Answer turns_out(std::string_view address,
                                    Speaks speaks,
                                    Instant now,
@@ -84,10 +85,9 @@ class AddressGate {
 
   private:
     friend class AddressPlace;
-    [[nodiscard]] Answer enter_address(std::string_view address,
-                                       Speaks speaks,
-                                       Instant now,
-                                       AddressPlace& place);
+    /// 0: not counted.
+    [[nodiscard]] std::uint64_t key_of(std::string_view address, Speaks speaks) const;
+    [[nodiscard]] Answer enter_address(std::uint64_t key, Instant now, AddressPlace& place);
     void leave_address(std::uint64_t address) noexcept;
 
     const AddressLimits limits_;

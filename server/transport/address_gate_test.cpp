@@ -63,6 +63,27 @@ TEST_F(AddressGateTest, BoundsHowOftenAnAddressComes) {
     places.clear();  // before the gate goes
 }
 
+TEST_F(AddressGateTest, WhoTurnsOutToBeTheSameHasNotComeTwice) {
+    for (const std::uint32_t places_max : {0U, 3U}) {
+        AddressGate gate{
+            {.connections_per_address_max = places_max, .connects_per_second_per_address_max = 2},
+            {},
+            nobody};
+        for (int i = 0; i < 2; ++i) {
+            AddressPlace place;
+            EXPECT_EQ(gate.enter("192.0.2.1", Speaks::for_itself, now, place), Answer::welcome);
+            EXPECT_EQ(gate.turns_out("192.0.2.1", Speaks::for_itself, now, place), Answer::welcome);
+            places.push_back(std::move(place));
+        }
+        EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::too_often);
+        // Another one is counted there.
+        AddressPlace place;
+        EXPECT_EQ(gate.enter("192.0.2.2", Speaks::for_itself, now, place), Answer::welcome);
+        EXPECT_EQ(gate.turns_out("192.0.2.1", Speaks::for_itself, now, place), Answer::too_often);
+        places.clear();
+    }
+}
+
 TEST_F(AddressGateTest, CountsForWhomAProxySpeaks) {
     AddressGate gate{{.connections_max = 3, .connections_per_address_max = 1},
                      {},

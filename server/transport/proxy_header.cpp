@@ -23,6 +23,12 @@ bool is_address(const std::string& text, int family) {
     return ::inet_pton(family, text.c_str(), ignored.data()) == 1;
 }
 
+bool is_port(const std::string& text, std::uint16_t& port) {
+    const char* const end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, port);
+    return error == std::errc{} && stop == end;
+}
+
 /// "PROXY TCP4 192.0.2.1 198.51.100.7 56324 1883\r\n", section 2.1.
 Step parse_1(std::string_view text) {
     const std::size_t end = text.substr(0, kLine1BytesMax).find("\r\n");
@@ -41,12 +47,12 @@ Step parse_1(std::string_view text) {
     if (words.size() != 6 || (words[1] != "TCP4" && words[1] != "TCP6")) {
         return ProxyMalformed{"a PROXY line with the wrong words"};
     }
-    if (!is_address(words[2], words[1] == "TCP4" ? AF_INET : AF_INET6)) {
+    const int family = words[1] == "TCP4" ? AF_INET : AF_INET6;
+    if (!is_address(words[2], family) || !is_address(words[3], family)) {
         return ProxyMalformed{"a PROXY line with a wrong address"};
     }
-    const std::string& port = words[4];
-    const auto [stop, error] = std::from_chars(port.data(), port.data() + port.size(), header.port);
-    if (error != std::errc{} || stop != port.data() + port.size()) {
+    std::uint16_t to = 0;
+    if (!is_port(words[4], header.port) || !is_port(words[5], to)) {
         return ProxyMalformed{"a PROXY line with a wrong port"};
     }
     header.address = words[2];
@@ -62,12 +68,16 @@ Step parse_2(ByteView bytes) {
     if (version_command >> 4U != 2 || (version_command & 0xFU) > 1) {
         return ProxyMalformed{"a PROXY header of an unknown version or command"};
     }
+    const bool is_local = (version_command & 0xFU) == 0;  // the proxy's own health check
+    if (!is_local && (family > 3 || (std::to_integer<unsigned>(bytes[13]) & 0xFU) > 1)) {
+        return ProxyMalformed{"a PROXY header of datagrams, or of an unknown family"};
+    }
     if (kFixed2Bytes + length > kProxyHeaderBytesMax) {
         return ProxyMalformed{"a PROXY header that is too long"};
     }
     if (bytes.size() < kFixed2Bytes + length) return ProxyNeedsMore{};
     ProxyHeader header{.bytes_used = kFixed2Bytes + length, .address = {}};
-    if ((version_command & 0xFU) == 0) return header;  // LOCAL: the proxy's own health check
+    if (is_local) return header;
     const ByteView addresses = bytes.subspan(kFixed2Bytes, length);
     std::array<char, INET6_ADDRSTRLEN> text{};
     if (family == 1) {

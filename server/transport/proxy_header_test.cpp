@@ -46,6 +46,9 @@ TEST(ProxyHeader, Version1Malformed) {
     EXPECT_TRUE(malformed("PROXY TCP4 2001:db8::1 ::1 1 2\r\n"));
     EXPECT_TRUE(malformed("PROXY TCP4 192.0.2.1 198.51.100.7 65536 1883\r\n"));
     EXPECT_TRUE(malformed("PROXY TCP4 192.0.2.1 198.51.100.7 1x 1883\r\n"));
+    EXPECT_TRUE(malformed("PROXY TCP4 192.0.2.1 zz 1 1883\r\n"));
+    EXPECT_TRUE(malformed("PROXY TCP4 192.0.2.1 ::1 1 1883\r\n"));
+    EXPECT_TRUE(malformed("PROXY TCP4 192.0.2.1 198.51.100.7 1 zz\r\n"));
     EXPECT_TRUE(malformed("PROXY UDP4 192.0.2.1 198.51.100.7 1 1883\r\n"));
     EXPECT_TRUE(malformed("PROXY " + std::string(200, 'x')));
 }
@@ -72,6 +75,10 @@ TEST(ProxyHeader, Version2Malformed) {
     EXPECT_TRUE(malformed(kStart + std::string{"\x11\x11\x00\x0C", 4}));
     EXPECT_TRUE(malformed(kStart + std::string{"\x22\x11\x00\x0C", 4}));
     EXPECT_TRUE(malformed(kStart + std::string{"\x21\x11\xFF\xFF", 4}));
+    for (const char family : {'\x12', '\x22', '\x32', '\x13', '\x41'}) {  // datagrams, unknown
+        EXPECT_TRUE(malformed(kStart + '\x21' + family + std::string{"\0\0", 2}));
+        EXPECT_FALSE(malformed(kStart + '\x20' + family + std::string{"\0\0", 2}));
+    }
     EXPECT_TRUE(malformed(kStart + std::string{"\x21\x11\x00\x02xx", 6}));
     EXPECT_TRUE(malformed("\r\n\r\nX"));
 }

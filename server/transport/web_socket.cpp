@@ -1,6 +1,7 @@
 #include "server/transport/web_socket.hpp"
 
 #include "base/address.hpp"
+#include "protocol/codec/utf8.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -25,6 +26,7 @@ constexpr std::size_t kControlBytesMax = 125;  // RFC 6455 5.5
 constexpr std::uint16_t kGoingAway = 1001;
 constexpr std::uint16_t kProtocolError = 1002;
 constexpr std::uint16_t kUnacceptable = 1003;
+constexpr std::uint16_t kNotText = 1007;
 
 std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
 
@@ -59,6 +61,21 @@ std::string list_of(const http::fields& request, std::string_view name) {
         list += view(field->value());
     }
     return list;
+}
+
+bool stands_twice(const http::fields& request, http::field name) { return request.count(name) > 1; }
+
+/// RFC 6455 7.4 and the codes registered since; 1004 to 1006 and 1015 never come in a frame.
+bool may_be_close_code(std::uint16_t code) {
+    return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) ||
+           (code >= 3000 && code <= 4999);
+}
+
+/// U+0000 may stand here, unlike in MQTT.
+bool is_utf8(std::string_view text) {
+    std::string without{text};
+    std::erase(without, '\0');
+    return mqtt::is_mqtt_text(without);
 }
 
 /// Proxies write these; that one is there tells as much as what it says.
@@ -169,14 +186,17 @@ void WebSocket::look_who_asks() {
 void WebSocket::answer_request(mqtt::WireBuffer& out) {
     look_who_asks();
     const auto& request = upgrade_->parser.get();
+    const std::string connection = list_of(request, "Connection");
+    const std::string upgrade = list_of(request, "Upgrade");
+    const std::string offered = list_of(request, "Sec-WebSocket-Protocol");
     const std::string_view target = view(request.target());
     if (target.substr(0, target.find('?')) != rules_->path) {
         refuse(404, nullptr, "no such path; MQTT over WebSocket has another here", out);
         return;
     }
     if (request.method() != http::verb::get || request.version() != 11 ||
-        !http::token_list{request[http::field::connection]}.exists("upgrade") ||
-        !http::token_list{request[http::field::upgrade]}.exists("websocket")) {
+        !http::token_list{connection}.exists("upgrade") ||
+        !http::token_list{upgrade}.exists("websocket")) {
         refuse(
             426, "Upgrade: websocket\r\nConnection: Upgrade\r\n", "WebSocket is spoken here", out);
         return;
@@ -186,6 +206,12 @@ void WebSocket::answer_request(mqtt::WireBuffer& out) {
         return;
     }
     const std::string_view key = view(request[http::field::sec_websocket_key]);
+    if (stands_twice(request, http::field::host) || stands_twice(request, http::field::origin) ||
+        stands_twice(request, http::field::sec_websocket_key) ||
+        stands_twice(request, http::field::sec_websocket_version)) {
+        refuse(400, nullptr, "a header field twice that may stand once", out);
+        return;
+    }
     if (!is_key(key) || request[http::field::host].empty()) {
         refuse(400, nullptr, "a WebSocket request without a right key or host", out);
         return;
@@ -198,7 +224,7 @@ void WebSocket::answer_request(mqtt::WireBuffer& out) {
         return;
     }
     // [MQTT-6.0.0-3], [MQTT-6.0.0-4]; 3.1 clients name the older one.
-    http::token_list protocols{request[http::field::sec_websocket_protocol]};
+    http::token_list protocols{offered};
     const char* protocol = nullptr;
     if (protocols.exists("mqtt")) protocol = "mqtt";
     if (protocol == nullptr && protocols.exists("mqttv3.1")) protocol = "mqttv3.1";
@@ -297,8 +323,9 @@ bool WebSocket::begin_frame(mqtt::WireBuffer& out) {
     if (head_bytes_ < 2 + length_bytes + mask_.size()) return false;
     const ByteView rest = ByteView{head_}.subspan(2);
     left_ = length_bytes == 0 ? short_length : length_bytes == 2 ? load_u16(rest) : load_u64(rest);
-    if ((left_ >> 63U) != 0) {
-        fail(kProtocolError, "a WebSocket frame of an impossible length", out);
+    const std::uint64_t least = length_bytes == 0 ? 0 : length_bytes == 2 ? 126 : 0x1'0000;
+    if ((left_ >> 63U) != 0 || left_ < least) {
+        fail(kProtocolError, "a WebSocket frame whose length is not in its shortest form", out);
         return false;
     }
     std::copy_n(
@@ -324,6 +351,14 @@ void WebSocket::end_control_frame(mqtt::WireBuffer& out) {
     } else if (opcode_ == close) {
         if (payload.size() == 1) {
             fail(kProtocolError, "a WebSocket Close with half a code", out);
+            return;
+        }
+        if (payload.size() >= 2 && !may_be_close_code(load_u16(payload))) {
+            fail(kProtocolError, "a WebSocket Close with a code that nobody may send", out);
+            return;
+        }
+        if (payload.size() > 2 && !is_utf8(as_text(payload.subspan(2)))) {
+            fail(kNotText, "a WebSocket Close whose reason is no UTF-8", out);
             return;
         }
         state_ = State::ended;

@@ -78,7 +78,7 @@ TEST_F(WebSocketTest, AnyFragmentationOfEverything) {
         anew();
         const std::string frames = masked(0x02, "ab") + masked(0x00, "") +
                                    masked(0x89, "are you?") + masked(0x80, "cd") +
-                                   masked(0x82, std::string(300, 'x'), 8) + masked(0x82, "e", 2);
+                                   masked(0x82, std::string(300, 'x')) + masked(0x82, "e");
         EXPECT_EQ(feed(kRequest + "X-Forwarded-For: 1.2.3.4\r\n\r\n" + frames, piece),
                   WebSocket::State::open);
         EXPECT_EQ(clear(), "abcd" + std::string(300, 'x') + "e");
@@ -116,6 +116,27 @@ TEST_F(WebSocketTest, RefusesWhatIsNoUpgrade) {
     EXPECT_EQ(feed(kRequest + "Origin: https://good.example\r\n\r\n"), WebSocket::State::open);
 }
 
+TEST_F(WebSocketTest, ListsMayStandOnSeveralLines) {
+    std::string request = kRequest + "\r\n";
+    request.replace(request.find("keep-alive, "), 12, "keep-alive\r\nConnection: ");
+    request.replace(request.find("mqttv3.1, "), 10, "soap\r\nSec-WebSocket-Protocol: ");
+    EXPECT_EQ(feed(request), WebSocket::State::open);
+    EXPECT_NE(answer().find("Sec-WebSocket-Protocol: mqtt\r\n"), std::string::npos);
+}
+
+TEST_F(WebSocketTest, SomeFieldsMayStandOnce) {
+    rules_.origins = {"https://good.example"};
+    for (const std::string twice :
+         {"Origin: https://good.example\r\nOrigin: https://bad.example\r\n",
+          "Host: other\r\n",
+          "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n",
+          "Sec-WebSocket-Version: 8\r\n"}) {
+        anew();
+        EXPECT_EQ(feed(kRequest + twice + "\r\n"), WebSocket::State::failed) << twice;
+        EXPECT_EQ(answer().substr(9, 3), "400") << twice;
+    }
+}
+
 TEST_F(WebSocketTest, ClosesOnWhatMustNotCome) {
     struct Wrong {
         std::string frame;
@@ -132,6 +153,13 @@ TEST_F(WebSocketTest, ClosesOnWhatMustNotCome) {
                                    {masked(0x09, ""), 1002},
                                    {masked(0x89, std::string(126, 'x')), 1002},
                                    {masked(0x88, "x"), 1002},
+                                   {masked(0x82, std::string(125, 'x'), 2), 1002},
+                                   {masked(0x82, std::string(65535, 'x'), 8), 1002},
+                                   {masked(0x88, "\x03\xED"), 1002},  // 1005
+                                   {masked(0x88, "\x03\xE7"), 1002},  // 999
+                                   {masked(0x88, "\x03\xF7"), 1002},  // 1015
+                                   {masked(0x88, "\x13\x88"), 1002},  // 5000
+                                   {masked(0x88, "\x03\xE8\xC3\x28"), 1007},
                                    {std::string{"\x82\xFF\xFF\0\0\0\0\0\0\0mask", 14}, 1002}};
     for (const auto& [frame, code] : wrong) {
         anew();
