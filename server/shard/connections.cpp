@@ -2,6 +2,7 @@
 #include "base/log.hpp"
 #include "server/shard/shard.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace stentor::server {
@@ -9,6 +10,10 @@ namespace stentor::server {
 using mqtt::ReasonCode;
 
 namespace {
+
+/// Of somebody who may be anybody: five fields of 64 KiB (identifier, topic and payload of the
+/// will, name, password) and properties.
+constexpr std::uint32_t kConnectBytesMax = 384 * 1024;
 
 /// What somebody speaks who does not begin as CONNECT does; null: nothing we know.
 const char* other_protocol(ByteView bytes) {
@@ -49,9 +54,10 @@ Shard::Connection& Shard::create_connection(PeerInfo peer, Instant now) {
         slot = free_connections_.back();
         free_connections_.pop_back();
     }
-    const mqtt::DecodeLimits limits{.packet_bytes_max = options_.limits.packet_bytes_max,
-                                    .connect_bytes_max = options_.limits.packet_bytes_max,
-                                    .topic_levels_max = options_.limits.topic_levels_max};
+    const mqtt::DecodeLimits limits{
+        .packet_bytes_max = options_.limits.packet_bytes_max,
+        .connect_bytes_max = std::min(options_.limits.packet_bytes_max, kConnectBytesMax),
+        .topic_levels_max = options_.limits.topic_levels_max};
     connections_[slot] = std::make_unique<Connection>(limits);
     Connection& connection = *connections_[slot];
     connection.id = {.slot = slot, .generation = ++connection_generations_[slot]};

@@ -10,6 +10,7 @@ import ssl
 import subprocess
 
 from access_kit import STENTOR, AccessCase, Client, Closed, main
+from wire import CONNACK, text, varint
 
 
 class Addresses(AccessCase):
@@ -112,6 +113,16 @@ class Addresses(AccessCase):
                 pass
         except (ConnectionError, ssl.SSLError):
             pass
+
+    def test_little_is_taken_of_whom_nobody_knows(self):
+        self.serve(self.PLAIN, self.OPEN)
+        property_ = b"\x26" + text("k" * 30_000) + text("v" * 30_000)
+        client = self.client()
+        client.send(0x10, text("MQTT") + b"\5\2\0\0" + varint(5 * len(property_)) + 5 * property_ +
+                    text("much"))
+        self.assertEqual(client.receive(CONNACK)[1][1], 0)
+        self.ends(self.client(before=b"\x10" + varint(384 * 1024 + 1)))
+        self.assertEqual(self.broker.said(event="packet_refused")["reason"], "packet_too_large")
 
     def test_half_open_connections_end_with_connect_timeout(self):
         web = '[[listener]]\nurl = "ws://127.0.0.1:0/mqtt"\n'
