@@ -94,7 +94,8 @@ class Forwarded(unittest.TestCase):
 
     def test_failures_are_of_the_address_that_the_proxy_wrote(self):
         self.serve('trusted_proxies = ["127.0.0.1"]',
-                   'anonymous = "never"\nfailures_per_address_max = 3')
+                   'anonymous = "never"\nfailures_per_address_max = 3\n'
+                   'failure_forgotten_after = "1h"')
         for i in range(8):
             # The client writes the first line, and another each time.
             self.answer(f"X-Forwarded-For: 203.0.113.{i}", "X-Forwarded-For: 192.0.2.1",
