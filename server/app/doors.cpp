@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 
+#include <algorithm>
 #include <iterator>
 #include <memory>
 
@@ -10,6 +11,7 @@ namespace stentor::app {
 namespace {
 
 constexpr std::chrono::hours kWarnBefore{30 * 24};
+constexpr std::chrono::hours kWarnBeforeList{2 * 24};  // many live for a week
 
 server::ClientCertificates client_certificates(config::ClientCertificate wanted) {
     switch (wanted) {
@@ -80,6 +82,47 @@ Result<server::Door, Problem> make_door(const config::ListenerOptions& listener)
     return door;
 }
 
+Result<void, Problem> check_certificates(const std::vector<config::ListenerOptions>& listeners) {
+    for (const config::ListenerOptions& listener : listeners) {
+        if (listener.tls.certificate_file.empty()) continue;
+        const auto loaded = server::TlsContext::load(tls_options(listener.tls), nullptr);
+        if (loaded) continue;
+        return Problem{to_string(listener.url) + ": " + loaded.error().what, loaded.error().hint};
+    }
+    return {};
+}
+
+std::vector<config::ListenerOptions> with_tls_of(
+    std::vector<config::ListenerOptions> running,
+    const std::vector<config::ListenerOptions>& fresh) {
+    std::vector<bool> used(fresh.size());
+    for (config::ListenerOptions& listener : running) {
+        for (std::size_t i = 0; i < fresh.size(); ++i) {
+            if (used[i] || !(fresh[i].url == listener.url)) continue;
+            used[i] = true;
+            const config::TlsOptions& tls = fresh[i].tls;
+            if (tls.certificate_file.empty() == listener.tls.certificate_file.empty()) {
+                listener.tls = tls;
+            }
+            break;
+        }
+    }
+    return running;
+}
+
+bool tls_appears_or_goes(const std::vector<config::ListenerOptions>& running,
+                         const std::vector<config::ListenerOptions>& fresh) {
+    return !std::equal(running.begin(),
+                       running.end(),
+                       fresh.begin(),
+                       fresh.end(),
+                       [](const auto& one, const auto& other) {
+                           return !(one.url == other.url) || one.tls.certificate_file.empty() ==
+                                                                 other.tls.certificate_file.empty();
+                       }) &&
+           running.size() == fresh.size();
+}
+
 Result<void, Problem> renew_certificates(const config::ListenerOptions& listener,
                                          server::Door& door) {
     if (door.certificates == nullptr) return {};
@@ -103,9 +146,20 @@ std::vector<std::string> certificate_files(const std::vector<config::ListenerOpt
     return all;
 }
 
-void warn_of_expiry(const server::Door& door, std::chrono::system_clock::time_point now) {
+void warn_of_expiry(const config::ListenerOptions& listener,
+                    const server::Door& door,
+                    std::chrono::system_clock::time_point now) {
     if (door.certificates == nullptr) return;
     const auto context = door.certificates->get();
+    if (context->list_ends() - now < kWarnBeforeList) {
+        const std::string& file = listener.tls.client_crl_file;
+        STENTOR_LOG(
+            warn,
+            LogEvent("revocation_list_expires", {{"file", file}}),
+            "the revocation list in {} is or will soon be out of date, and then every client "
+            "with a certificate is refused: get a new one",
+            file);
+    }
     const auto left = context->ends() - now;
     if (left > kWarnBefore) return;
     const auto days = std::chrono::duration_cast<std::chrono::hours>(left).count() / 24;

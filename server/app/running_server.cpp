@@ -352,7 +352,9 @@ void RunningServer::look_after_files(const config::Options& options) {
         std::chrono::milliseconds{wall_clock_unix_ms()}};
     if (now < warn_again_) return;
     warn_again_ = now + std::chrono::hours{24};
-    for (const server::Door& door : doors_) warn_of_expiry(door, now);
+    for (std::size_t i = 0; i < doors_.size() && i < options.listeners.size(); ++i) {
+        warn_of_expiry(options.listeners[i], doors_[i], now);
+    }
 }
 
 /// Lets `group` serve, unless the server is to stop.

@@ -8,6 +8,7 @@
 #include "server/app/access.hpp"
 #include "server/app/announce.hpp"
 #include "server/app/bind_check.hpp"
+#include "server/app/doors.hpp"
 #include "server/app/exit_code.hpp"
 #include "server/app/file_watch.hpp"
 #include "server/app/server.hpp"
@@ -194,19 +195,27 @@ class Service {
             return;
         }
         config::Options& fresh = loaded->options;
+        auto listeners = with_tls_of(options_.listeners, fresh.listeners);
+        if (const auto usable = check_certificates(listeners); !usable) {
+            keep({config::Diagnostic{.source = "listener",
+                                     .place = {},
+                                     .line_text = {},
+                                     .what = usable.error().what,
+                                     .hint = usable.error().hint}});
+            return;
+        }
         std::string restart;
         for (const config::Change& change : config::changes(options_, fresh)) {
             if (change.applies == config::Applies::at_reload) continue;
             restart.append(restart.empty() ? "" : ", ").append(change.path);
         }
+        if (tls_appears_or_goes(listeners, fresh.listeners)) {
+            restart.append(restart.empty() ? "" : ", ").append("listener.tls");
+        }
         set_log_level(level_of(fresh.logging.level));
         options_.auth = fresh.auth;
         options_.http = fresh.http;
-        if (fresh.listeners.size() == options_.listeners.size()) {
-            for (std::size_t i = 0; i < fresh.listeners.size(); ++i) {
-                options_.listeners[i].tls = fresh.listeners[i].tls;
-            }
-        }
+        options_.listeners = std::move(listeners);
         options_.logging.level = fresh.logging.level;
         jwt_keys_ = access->jwt_keys;
         server_->reload(options_, *std::move(access));

@@ -140,7 +140,8 @@ std::vector<Key> tls_keys() {
          .field = listener<&ListenerOptions::tls, &TlsOptions::client_certificate>(),
          .choices = {"none", "optional", "required"},
          .applies = Applies::at_reload,
-         .description = "Whether clients show a certificate; its common name is then the user."},
+         .description = "Whether clients show a certificate; its common name is then the user. "
+                        "`required` also closes `auto://` to plain MQTT and WebSockets."},
         {.path = "listener.tls.min_version",
          .kind = Kind::choice,
          .field = listener<&ListenerOptions::tls, &TlsOptions::version_min>(),
@@ -151,7 +152,8 @@ std::vector<Key> tls_keys() {
          .kind = Kind::text,
          .field = listener<&ListenerOptions::tls, &TlsOptions::ciphers>(),
          .applies = Applies::at_reload,
-         .description = "Ciphers of TLS 1.2 as OpenSSL writes them. Empty: OpenSSL's choice."},
+         .description = "Ciphers of TLS 1.2 as OpenSSL writes them. Empty: those with forward "
+                        "secrecy and authenticated encryption."},
     };
 }
 

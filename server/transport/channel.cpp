@@ -53,6 +53,7 @@ const char* Channel::waits_for() const noexcept {
 }
 
 void Channel::fail(std::string why) {
+    was_open_ = state_ == State::open;
     state_ = State::failed;
     why_ = std::move(why);
 }
@@ -132,15 +133,30 @@ void Channel::choose_outer(ByteView bytes) {
         return;
     }
     if (hello && door_->tls == Door::Tls::never) {
-        fail("a TLS hello on a door without TLS: use an mqtts://, wss:// or auto:// listener");
+        fail(door_->speech == Door::Speech::sniff
+                 ? "a TLS hello, and this auto:// listener has no certificate: set its tls"
+                 : "a TLS hello on a door without TLS: use an mqtts://, wss:// or auto:// "
+                   "listener");
         return;
     }
-    if (hello) tls_ = std::make_unique<TlsStream>(door_->certificates->get());
+    if (door_->tls == Door::Tls::never) return;
+    auto context = door_->certificates->get();
+    if (hello) {
+        tls_ = std::make_unique<TlsStream>(std::move(context));
+    } else if (context->demands_client_certificate()) {
+        fail("no TLS on a door that demands client certificates: connect with TLS and one");
+    }
 }
 
 void Channel::choose_inner(ByteView bytes) {
     stage_ = Stage::settled;
     const bool http = looks_like_http(bytes.front());
+    if (door_->speech == Door::Speech::web_socket && !http) {
+        fail(bytes.front() == kConnect ? "MQTT without a WebSocket around it: use an mqtt://, "
+                                         "mqtts:// or auto:// listener"
+                                       : "what came is no HTTP on a WebSocket door");
+        return;
+    }
     if (door_->speech == Door::Speech::web_socket ||
         (door_->speech == Door::Speech::sniff && http)) {
         web_ = std::make_unique<WebSocket>(door_->web_socket);

@@ -59,6 +59,12 @@ class Channel {
     [[nodiscard]] bool peer_is_proxy() const noexcept { return from_trusted_proxy_; }
     /// A TLS handshake is due or under way: the next bytes cost a fraction of a millisecond.
     [[nodiscard]] bool shakes_hands() const noexcept;
+    /// So may the next bytes be.
+    [[nodiscard]] bool may_shake_hands() const noexcept {
+        return shakes_hands() || (stage_ != Stage::settled && door_->tls == Door::Tls::sniff);
+    }
+    /// MQTT has come, or could have.
+    [[nodiscard]] bool was_open() const noexcept { return was_open_; }
     /// For the log: what has not come that should be there before MQTT; null: nothing.
     [[nodiscard]] const char* waits_for() const noexcept;
     /// No layer is left: the connection speaks MQTT itself, and the channel can go once network()
@@ -85,6 +91,7 @@ class Channel {
     bool peer_changed_ = false;
     bool from_trusted_proxy_;
     bool client_looked_at_ = false;
+    bool was_open_ = false;
     Stage stage_ = Stage::outer;
     State state_ = State::opening;
     Bytes held_;  // of a PROXY header that has not come whole, or what came behind one

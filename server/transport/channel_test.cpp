@@ -342,6 +342,44 @@ TEST_F(ChannelTest, ForwardedForIsReadFromTheEnd) {
     EXPECT_FALSE(told->loopback_listener);
 }
 
+TEST_F(ChannelTest, RequiredCertificateMeansNoPlainSpeech) {
+    TlsOptions wanted = options();
+    wanted.client_ca_file = path("ca.crt");
+    wanted.client_certificates = ClientCertificates::required;
+    Door& here = door(Door::Tls::sniff, Door::Speech::sniff, wanted);
+    for (const std::string& plain : {std::string{kConnect}, kUpgrade + "\r\n"}) {
+        Bytes clear;
+        Channel channel{here, peer()};
+        EXPECT_TRUE(channel.may_shake_hands());
+        EXPECT_EQ(feed(channel, plain, clear), Channel::State::failed);
+        EXPECT_NE(channel.why().find("demands client certificates"), std::string::npos);
+        EXPECT_TRUE(clear.empty());
+    }
+    Channel channel{here, peer()};
+    TlsClient client{path("ca.crt"), "localhost"};
+    client.use(path("client.crt"), path("client.key"));
+    client.start();
+    Bytes clear;
+    (void)talk(channel, client, clear);
+    EXPECT_EQ(feed(channel, client.say(kConnect), clear), Channel::State::open);
+}
+
+TEST_F(ChannelTest, MqttOnAWebSocketDoorAndTlsWithoutCertificateAreNamed) {
+    Bytes clear;
+    Channel web{door(Door::Tls::never, Door::Speech::web_socket, {}), peer()};
+    EXPECT_EQ(feed(web, "\x10", clear), Channel::State::failed);
+    EXPECT_NE(web.why().find("MQTT without a WebSocket"), std::string::npos);
+    EXPECT_FALSE(web.was_open());
+    Channel automatic{door(Door::Tls::never, Door::Speech::sniff, {}), peer()};
+    EXPECT_FALSE(automatic.may_shake_hands());
+    EXPECT_EQ(feed(automatic, "\x16\x03\x01", clear), Channel::State::failed);
+    EXPECT_NE(automatic.why().find("has no certificate"), std::string::npos);
+    Channel open{door_, peer()};
+    EXPECT_EQ(feed(open, kUpgrade + "\r\n", clear), Channel::State::open);
+    EXPECT_EQ(feed(open, "\xFF", clear), Channel::State::failed);
+    EXPECT_TRUE(open.was_open());
+}
+
 TEST_F(ChannelTest, ForwardedForMayStandOnSeveralLines) {
     door(Door::Tls::never, Door::Speech::web_socket, {});
     door_.trusted_proxies = NetworkList::parse(std::vector<std::string>{"127.0.0.1"}).value();

@@ -394,10 +394,9 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
         poll_for(id, *socket);
         return;
     }
-    if (socket->channel->shakes_hands()) {
-        if (handshakes_left_ == 0) return;  // the bytes stay where they are until the next turn
-        --handshakes_left_;
-    }
+    const bool may_cost = socket->channel->may_shake_hands();
+    // The bytes stay where they are until the next turn.
+    if (may_cost && handshakes_left_ <= Duration::zero()) return;
     const ssize_t got = ::recv(socket->descriptor.get(), arena_.get(), options_.arena_bytes, 0);
     if (got <= 0) {
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
@@ -408,11 +407,13 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
     bytes_received_ += bytes;
     Channel& channel = *socket->channel;
     clear_.clear();
+    const Instant begin = may_cost ? clock_() : now_;
     Channel::State state = channel.receive({arena_.get(), bytes}, clear_);
     if (channel.is_behind_proxy_header()) {
         if (!learn_peer(shard, id)) return;
         state = channel.go_on(clear_);
     }
+    if (may_cost) handshakes_left_ -= clock_() - begin;
     flush_network(id, *socket);
     if (!learn_peer(shard, id)) return;
     if (state == Channel::State::failed) report_failure(channel, channel.why());
@@ -449,8 +450,11 @@ void EpollDriver::report_failure(const Channel& channel, const std::string& why)
     if (!pass) return;
     STENTOR_LOG(info,
                 LogEvent("connection_failed",
-                         {{"peer", channel.peer().address}, {"suppressed", pass.suppressed}}),
-                "closing a connection before MQTT: {}",
+                         {{"peer", channel.peer().address},
+                          {"port", channel.peer().port},
+                          {"suppressed", pass.suppressed}}),
+                "closing a connection{}: {}",
+                channel.was_open() ? "" : " before MQTT",
                 why);
 }
 

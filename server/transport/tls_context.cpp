@@ -9,6 +9,7 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
@@ -20,6 +21,12 @@
 namespace stentor::server {
 
 namespace {
+
+/// Of TLS 1.2, unless the configuration says otherwise: forward secrecy and authenticated
+/// encryption, which is Mozilla's "intermediate" without finite fields.
+constexpr const char* kCiphers =
+    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:"
+    "ECDHE-RSA-CHACHA20-POLY1305:ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256";
 
 /// What OpenSSL's queue of errors says of the last failure; empties it.
 std::string openssl_reason() {
@@ -125,8 +132,23 @@ Result<void, TlsProblem> set_clients(SSL_CTX* context, const TlsOptions& options
                        options.client_crl_file,
                        "a PEM file with a CRL of the client authority is needed");
     }
-    (void)::X509_STORE_set_flags(store, X509_V_FLAG_CRL_CHECK);
     return {};
+}
+
+/// Whether everybody who issues certificates there has a revocation list, too.
+bool has_lists_of_all(const STACK_OF(X509_OBJECT) * objects) {
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
+        const X509* authority = ::X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
+        if (authority == nullptr) continue;
+        bool found = false;
+        for (int j = 0; j < sk_X509_OBJECT_num(objects) && !found; ++j) {
+            const X509_CRL* list = ::X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, j));
+            found = list != nullptr && ::X509_NAME_cmp(::X509_CRL_get_issuer(list),
+                                                       ::X509_get_subject_name(authority)) == 0;
+        }
+        if (!found) return false;
+    }
+    return true;
 }
 
 }  // namespace
@@ -148,6 +170,7 @@ Result<std::shared_ptr<const TlsContext>, TlsProblem> TlsContext::load(const Tls
                                   SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
                                   reinterpret_cast<void (*)()>(&choose_certificate));
     (void)::SSL_CTX_ctrl(first, SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, 0, made.get());
+    made->demands_client_ = options.client_certificates == ClientCertificates::required;
     made->tickets_outlive_reload_ = options.client_certificates == ClientCertificates::none;
     if (previous != nullptr && previous->tickets_outlive_reload_ && made->tickets_outlive_reload_) {
         std::array<unsigned char, 256> keys{};
@@ -167,15 +190,46 @@ Result<TlsContext::Handle, TlsProblem> TlsContext::make(const TlsOptions& option
     Handle context{::SSL_CTX_new(::TLS_server_method())};
     if (!context) return TlsProblem{.what = "OpenSSL: " + openssl_reason(), .hint = {}};
     set_policy(context.get(), options);
-    if (!options.ciphers.empty() &&
-        ::SSL_CTX_set_cipher_list(context.get(), options.ciphers.c_str()) != 1) {
+    const char* const ciphers = options.ciphers.empty() ? kCiphers : options.ciphers.c_str();
+    if (::SSL_CTX_set_cipher_list(context.get(), ciphers) != 1) {
         return TlsProblem{
             .what = "no cipher is left of \"" + options.ciphers + "\": " + openssl_reason(),
             .hint = "`openssl ciphers -v` lists what a text stands for"};
     }
     STENTOR_TRY_VOID(load_pair(context.get(), pair));
     STENTOR_TRY_VOID(set_clients(context.get(), options));
+    STENTOR_TRY_VOID(set_revocation(context.get(), options));
     return context;
+}
+
+/// With a list that is out of date OpenSSL refuses every client: that is a mistake of whoever
+/// should have fetched a new one, and said here.
+Result<void, TlsProblem> TlsContext::set_revocation(ssl_ctx_st* context,
+                                                    const TlsOptions& options) {
+    if (options.client_certificates == ClientCertificates::none ||
+        options.client_crl_file.empty()) {
+        return {};
+    }
+    X509_STORE* store = ::SSL_CTX_get_cert_store(context);
+    const STACK_OF(X509_OBJECT)* objects = ::X509_STORE_get0_objects(store);
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
+        const X509_CRL* list = ::X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
+        const ASN1_TIME* next = list == nullptr ? nullptr : ::X509_CRL_get0_nextUpdate(list);
+        if (next == nullptr) continue;
+        if (::X509_cmp_current_time(next) < 0) {
+            return TlsProblem{.what = "the revocation list in " +
+                                      absolute(options.client_crl_file) + " is out of date",
+                              .hint =
+                                  "get a new one from the authority: its nextUpdate has passed, "
+                                  "and every client would be refused"};
+        }
+        list_ends_ = std::min(list_ends_, time_of(next));
+    }
+    unsigned long flags = X509_V_FLAG_CRL_CHECK;
+    // Intermediate authorities are looked up as well where that can succeed.
+    if (has_lists_of_all(objects)) flags |= X509_V_FLAG_CRL_CHECK_ALL;
+    (void)::X509_STORE_set_flags(store, flags);
+    return {};
 }
 
 Result<void, TlsProblem> TlsContext::load_pair(ssl_ctx_st* context, const TlsOptions::Pair& pair) {
@@ -192,9 +246,14 @@ Result<void, TlsProblem> TlsContext::load_pair(ssl_ctx_st* context, const TlsOpt
                        other ? "it belongs to another certificate than " + pair.certificate_file
                              : "an unencrypted PEM key that this user may read is needed");
     }
-    X509* certificate = ::SSL_CTX_get0_certificate(context);
-    const auto ends = time_of(::X509_get0_notAfter(certificate));
-    if (ends < ends_) {
+    STACK_OF(X509)* chain = nullptr;
+    (void)::SSL_CTX_get0_chain_certs(context, &chain);
+    const int links = chain == nullptr ? 0 : sk_X509_num(chain);
+    for (int i = -1; i < links; ++i) {
+        const X509* certificate =
+            i < 0 ? ::SSL_CTX_get0_certificate(context) : sk_X509_value(chain, i);
+        const auto ends = time_of(::X509_get0_notAfter(certificate));
+        if (ends >= ends_) continue;
         ends_ = ends;
         ends_first_ = pair.certificate_file;
     }

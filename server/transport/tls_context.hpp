@@ -32,7 +32,7 @@ struct TlsOptions {
     std::string client_crl_file;  // PEM; empty: none
     ClientCertificates client_certificates = ClientCertificates::none;
     TlsVersion version_min = TlsVersion::tls1_2;
-    std::string ciphers;  // of TLS 1.2, OpenSSL's syntax; empty: OpenSSL's choice
+    std::string ciphers;  // of TLS 1.2, OpenSSL's syntax; empty: ours
 };
 
 /// For people: what is wrong with which file, and what to do.
@@ -51,7 +51,14 @@ class TlsContext {
     /// A connection of the server's side; the caller frees it. Null if memory is exhausted.
     [[nodiscard]] ssl_st* new_connection() const;
 
-    /// When the first of the certificates ends, and whose it is.
+    /// Nobody comes in without a certificate.
+    [[nodiscard]] bool demands_client_certificate() const noexcept { return demands_client_; }
+
+    /// When the first of the revocation lists ends; max(): there is none.
+    [[nodiscard]] std::chrono::system_clock::time_point list_ends() const noexcept {
+        return list_ends_;
+    }
+    /// When the first of the certificates ends, those of chains included, and whose it is.
     [[nodiscard]] std::chrono::system_clock::time_point ends() const noexcept { return ends_; }
     [[nodiscard]] const std::string& ends_first() const noexcept { return ends_first_; }
 
@@ -70,11 +77,15 @@ class TlsContext {
                                                   const TlsOptions::Pair& pair);
     [[nodiscard]] Result<void, TlsProblem> load_pair(ssl_ctx_st* context,
                                                      const TlsOptions::Pair& pair);
+    [[nodiscard]] Result<void, TlsProblem> set_revocation(ssl_ctx_st* context,
+                                                          const TlsOptions& options);
     static int choose_certificate(ssl_st* connection, int* alert, void* self);
 
     std::vector<Handle> contexts_;  // one per certificate
     bool tickets_outlive_reload_ = true;
+    bool demands_client_ = false;
     std::chrono::system_clock::time_point ends_ = std::chrono::system_clock::time_point::max();
+    std::chrono::system_clock::time_point list_ends_ = std::chrono::system_clock::time_point::max();
     std::string ends_first_;
 };
 

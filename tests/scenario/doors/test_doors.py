@@ -225,6 +225,7 @@ class Doors(unittest.TestCase):
         for port, said, hint in ((mqtt, b"\x16\x03\x01\x00\x05hello", "mqtts:// or auto://"),
                                  (mqtt, b"GET / HTTP/1.1\r\n\r\n", "ws://, wss:// or auto://"),
                                  (mqtts, CONNECT, "plain MQTT on a TLS door"),
+                                 (ws, CONNECT, "MQTT without a WebSocket"),
                                  (ws, b"\x16\x03\x01\x00\x05hello", "wss:// or auto://")):
             with self.subTest(hint=hint, port=port):
                 mark = broker.mark()
@@ -289,6 +290,78 @@ class Doors(unittest.TestCase):
         (self.dir / "server.key").write_text("nonsense")  # seen without a signal
         self.assertIn("server.key", broker.wait_for("certificates_kept", mark)["msg"])
         self.assertTrue(trusts(self.other))
+
+    REQUIRED = TLS.replace(" }", ', client_ca = "ca.crt", client_certificate = "required" }')
+
+    def welcomed(self, port, tls=None, name=None):
+        """Whether MQTT is spoken there without a certificate, or with that of `name`."""
+        if name:
+            tls = ssl.create_default_context(cafile=self.dir / "ca.crt")
+            tls.load_cert_chain(self.dir / f"{name}.crt", self.dir / f"{name}.key")
+        try:
+            stream = self.connect(port, tls)
+            stream.sendall(CONNECT)
+            return stream.recv(4) == b"\x20\x02\x00\x00"
+        except (ssl.SSLError, ConnectionError):
+            return False
+
+    def reload(self, broker, *listeners, more=""):
+        """The line that says how it went."""
+        (self.dir / "doors.toml").write_text(
+            f'[node]\ndata_dir = ":memory:"\nshards = {SHARDS}\n' +
+            "".join(f"[[listener]]\n{text}\n" for text in listeners) + more)
+        mark = broker.mark()
+        broker.process.send_signal(signal.SIGHUP)
+        return broker.wait_for('"event":"reload', mark)
+
+    def test_a_reload_finds_listeners_by_their_url(self):
+        strict = 'url = "mqtts://127.0.0.1:0"\n' + self.REQUIRED
+        mild = 'url = "mqtts://localhost:0"\n' + self.TLS
+        broker = self.broker(strict, mild)
+
+        def as_they_were():
+            self.assertFalse(self.welcomed(broker.ports[0], self.context))
+            self.assertTrue(self.welcomed(broker.ports[0], name="phone-7"))
+            self.assertTrue(self.welcomed(broker.ports[1], self.context))
+
+        as_they_were()
+        mark = broker.mark()
+        for listeners in ((mild, strict), (mild,), ('url = "mqtt://127.0.0.1:0"', mild, strict)):
+            self.assertEqual(self.reload(broker, *listeners)["event"], "reloaded")
+            self.assertIn("listener", broker.wait_for("restart_needed", mark)["keys"])
+            mark = broker.mark()
+            as_they_were()
+        # What has changed does come.
+        self.reload(broker, mild, strict.replace('"required"', '"optional"'))
+        self.assertTrue(self.welcomed(broker.ports[0], self.context))
+
+    def test_a_listener_neither_loses_nor_gets_tls_while_it_runs(self):
+        with_tls = 'url = "auto://127.0.0.1:0"\n' + self.TLS
+        without = 'url = "auto://localhost:0"'
+        broker = self.broker(with_tls, without)
+        mark = broker.mark()
+        self.reload(broker, with_tls.replace(self.TLS, ""), without + "\n" + self.TLS)
+        self.assertIn("listener.tls", broker.wait_for("restart_needed", mark)["keys"])
+        self.assertTrue(self.welcomed(broker.ports[0], self.context))
+        self.assertTrue(self.welcomed(broker.ports[1]))
+
+    def test_a_bad_certificate_changes_nothing_at_reload(self):
+        door = 'url = "mqtts://127.0.0.1:0"\n' + self.TLS
+        broker = self.broker(door)
+        line = self.reload(broker, door.replace("server.key", "ca.key"),
+                           more='[auth]\nanonymous = "never"\n')
+        self.assertEqual(line["event"], "reload_failed")
+        self.assertIn("ca.key", line["msg"])
+        self.assertTrue(self.welcomed(broker.ports[0], self.context))
+
+    def test_a_required_certificate_means_no_plain_speech(self):
+        broker = self.broker('url = "auto://127.0.0.1:0"\n' + self.REQUIRED)
+        self.assertTrue(self.welcomed(broker.ports[0], name="phone-7"))
+        mark = broker.mark()
+        stream = self.connect(broker.ports[0])
+        stream.sendall(CONNECT)
+        self.assertEqual(self.read_to_end(stream), b"")
+        broker.wait_for("demands client certificates", mark)
 
     def test_proxy_header(self):
         broker = self.broker('url = "mqtt://127.0.0.1:0"\nproxy_protocol = true\n'
