@@ -15,6 +15,8 @@ namespace {
 
 /// QoS 0 shares for one shard whose mailbox is full: beyond this they are dropped.
 constexpr std::size_t kUnsentSharesMax = 10'000;
+/// QoS 0 shares that wait for a member's CONNACK to leave: likewise.
+constexpr std::size_t kEarlySharesMax = 1000;
 
 }  // namespace
 
@@ -136,8 +138,8 @@ void Shard::shared_deliver(SharedDeliver delivery, Instant now) {
     }
     const bool at_most_once = delivery.message->qos() == QoS::at_most_once;
     if (wanted == nullptr) {
-        if (at_most_once) return;
-        share_done(delivery.member, delivery.key);
+        // The group has been told already, so it comes to somebody else.
+        if (!at_most_once) share_done(delivery.member, delivery.key);
         send_to(shared_.placement->of_shared(delivery.key),
                 SharedReturn{delivery.key, delivery.message, delivery.seq});
         return;
@@ -148,9 +150,12 @@ void Shard::shared_deliver(SharedDeliver delivery, Instant now) {
     const bool ready = entry->attached->open && !entry->attached->restoring;
     if (ready && !waits && send_share(*entry, *wanted, delivery, now)) return;
     entry = sessions_.attached(delivery.member.slot, delivery.member.generation);
-    if (entry != nullptr && !at_most_once) {
-        entry->attached->shared_waiting.push_back(std::move(delivery));
+    if (entry == nullptr) return;
+    if (at_most_once && entry->attached->shared_waiting.size() >= kEarlySharesMax) {
+        drop(mqtt::DropReason::queue_full, entry->client_id);
+        return;
     }
+    entry->attached->shared_waiting.push_back(std::move(delivery));
 }
 
 /// False if there is no room now.
@@ -213,6 +218,14 @@ void Shard::shared_return(SharedReturn returned, Instant now) {
         drop(mqtt::DropReason::session_ended, {});
         return;
     }
+    if (returned.message->qos() == QoS::at_most_once) {
+        if (const auto* member = SharedGroups::pick_connected(*group)) {
+            give(*group, *member, returned.message, returned.seq);
+        } else {
+            drop(mqtt::DropReason::session_ended, {});
+        }
+        return;
+    }
     SharedGroups::put_back(*group, {std::move(returned.message), returned.seq});
     assign_waiting(*group, now);
 }
@@ -238,7 +251,7 @@ void Shard::shared_done(const SharedDone& done, Instant now) {
 /// what has not been sent. Asked for again, it comes to whoever is there.
 void Shard::return_shared(SessionEntry& entry) {
     for (SharedDeliver& waiting : entry.attached->shared_waiting) {
-        share_done(waiting.member, waiting.key);
+        if (waiting.message->qos() != QoS::at_most_once) share_done(waiting.member, waiting.key);
         send_to(shared_.placement->of_shared(waiting.key),
                 SharedReturn{waiting.key, std::move(waiting.message), waiting.seq});
     }
