@@ -5,6 +5,9 @@
 //
 // Names and passwords that are printable ASCII are what SASLprep makes of them. Others are compared
 // byte by byte as UTF-8, so both ends have to write them in one normal form (NFKC).
+//
+// No I/O. Functions and ScramSha256: any thread, several at once; an exchange: one at a time. An
+// exchange takes two messages of at most 4 KiB; anything else is a refusal.
 
 #include "auth/exchange.hpp"
 #include "auth/password_file.hpp"

@@ -3,6 +3,8 @@
 // one before the last one ends, and stay connected: the method OAUTH2-JWT, as other brokers name
 // it. The token is the Authentication Data of CONNECT, and of the AUTH that begins a
 // re-authentication; there is nothing to ask.
+// Any thread calls begin(); an exchange is its connection's. Signatures are checked on the
+// executor's threads, whose queue is the bound: full, it refuses at once.
 
 #include "auth/exchange.hpp"
 #include "auth/executor.hpp"

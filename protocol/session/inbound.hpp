@@ -1,6 +1,9 @@
 #pragma once
 // The part of a Session that exists while the client has PUBLISH packets unfinished or has set
-// topic aliases. Internal to the session.
+// topic aliases. Internal to the session. Pure values, used on the session's shard.
+// Bounds, kept by the session: `waiting` by receive_maximum (5.0: the client is
+// disconnected, 3.1.1: reading pauses); `ids` by the 65,535 identifiers; aliases by
+// topic_aliases_max.
 
 #include "base/ids.hpp"
 #include "protocol/session/inbound_ids.hpp"

@@ -1,6 +1,9 @@
 #pragma once
 // The part of a Session that exists while QoS 1/2 messages to the client are unfinished or waiting.
-// Internal to the session.
+// Internal to the session. Pure values, used on the session's shard.
+// Bounds, kept by the session: `inflight` by the client's Receive Maximum and inflight_maximum, and
+// what an earlier connection has left unfinished; `queue` by transient_queue_messages_max and
+// transient_queue_bytes_max, beyond which the new message is dropped and counted.
 
 #include "base/ids.hpp"
 #include "protocol/session/ring.hpp"

@@ -195,6 +195,13 @@ class Loader {
 
     void check_together() {
         const std::vector<ListenerOptions>& listeners = loaded_.options.listeners;
+        if (listeners.size() > kListenersMax) {
+            fail_at("listener." + std::to_string(kListenersMax) + ".url",
+                    "there are " + std::to_string(listeners.size()) + " listeners, and " +
+                        std::to_string(kListenersMax) + " are the most",
+                    "one that is bound to 0.0.0.0 or [::] serves all addresses");
+            return;
+        }
         for (std::size_t i = 0; i < listeners.size(); ++i) {
             for (std::size_t j = 0; j < i; ++j) check_apart(j, i);
         }

@@ -164,6 +164,16 @@ TEST(Load, RefusesTwoListenersOnOneAddress) {
     EXPECT_EQ(errors_of(sources), "");
 }
 
+TEST(Load, RefusesMoreListenersThanThereMayBe) {
+    const kit::TempDir dir;
+    std::string file;
+    for (int i = 0; i < 257; ++i) file += "[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\n";
+    Sources sources;
+    sources.file = dir.write("many.toml", file);
+    EXPECT_NE(errors_of(sources).find("many.toml:514:7: error: there are 257 listeners"),
+              std::string::npos);
+}
+
 TEST(Load, WarnsOfAListenerThatLetsNobodyIn) {
     Sources sources;
     sources.listen = {"mqtt://0.0.0.0:0"};

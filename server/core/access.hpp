@@ -1,6 +1,10 @@
 #pragma once
 // What the shards ask about people: may this client come in, may it publish or read there.
-// The app wires it to auth/ (authenticator chain, ACL snapshot). Any shard's thread may call.
+// An interface and its values: no I/O, no hashing, no lock held across a call into a shard. The app
+// wires it to auth/ (server/app/gate.hpp: authenticator chain, ACL snapshot). Any shard's thread
+// may call, several at once; an AuthExchange belongs to the shard of its connection. Bounds are the
+// implementation's: how many questions wait for an answer (then the answer is a refusal at once),
+// and how long one exchange is (docs/limits.md).
 
 #include "auth/grants.hpp"
 #include "base/bytes.hpp"

@@ -18,9 +18,12 @@ enum class Push : std::uint8_t { ok, full };
 
 class Mailbox {
   public:
-    /// `messages_max` bounds what push() takes; push_reserved() is for what was reserved before
-    /// (commit groups, tickets, pages, answers, connections on the move), each bounded at its
-    /// source. `wake` is called, on the pushing thread, when a sleeping shard has to look.
+    /// `messages_max` bounds what push() takes. push_reserved() is for what must not be refused,
+    /// and is bounded where it comes from: tickets and commit groups by the records under way (64
+    /// MiB or 4096 batches), pages and retained answers by one question per session, verdicts and
+    /// moves by the connections, shares with QoS 1/2 by the members' windows and with QoS 0 by
+    /// 10,000 each turn, joins and leaves by the subscriptions. `wake` is called, on the pushing
+    /// thread, when a sleeping shard has to look.
     Mailbox(std::size_t messages_max, std::function<void()> wake)
         : messages_max_{messages_max}, wake_{std::move(wake)} {}
 

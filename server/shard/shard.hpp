@@ -3,8 +3,10 @@
 // retained values, its timers. A step function: bytes, mailbox and time go in, bytes and log
 // records come out. An epoll loop drives it in production, the simulator in tests.
 //
-// One thread for life. What crosses threads: the mailboxes, the interest table, the engine's
-// submit() and read(), immutable Messages and commit groups. Nothing else is shared.
+// One thread for life. What is not its own it reaches by ShardShared: mailboxes, the interest
+// table, the engine, AccessControl and the gate of new connections, each for any thread by its own
+// rule (docs/architecture.md, "Threads"); immutable Messages and commit groups; and the counts that
+// ration log lines (LogEvery), which are the process's.
 //
 // Rules of docs/architecture.md kept here: 2 (one order), 3 (the seam), 6 (since), 7 (interest
 // first), 9 (retained after the commit stream), 10 (attach is a commit), 11 (time is handed in).
@@ -55,7 +57,8 @@ struct ShardOptions {
     std::uint64_t seed = 0;                               // of assigned client identifiers
 };
 
-/// What the shards of a process have in common; outlives them all.
+/// What the shards of a process have in common; outlives them all. Any shard's thread may call any
+/// of it at any time.
 struct ShardShared {
     InterestTable* interest = nullptr;
     const Placement* placement = nullptr;

@@ -38,7 +38,11 @@ class SharedGroups {
         std::uint32_t slot = 0;
         std::size_t next = 0;  // round robin
         std::vector<Member> members;
-        std::deque<Waiting> waiting;  // QoS 1/2, until somebody has room; in Seq order
+        /// QoS 1/2, until somebody has room. Whoever appends bounds it (shared_waiting_messages_max
+        /// of ShardOptions); put_back() may exceed that by what members had, at most their windows.
+        /// Logged messages are in Seq order among themselves; those that are not (kNoSeq) stand
+        /// where they came, and before the first logged one when they come back.
+        std::deque<Waiting> waiting;
     };
 
     struct Joined {
@@ -68,7 +72,8 @@ class SharedGroups {
     /// The same for a message that nobody acknowledges: any connected member.
     [[nodiscard]] static Member* pick_connected(Group& group) noexcept;
 
-    /// Puts back what a member could not do: before what is younger.
+    /// Puts back what a member could not do: a logged message before what is younger. Never refused
+    /// and looks at what waits, one after the other.
     static void put_back(Group& group, Waiting message);
 
     [[nodiscard]] std::size_t size() const noexcept { return by_key_.size(); }

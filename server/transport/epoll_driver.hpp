@@ -85,10 +85,13 @@ class EpollDriver final : public TransportPort {
         bool reading = true;      // what the shard wants
         bool polls_reads = true;  // what epoll has been told
         bool polls_writes = false;
-        bool refeeds = false;              // queued: unread bytes wait to be offered again
-        bool ended = false;                // nothing more comes from the peer
-        bool deaf = false;                 // a write has failed: what is said is thrown away
-        Bytes unread;                      // from the front of what the shard has not consumed
+        bool refeeds = false;  // queued: unread bytes wait to be offered again
+        bool ended = false;    // nothing more comes from the peer
+        bool deaf = false;     // a write has failed: what is said is thrown away
+        /// From the front of what the shard has not consumed. While reading pauses nothing is
+        /// received, so it is at most one packet that is not complete (packet_bytes_max) and one
+        /// receive (arena_bytes); the peer is held back by TCP.
+        Bytes unread;
         std::unique_ptr<Channel> channel;  // null: the socket's bytes are MQTT's
         PlaceAtDoor place;                 // null: its listener has no bound
         AddressPlace address;
