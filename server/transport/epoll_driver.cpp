@@ -190,16 +190,14 @@ void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events
         remove(*socket);  // epoll would tell it again and again
         socket->deaf = true;
         shard.writable(id, now_);
-    } else if (socket->reading) {
-        receive(shard, id);
-    } else if (!hung_up) {
+    } else if (!socket->reading && !hung_up) {
         // Told only now: most pauses end before anything comes.
         socket->polls_reads = false;
         poll_for(id, *socket);
-    } else if (socket->unread.size() < kUnreadOfDeadMax) {
-        receive(shard, id);
-    } else {
+    } else if (!socket->reading && socket->unread.size() >= kUnreadOfDeadMax) {
         shard.disconnected(id, now_);
+    } else {
+        receive(shard, id);
     }
 }
 
