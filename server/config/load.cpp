@@ -215,7 +215,7 @@ class Loader {
         for (std::size_t i = 0; i < listeners.size(); ++i) {
             check_tls(i);
             check_proxies(i);
-            const bool has_users = !auth.password_file.empty() ||
+            const bool has_users = !auth.password_file.empty() || auth.jwt.is_on() ||
                                    listeners[i].tls.client_certificate != ClientCertificate::none;
             const bool open =
                 auth.anonymous == AnonymousPolicy::always ||
@@ -224,7 +224,8 @@ class Loader {
             warn("listener." + std::to_string(i) + ".url",
                  "nobody can connect to " + to_string(listeners[i].url) +
                      ": it demands a user, and there are none",
-                 "set auth.password_file (see `stentor user add`), or auth.anonymous = \"always\"");
+                 "set auth.password_file (see `stentor user add`), [auth.jwt], or auth.anonymous = "
+                 "\"always\"");
         }
     }
 

@@ -182,10 +182,12 @@ TEST(Load, WarnsOfAListenerThatLetsNobodyIn) {
     ASSERT_EQ(loaded->warnings.size(), 1U);
     EXPECT_EQ(loaded->warnings[0].what,
               "nobody can connect to mqtt://0.0.0.0:0: it demands a user, and there are none");
-    sources.settings = {"auth.password_file=users"};
-    loaded = load(sources);
-    ASSERT_TRUE(loaded.has_value());
-    EXPECT_TRUE(loaded->warnings.empty());
+    for (const char* setting : {"auth.password_file=users", "auth.jwt.jwks_file=keys"}) {
+        sources.settings = {setting};
+        loaded = load(sources);
+        ASSERT_TRUE(loaded.has_value());
+        EXPECT_TRUE(loaded->warnings.empty()) << setting;
+    }
 }
 
 TEST(Load, TellsWhatAReloadCanChange) {
