@@ -209,6 +209,9 @@ int run_check(const CheckArguments& arguments) {
         report.mistakes(loaded.error());
         return report.code();
     }
+    if (arguments.question.is_asked()) {
+        return answer_rule_question(loaded->options, arguments.question);
+    }
     report.good("configuration", arguments.sources.file.value_or("defaults (no file given)"));
     report.warnings(loaded->warnings);
     report.know(loaded->origins);

@@ -2,6 +2,7 @@
 // `stentor check`: is everything in order to serve with this configuration?
 // Main thread; reads files and tries ports, changes nothing.
 
+#include "server/app/rule_question.hpp"
 #include "server/config/load.hpp"
 
 #include <cstdint>
@@ -12,11 +13,12 @@ struct CheckArguments {
     enum class Print : std::uint8_t { findings, reference, example };
     config::Sources sources;
     Print print = Print::findings;
+    RuleQuestion question = {};  // asked: nothing else is checked
 };
 
 /// 0: in order. 1: the machine is not ready (port in use, directory not writable, a store that this
 /// version cannot open).
-/// 2: the configuration or a file it names has mistakes.
+/// 2: the configuration or a file it names has mistakes. Of a question: see rule_question.hpp.
 [[nodiscard]] int run_check(const CheckArguments& arguments);
 
 }  // namespace stentor::app

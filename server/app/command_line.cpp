@@ -102,7 +102,34 @@ class Parser {
             "--print-example",
             [this] { check_.print = CheckArguments::Print::example; },
             "print a commented configuration file");
-        app->callback([this] { command_ = check_; });
+        RuleQuestion& question = check_.question;
+        CLI::Option* as = app->add_option("--as",
+                                          question.user,
+                                          "ask what the rules allow this user, and which of them "
+                                          "says so; \"\": a client without a name")
+                              ->type_name("USER");
+        app->add_option("--client-id", question.client_id, "whose %c the rules mean")
+            ->type_name("ID")
+            ->needs(as);
+        CLI::Option* publish =
+            app->add_option("--publish", question.publish, "may it publish there? May be repeated")
+                ->type_name("TOPIC")
+                ->expected(1)
+                ->take_all()
+                ->needs(as);
+        CLI::Option* subscribe =
+            app->add_option("--subscribe", question.subscribe, "may it read there? May be repeated")
+                ->type_name("FILTER")
+                ->expected(1)
+                ->take_all()
+                ->needs(as);
+        app->footer("With --as: 0 all is allowed, 1 some is refused, 2 a mistake.");
+        app->callback([this, as, publish, subscribe] {
+            if (as->count() != 0 && publish->count() + subscribe->count() == 0) {
+                throw CLI::RequiredError{"--publish TOPIC or --subscribe FILTER"};
+            }
+            command_ = check_;
+        });
     }
 
     void add_init() {

@@ -113,6 +113,40 @@ TEST(Check, AcceptsTheDefaults) {
     EXPECT_FALSE(std::filesystem::exists(dir.file("data")));
 }
 
+TEST(Check, SaysWhichRuleDecides) {
+    const kit::TempDir dir;
+    const std::string rules = dir.write("acl",
+                                        "user anna\n"
+                                        "topic read news/#\n"
+                                        "topic deny news/secret\n"
+                                        "pattern write devices/%c/#\n");
+    const auto ask = [&](std::vector<std::string> more) {
+        std::vector<std::string> all{"check", "--set", "auth.acl_file=" + rules, "--as", "anna"};
+        all.insert(all.end(), more.begin(), more.end());
+        return stentor(all);
+    };
+    Finished answer = ask({"--client-id", "c1", "--publish", "devices/c1/up"});
+    EXPECT_EQ(
+        answer.out,
+        "allowed  anna publishes to devices/c1/up: " + rules + ":4: pattern write devices/%c/#\n");
+    EXPECT_EQ(answer.status.code, 0) << answer.err;
+    answer = ask({"--subscribe", "news/today", "--subscribe", "news/#", "--publish", "x"});
+    EXPECT_EQ(answer.out,
+              "refused  anna publishes to x: no rule of " + rules +
+                  " allows it\n"
+                  "allowed  anna subscribes to news/today: " +
+                  rules +
+                  ":2: topic read news/#\n"
+                  "refused  anna subscribes to news/#: " +
+                  rules + ":3: topic deny news/secret\n");
+    EXPECT_EQ(answer.status.code, 1);
+    EXPECT_EQ(ask({"--subscribe", "a/#/b"}).status.code, 2);
+    EXPECT_EQ(ask({}).status.code, 2);
+    EXPECT_EQ(stentor({"check", "--publish", "x"}).status.code, 2);
+    EXPECT_THAT(stentor({"check", "--as", "", "--publish", "x"}).out,
+                HasSubstr("allowed  a client without a name publishes to x: there are no rules"));
+}
+
 TEST(Check, ReportsEveryMistakeOfAFile) {
     const kit::TempDir dir;
     const Finished check = stentor({"check",
