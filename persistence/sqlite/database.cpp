@@ -275,8 +275,12 @@ Result<Statement> Database::prepare(const char* sql) {
     sqlite3_stmt* statement = nullptr;
     const int code = sqlite3_prepare_v3(
         connection_.get(), sql, -1, SQLITE_PREPARE_PERSISTENT, &statement, nullptr);
-    if (code != SQLITE_OK) return failure(connection_.get(), code);
-    return Statement{statement};
+    if (code == SQLITE_OK) return Statement{statement};
+    const boost::system::error_code why = failure(connection_.get(), code);
+    // Our statements are right: where SQLite finds none of their tables, or not a form of file that
+    // it knows, somebody else has written to it.
+    if ((code & 0xFF) == SQLITE_ERROR) return StoreErrc::damaged;
+    return why;
 }
 
 Result<void> Database::run(const char* sql) {

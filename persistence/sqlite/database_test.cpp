@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <thread>
 
@@ -145,6 +146,22 @@ TEST_F(DatabaseTest, ACopyHoldsWhatIsInTheWriteAheadLog) {
     auto copy = Database::open(copied, Database::Open::existing, kFirst, {});
     ASSERT_TRUE(copy.has_value());
     EXPECT_EQ(*copy->integer("SELECT count(*) FROM t"), 2);
+}
+
+// What SQLite has no better word for than "error".
+TEST_F(DatabaseTest, AFileInAnotherFormIsDamaged) {
+    make(kFirst);
+    {
+        auto opened = open(kFirst);
+        ASSERT_TRUE(opened.has_value());
+        EXPECT_EQ(opened->prepare("SELECT a FROM nowhere").error(), StoreErrc::damaged);
+        EXPECT_EQ(opened->integer("SELECT nothing FROM t").error(), StoreErrc::damaged);
+    }
+    constexpr std::streamoff kSchemaFormat = 47;
+    std::fstream file{path_, std::ios::in | std::ios::out | std::ios::binary};
+    file.seekp(kSchemaFormat).put('\x7f');
+    file.close();
+    EXPECT_EQ(open(kFirst).error(), StoreErrc::damaged);
 }
 
 TEST_F(DatabaseTest, AFileThatWasReplacedIsNoticed) {

@@ -12,6 +12,7 @@
 #include "tests/kit/temp_dir.hpp"
 
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
@@ -50,6 +51,13 @@ TEST_F(SqliteEngineTest, ASecondOpenerIsRefused) {
     ASSERT_TRUE(first.open().has_value());
     Store second{options()};
     EXPECT_EQ(second.open().error(), StoreErrc::in_use);
+    std::filesystem::remove(directory_.path() / "lock");
+    EXPECT_EQ(second.open().error(), StoreErrc::in_use) << "the directory itself is locked";
+    EXPECT_FALSE(std::filesystem::exists(directory_.path() / "lock"));
+    std::string holder;
+    EXPECT_FALSE(StoreLock::take_if_free(directory_.path().string(), holder).has_value());
+    const bool is_named = holder == std::to_string(::getpid());
+    EXPECT_TRUE(is_named || holder == "unknown") << holder;  // containers see no processes
     first.close();
     EXPECT_TRUE(second.open().has_value());
 }

@@ -13,8 +13,11 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <optional>
+#include <sstream>
 #include <sys/file.h>
+#include <sys/stat.h>
 #include <system_error>
 #include <vector>
 
@@ -35,6 +38,27 @@ constexpr std::uint64_t kRestoreJump = std::uint64_t{1} << 48U;
                 what,
                 std::strerror(error));
     return StoreErrc::io_error;
+}
+
+/// The process that /proc/locks names for a file. Devices are not compared: some file systems
+/// (btrfs, overlays) have other numbers there.
+[[nodiscard]] std::optional<std::string> owner_of_lock(int descriptor) {
+    struct stat status {};
+    if (descriptor < 0 || ::fstat(descriptor, &status) != 0) return std::nullopt;
+    const std::string inode = ':' + std::to_string(status.st_ino);
+    std::ifstream locks{"/proc/locks"};
+    for (std::string line; std::getline(locks, line);) {
+        // 1: FLOCK  ADVISORY  WRITE 4711 fd:00:1234 0 EOF
+        std::istringstream words{line};
+        std::string number;
+        std::string kind;
+        std::string skipped;
+        long pid = 0;  // of another container: 0
+        std::string file;
+        if (!(words >> number >> kind >> skipped >> skipped >> pid >> file)) continue;
+        if (kind == "FLOCK" && pid > 0 && file.ends_with(inode)) return std::to_string(pid);
+    }
+    return std::nullopt;
 }
 
 /// By how much positions go on after a stop, and why.
@@ -310,13 +334,16 @@ class Recovery {
 
 }  // namespace
 
+/// The directory comes first: where another process has it, no `lock` of ours is to be left there.
 Result<StoreLock> StoreLock::take(const std::string& directory) {
     const std::string path = directory + "/lock";
+    StoreLock lock;
+    const bool is_free = lock.lock_directory(directory);
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
-    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
-    if (descriptor < 0) return cannot("write to the store's directory", path, errno);
-    StoreLock lock{descriptor};
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    lock.file_ =
+        Descriptor{::open(path.c_str(), O_RDWR | (is_free ? O_CREAT : 0) | O_CLOEXEC, 0600)};
+    if (is_free && !lock.file_) return cannot("write to the store's directory", path, errno);
+    if (!is_free || !lock.lock_file()) {
         const std::string pid = lock.process();
         STENTOR_LOG(error,
                     LogEvent("store_in_use", {{"directory", directory}, {"pid", pid}}),
@@ -331,34 +358,45 @@ Result<StoreLock> StoreLock::take(const std::string& directory) {
 std::optional<StoreLock> StoreLock::take_if_free(const std::string& directory,
                                                  std::string& holder) {
     const std::string path = directory + "/lock";
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
-    int descriptor = ::open(path.c_str(), O_RDWR | O_CLOEXEC);
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
-    if (descriptor < 0) descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) return std::nullopt;
-    StoreLock lock{descriptor};
-    if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
+    StoreLock lock;
+    const bool is_free = lock.lock_directory(directory);
+    for (const int flags : {O_RDWR, O_RDONLY}) {
+        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
+        if (!lock.file_) lock.file_ = Descriptor{::open(path.c_str(), flags | O_CLOEXEC)};
+    }
+    if (!is_free || (lock.file_ && !lock.lock_file())) {
         holder = lock.process();
         return std::nullopt;
     }
-    (void)lock.sign();  // of a directory that is only read nobody is kept
+    if (!lock.file_ && !lock.directory_) return std::nullopt;
+    if (lock.file_) (void)lock.sign();  // of a directory that is only read nobody is kept
     return lock;
 }
 
+/// False: another process has it. Not every file system can lock a directory.
+bool StoreLock::lock_directory(const std::string& directory) {
+    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg)
+    directory_ = Descriptor{::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC)};
+    if (!directory_ || ::flock(directory_.get(), LOCK_EX | LOCK_NB) == 0) return true;
+    if (errno == EWOULDBLOCK) return false;
+    directory_.reset();
+    return true;
+}
+
+bool StoreLock::lock_file() const { return ::flock(file_.get(), LOCK_EX | LOCK_NB) == 0; }
+
+/// Who has it: as the file says, or else the system.
 std::string StoreLock::process() const {
     std::array<char, 32> text{};
-    const auto size = ::pread(descriptor_, text.data(), text.size() - 1, 0);
-    return size > 0 ? std::string{text.data(), static_cast<std::size_t>(size)} : "unknown";
+    const auto size = ::pread(file_.get(), text.data(), text.size() - 1, 0);
+    if (size > 0) return {text.data(), static_cast<std::size_t>(size)};
+    return owner_of_lock(directory_.get()).value_or("unknown");
 }
 
 bool StoreLock::sign() const {
     const std::string pid = std::to_string(::getpid());
-    return ::ftruncate(descriptor_, 0) == 0 &&
-           ::pwrite(descriptor_, pid.data(), pid.size(), 0) == static_cast<ssize_t>(pid.size());
-}
-
-StoreLock::~StoreLock() {
-    if (descriptor_ >= 0) ::close(descriptor_);
+    return ::ftruncate(file_.get(), 0) == 0 &&
+           ::pwrite(file_.get(), pid.data(), pid.size(), 0) == static_cast<ssize_t>(pid.size());
 }
 
 std::string log_directory(const SqliteEngineOptions& options) { return options.directory + "/log"; }

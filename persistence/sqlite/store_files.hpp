@@ -3,7 +3,7 @@
 // state.db, then the log after what state.db has applied, then the index of the unsealed segments.
 // Used by the thread that opens the store, before the engine's threads run.
 
-#include "base/clock.hpp"
+#include "base/descriptor.hpp"
 #include "base/ids.hpp"
 #include "base/result.hpp"
 #include "persistence/contract/engine.hpp"
@@ -14,29 +14,29 @@
 
 #include <optional>
 #include <string>
-#include <utility>
 
 namespace stentor::store {
 
-/// An exclusive lock on a directory, held until destruction or the end of the process. The file
-/// `lock` in it names the process, for whoever comes second.
+/// An exclusive lock on a directory, held until destruction or the end of the process: on the file
+/// `lock` in it, which names the process for whoever comes second, and on the directory itself
+/// where its file system can do that, as the file may be removed.
 class StoreLock {
   public:
     /// Fails with in_use, or io_error if the directory cannot be written; logs why.
     [[nodiscard]] static Result<StoreLock> take(const std::string& directory);
-    /// For tools: nothing if there is no lock file to take (a copy), or if another process has it,
-    /// which `holder` names then. Changes nothing in the directory but who that is.
+    /// For tools: nothing if there is nothing to lock (a copy that can only be read), or if another
+    /// process has it, which `holder` names then. Changes nothing in the directory but who that is.
     [[nodiscard]] static std::optional<StoreLock> take_if_free(const std::string& directory,
                                                                std::string& holder);
-    StoreLock(StoreLock&& other) noexcept : descriptor_{std::exchange(other.descriptor_, -1)} {}
-    StoreLock& operator=(StoreLock&&) = delete;
-    ~StoreLock();
 
   private:
-    explicit StoreLock(int descriptor) noexcept : descriptor_{descriptor} {}
+    StoreLock() = default;
+    [[nodiscard]] bool lock_directory(const std::string& directory);
+    [[nodiscard]] bool lock_file() const;
     [[nodiscard]] std::string process() const;
     [[nodiscard]] bool sign() const;
-    int descriptor_;
+    Descriptor directory_;
+    Descriptor file_;
 };
 
 [[nodiscard]] std::string log_directory(const SqliteEngineOptions& options);

@@ -7,8 +7,13 @@
 #include <CLI/CLI.hpp>
 
 #include <algorithm>
+#include <charconv>
+#include <cstdint>
 #include <iostream>
+#include <limits>
 #include <optional>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace stentor::app {
@@ -33,6 +38,31 @@ void add_sources(CLI::App& app, config::Sources& sources) {
         ->type_name("KEY=VALUE")
         ->expected(1)
         ->take_all();
+}
+
+/// CLI11 takes -1 for the largest unsigned number, and 010 for eight.
+std::uint64_t whole_number(const std::string& option, const std::string& text) {
+    constexpr std::uint64_t kMax = std::numeric_limits<std::int64_t>::max();
+    std::uint64_t number = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, error] = std::from_chars(text.data(), end, number);
+    if (error != std::errc{} || stop != end || number > kMax) {
+        throw CLI::ValidationError{
+            option, "'" + text + "' is not a whole number from 0 to " + std::to_string(kMax)};
+    }
+    return number;
+}
+
+template <class Number>
+void add_number(CLI::App& app,
+                const std::string& option,
+                const std::string& type,
+                const std::string& description,
+                Number& target) {
+    const auto take = [option, &target](const std::string& text) {
+        target = whole_number(option, text);
+    };
+    app.add_option_function<std::string>(option, take, description)->type_name(type);
 }
 
 /// The parser and what it fills; one per call.
@@ -207,16 +237,17 @@ class Parser {
         add_store_action(
             *app, "stats", "what it holds, and what keeps it from shrinking", Action::stats);
         CLI::App* dump = add_store_action(*app, "dump", "print the log's records", Action::dump);
-        dump->add_option("--from", store_arguments_.from, "first position")->type_name("SEQ");
-        dump->add_option("--to", store_arguments_.to, "last position")->type_name("SEQ");
+        add_number(*dump, "--from", "SEQ", "first position", store_arguments_.from);
+        add_number(*dump, "--to", "SEQ", "last position", store_arguments_.to);
         dump->add_option("--topic", store_arguments_.topic, "only messages that match")
             ->type_name("FILTER");
         dump->add_option("--client", store_arguments_.client, "only what is about this client")
             ->type_name("ID");
-        dump->add_option("--payload",
-                         store_arguments_.payload_bytes_max,
-                         "show so many bytes of payloads; the default is their size only")
-            ->type_name("BYTES");
+        add_number(*dump,
+                   "--payload",
+                   "BYTES",
+                   "show so many bytes of payloads; the default is their size only",
+                   store_arguments_.payload_bytes_max);
     }
 
     CLI::App* add_store_action(CLI::App& parent,

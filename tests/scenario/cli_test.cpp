@@ -93,6 +93,11 @@ TEST(Cli, NamesTheNearestCommandAndFlag) {
         {{"user", "ad"}, "did you mean `add`?\n  see `stentor user --help`"},
         {{"user", "add"}, "FILE is required"},
         {{"user", "add", "file"}, "NAME is required"},
+        {{"store", "dump", "d", "--from", "-1"}, "--from: '-1' is not a whole number from 0 to 92"},
+        {{"store", "dump", "d", "--from=9223372036854775808"}, "is not a whole number"},
+        {{"store", "dump", "d", "--to", "99999999999999999999"}, "--to: '99999999999999999999' is"},
+        {{"store", "dump", "d", "--to", "0x10"}, "--to: '0x10' is not a whole number"},
+        {{"store", "dump", "d", "--payload", "-5"}, "--payload: '-5' is not a whole number"},
     };
     for (const Mistake& mistake : mistakes) {
         const Finished finished = stentor(mistake.arguments);
