@@ -12,6 +12,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <map>
 #include <string>
 #include <utility>
@@ -268,6 +269,29 @@ TEST_F(MissingFilesTest, AWriteAheadLogOfTheStateThatIsGoneIsNoticed) {
     ASSERT_TRUE(store.open().has_value());
     ASSERT_TRUE(fs::remove(state_path(quick) + "-wal"));
     EXPECT_TRUE(store.wait([&] { return store.sink().has_failed(); }));
+}
+
+// A crash came while a segment was being removed.
+TEST_F(MissingFilesTest, WhatIsLeftOfRemovedSegmentsGoesAtTheStart) {
+    Store store{options()};
+    ASSERT_TRUE(store.open().has_value());
+    publish(store, 3);
+    store.close();
+    const std::string log = log_directory(options()) + '/';
+    const auto touch = [&](const std::string& name) { std::ofstream{log + name} << "left"; };
+    const std::string before = segment_name({.first = Seq{2}});
+    const std::string rewritten = segment_name({.first = Seq{2}, .generation = 3});
+    const std::string later = segment_name({.first = Seq{1000}});
+    const std::vector<std::string> leftovers{
+        before + "-wal", before + "-shm", rewritten + "-wal", rewritten + "-shm"};
+    const std::vector<std::string> kept{later + "-wal", "notes-wal", "notes.txt"};
+    for (const auto* names : {&leftovers, &kept})
+        std::for_each(names->begin(), names->end(), touch);
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_EQ(store.read_all().size(), 3U);
+    for (const std::string& name : leftovers) EXPECT_FALSE(fs::exists(log + name)) << name;
+    for (const std::string& name : kept) EXPECT_TRUE(fs::exists(log + name)) << name;
+    EXPECT_TRUE(fs::exists(segments(options()).back() + "-wal")) << "that of the one in use";
 }
 
 }  // namespace

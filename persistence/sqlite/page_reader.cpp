@@ -283,10 +283,11 @@ Result<SegmentPlan> PageReader::make_plan(const Stretch& stretch,
         return plan;
     }
     AccessFacts facts;
-    facts.records = stretch.until.value() - std::max(plan.after, begin).value();
+    const std::uint64_t positions = stretch.until.value() - std::max(plan.after, begin).value();
+    facts.records = std::min(positions, segment.summary.bytes);  // each takes a byte or more
     if (next(plan.after) < stretch.snapshot.tail_first) {
         const std::uint64_t all = segment.summary.last.value() - begin.value();
-        facts.bytes = segment.summary.bytes * facts.records / all;
+        facts.bytes = scanned_bytes(segment.summary.bytes, positions, all);
     }
     page.has_probed(filters.topics().size());
     if (!segment.is_sealed) {

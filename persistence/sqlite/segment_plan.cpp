@@ -23,6 +23,14 @@ constexpr std::size_t kSlotBytes = 512;      // what a plan costs besides what i
 
 }  // namespace
 
+std::uint64_t scanned_bytes(std::uint64_t bytes,
+                            std::uint64_t positions,
+                            std::uint64_t all) noexcept {
+    if (positions >= all) return bytes;
+    const double part = static_cast<double>(positions) / static_cast<double>(all);
+    return static_cast<std::uint64_t>(static_cast<double>(bytes) * part);
+}
+
 Access cheaper_access(const AccessFacts& facts) noexcept {
     const std::uint64_t index =
         facts.lookups * (facts.in_memory ? kLookupInMemory : kLookupInFile) +

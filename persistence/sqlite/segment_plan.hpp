@@ -28,6 +28,12 @@ struct AccessFacts {
     std::uint64_t bytes = 0;    // of them that are to be read from the file
 };
 
+/// What a scan of `positions` of a segment's `all` reads of its bytes, about. After a jump of
+/// positions (rule 12) both numbers can be 2^48 and more, most of them without a record.
+[[nodiscard]] std::uint64_t scanned_bytes(std::uint64_t bytes,
+                                          std::uint64_t positions,
+                                          std::uint64_t all) noexcept;
+
 /// The cheaper one, by what things cost on a slow core. What an index costs before the first
 /// message is found is bounded, so that nobody waits long for the page; beyond it a scan, which
 /// comes to an end at any point, is taken whatever it costs.

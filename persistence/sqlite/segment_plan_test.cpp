@@ -125,5 +125,15 @@ TEST(FilterPlans, EqualSetsShareAPlanAndOldOnesGo) {
     EXPECT_EQ(plans.of(set_of({"a", "b/+"})).find(segment, Seq{5}), nullptr);
 }
 
+TEST(ScannedBytes, AreAPartOfTheSegment) {
+    constexpr std::uint64_t kBytes = std::uint64_t{64} << 20U;
+    constexpr std::uint64_t kJump = std::uint64_t{1} << 48U;
+    EXPECT_EQ(scanned_bytes(kBytes, 500, 1000), kBytes / 2);
+    EXPECT_EQ(scanned_bytes(kBytes, 0, 1000), 0U);
+    EXPECT_EQ(scanned_bytes(kBytes, kJump, 2 * kJump), kBytes / 2);
+    EXPECT_EQ(scanned_bytes(kBytes, UINT64_MAX, UINT64_MAX), kBytes);
+    EXPECT_EQ(scanned_bytes(kBytes, 5, 0), kBytes) << "nothing to divide by";
+}
+
 }  // namespace
 }  // namespace stentor::store

@@ -142,6 +142,33 @@ struct Jump {
     return found;
 }
 
+/// What is left of segments when a crash came between the removal of a file and of those beside it.
+/// Only of what had been applied: another one's may be all that is left of a file that is missing.
+void remove_leftovers(const std::string& directory, Seq applied_through) {
+    std::vector<std::string> found;
+    std::error_code error;
+    std::filesystem::directory_iterator files{directory, error};
+    for (; !error && files != std::filesystem::directory_iterator{}; files.increment(error)) {
+        const std::filesystem::path& path = files->path();
+        for (const std::string_view suffix : {"-wal", "-shm"}) {
+            if (!path.native().ends_with(suffix)) continue;
+            std::filesystem::path database{path};
+            database.replace_filename(path.filename().native().substr(
+                0, path.filename().native().size() - suffix.size()));
+            const auto id = segment_id(database.filename().string());
+            std::error_code unknown;
+            const bool is_alone = !std::filesystem::exists(database, unknown) && !unknown;
+            if (id && is_alone && id->first <= applied_through) found.push_back(path);
+        }
+    }
+    std::size_t removed = 0;
+    for (const std::string& path : found) removed += std::filesystem::remove(path, error) ? 1 : 0;
+    if (removed == 0) return;
+    STENTOR_LOG(info,
+                LogEvent("store_leftovers_removed", {{"directory", directory}, {"files", removed}}),
+                "files beside segments that had been removed");
+}
+
 /// The files cannot be all that there were: going on would lose what was acknowledged, silently.
 [[nodiscard]] boost::system::error_code is_incomplete(const std::string& path, const char* what) {
     STENTOR_LOG(error,
@@ -442,6 +469,7 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
                                                                          : RunState::open_lossy;
     STENTOR_TRY(SegmentWriter newest, recovery.open_newest());
     STENTOR_TRY_VOID(state.commit(meta));
+    remove_leftovers(log_directory(options), meta.applied_through);
     catalog.start_after(meta.applied_through);
     STENTOR_TRY(StoredState loaded, state.load());
     return OpenedStore{.lock = std::move(lock),
