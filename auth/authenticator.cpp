@@ -48,6 +48,14 @@ void Request::decide(Decision decision) noexcept {
     std::exchange(sink_, nullptr)->decided(ticket_, std::move(decision));
 }
 
+bool Request::begins() noexcept {
+    STENTOR_ASSERT(sink_ != nullptr, "a request is answered once");
+    auto decision = sink_->begins(ticket_);
+    if (!decision) return true;
+    decide(*std::move(decision));
+    return false;
+}
+
 void Request::accept(std::string_view authenticator, std::string name, Terms terms) && {
     const bool admin = chain_->is_admin(authenticator, name);
     const std::uint64_t voucher = chain_->voucher(authenticator, name, credentials_.locality);

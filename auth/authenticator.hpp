@@ -31,6 +31,7 @@ struct ConnectCredentials {
     Locality locality = Locality::remote;
     std::string peer_address;           // for logs
     std::string certificate_name = {};  // common name of a verified client certificate, or empty
+    std::uint64_t lane = 0;             // see Job::lane()
 };
 
 /// On what terms a client is accepted, where its credentials say so.
@@ -55,6 +56,8 @@ enum class Outcome : std::uint8_t {
     bad_credentials,  // 0x86; 3.1.1: 4
     not_authorised,   // 0x87; 3.1.1: 5
     unavailable,      // 0x88; 3.1.1: 3. The client may try again
+    throttled,        // 0x9F; 3.1.1: 3. Too many have failed before it: nothing was looked at
+    overloaded,       // no room to look: closed without an answer, so that the client comes again
     challenged,       // of an Exchange only: the client has to answer `data`
 };
 
@@ -71,6 +74,13 @@ class DecisionSink {
   public:
     /// Exactly once per ticket, possibly before authenticate() returns; on any thread.
     virtual void decided(Ticket ticket, Decision decision) noexcept = 0;
+
+    /// Slow work for the ticket is about to begin; on any thread, before decided(). A decision:
+    /// the work is not needed any more, that is the answer.
+    [[nodiscard]] virtual std::optional<Decision> begins(Ticket ticket) noexcept {
+        (void)ticket;
+        return std::nullopt;
+    }
 
   protected:
     ~DecisionSink() = default;
@@ -94,6 +104,10 @@ class Request {
     ~Request();
 
     [[nodiscard]] const ConnectCredentials& credentials() const noexcept { return credentials_; }
+
+    /// To be asked before slow work. False: it is not needed any more, the request has been
+    /// answered.
+    [[nodiscard]] bool begins() noexcept;
 
     /// The client is `name`, says `authenticator`.
     void accept(std::string_view authenticator, std::string name, Terms terms = {}) &&;

@@ -14,13 +14,17 @@ namespace {
 /// Runs jobs when the test says so, and takes at most `room` of them.
 class ManualExecutor final : public Executor {
   public:
-    std::unique_ptr<Job> post(std::unique_ptr<Job> job) override {
-        if (jobs.size() == room) return job;
-        jobs.push_back(std::move(job));
-        return nullptr;
+    void post(std::unique_ptr<Job> job) override {
+        if (jobs.size() == room) {
+            job->turned_away();
+        } else {
+            jobs.push_back(std::move(job));
+        }
     }
     void run_all() {
-        for (const auto& job : std::exchange(jobs, {})) job->run();
+        for (const auto& job : std::exchange(jobs, {})) {
+            if (job->is_due()) job->run();
+        }
     }
     std::size_t room = 10;
     std::vector<std::unique_ptr<Job>> jobs;
@@ -159,10 +163,10 @@ TEST(Chain, DoesNotBelieveANameThatNobodyVerified) {
     EXPECT_FALSE(decisions.all[0].second.principal.is_admin);
 }
 
-TEST(Chain, TellsClientsToComeBackWhenTooManyAreWaiting) {
+TEST(Chain, HasNoAnswerForClientsThatThereIsNoRoomFor) {
     ManualExecutor executor;
     executor.room = 0;
-    EXPECT_EQ(outcome_of(chain_of(Anonymous::never, &executor), anna()), Outcome::unavailable);
+    EXPECT_EQ(outcome_of(chain_of(Anonymous::never, &executor), anna()), Outcome::overloaded);
 }
 
 TEST(Chain, AnswersRequestsThatWereDropped) {
@@ -189,7 +193,7 @@ TEST(Chain, MatchesAdminsByAuthenticatorAndName) {
 TEST(Workers, DecideManyRequestsOnTheirThreads) {
     constexpr std::size_t kRequests = 200;
     Decisions decisions;
-    Workers workers{2, kRequests};
+    Workers workers{{.threads = 2, .queue_time_max = std::chrono::hours{1}}};
     const auto chain = chain_of(Anonymous::never, &workers);
     for (std::size_t i = 0; i < kRequests; ++i) {
         authenticate(chain, anna(i % 2 == 0 ? "correct horse" : "wrong"), i, decisions);
@@ -204,7 +208,7 @@ TEST(Workers, AnswerWhatTheyNoLongerRun) {
     constexpr std::size_t kRequests = 100;
     Decisions decisions;
     {
-        Workers workers{1, kRequests};
+        Workers workers{{.threads = 1, .queue_time_max = std::chrono::hours{1}}};
         const auto chain = chain_of(Anonymous::never, &workers);
         for (std::size_t i = 0; i < kRequests; ++i) authenticate(chain, anna(), i, decisions);
     }

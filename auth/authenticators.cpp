@@ -10,6 +10,11 @@ class VerifyPassword final : public Job {
     VerifyPassword(std::shared_ptr<const PasswordFile> file, Request request) noexcept
         : file_{std::move(file)}, request_{std::move(request)} {}
 
+    [[nodiscard]] std::uint64_t lane() const noexcept override {
+        return request_.credentials().lane;
+    }
+    [[nodiscard]] bool is_due() override { return request_.begins(); }
+    void turned_away() override { std::move(request_).deny(Outcome::overloaded, kNoRoom); }
     void run() override {
         const ConnectCredentials& credentials = request_.credentials();
         if (file_->verify(*credentials.user, *credentials.password)) {
@@ -19,8 +24,6 @@ class VerifyPassword final : public Job {
             std::move(request_).pass_on();
         }
     }
-
-    [[nodiscard]] Request take_request() && { return std::move(request_); }
 
   private:
     std::shared_ptr<const PasswordFile> file_;
@@ -38,12 +41,7 @@ void PasswordAuthenticator::ask(Request request) const {
         std::move(request).pass_on();
         return;
     }
-    auto refused = executor_.post(std::make_unique<VerifyPassword>(file_, std::move(request)));
-    if (refused == nullptr) return;
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): the one handed over above
-    auto& job = static_cast<VerifyPassword&>(*refused);
-    std::move(job).take_request().deny(Outcome::unavailable,
-                                       "too many clients are being authenticated");
+    executor_.post(std::make_unique<VerifyPassword>(file_, std::move(request)));
 }
 
 std::uint64_t PasswordAuthenticator::voucher(std::string_view name, Locality /*locality*/) const {

@@ -15,8 +15,8 @@ namespace stentor::auth {
 /// wrong ones (after the same time as right ones): a later link may know them.
 class PasswordAuthenticator final : public Authenticator {
   public:
-    /// Hashing runs on `executor`, which must outlive all requests. When its queue is full a
-    /// client is told to come back later (Outcome::unavailable).
+    /// Hashing runs on `executor`, which must outlive all requests. Where that has no room the
+    /// client is sent away without an answer (Outcome::overloaded).
     PasswordAuthenticator(std::shared_ptr<const PasswordFile> file, Executor& executor);
 
     [[nodiscard]] std::string_view name() const noexcept override { return "password"; }

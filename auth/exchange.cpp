@@ -26,6 +26,14 @@ void Turn::decide(Decision decision) noexcept {
     std::exchange(sink_, nullptr)->decided(ticket_, std::move(decision));
 }
 
+bool Turn::begins() noexcept {
+    STENTOR_ASSERT(sink_ != nullptr, "a turn is taken once");
+    auto decision = sink_->begins(ticket_);
+    if (!decision) return true;
+    decide(*std::move(decision));
+    return false;
+}
+
 void Turn::challenge(std::string data) && {
     decide({.outcome = Outcome::challenged, .principal = {}, .why = {}, .data = std::move(data)});
 }

@@ -10,6 +10,7 @@
 
 #include "auth/authenticator.hpp"
 
+#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
@@ -27,6 +28,9 @@ class Turn {
     Turn(const Turn&) = delete;
     Turn& operator=(const Turn&) = delete;
     ~Turn();
+
+    /// To be asked before slow work. False: it is not needed any more, the turn is over.
+    [[nodiscard]] bool begins() noexcept;
 
     /// The client has to answer `data`.
     void challenge(std::string data) &&;
@@ -57,12 +61,17 @@ class Exchange {
     /// What the client says; the first time what came with CONNECT, possibly nothing. Answers now
     /// or later and must not block. Not called again before the answer, nor after the last one.
     virtual void next(std::string_view data, Turn turn) = 0;
+
+    /// Whom the conversation is about, as far as the client has said: not proven, and whoever
+    /// counts failures wants to know it before a proof is looked at. Asked when next() might be.
+    [[nodiscard]] virtual std::string_view user() const noexcept { return {}; }
 };
 
 /// Who converses; what CONNECT said about itself.
 struct ExchangeClient {
     std::string client_id;
     std::optional<std::string> user;
+    std::uint64_t lane = 0;  // see Job::lane()
 };
 
 /// Immutable while it is in use: it is asked from several threads at a time.

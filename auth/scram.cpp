@@ -67,6 +67,8 @@ class ScramExchange final : public Exchange {
         }
     }
 
+    [[nodiscard]] std::string_view user() const noexcept override { return user_; }
+
   private:
     static void deny(Turn turn, const char* why) {
         std::move(turn).deny(Outcome::bad_credentials, why);

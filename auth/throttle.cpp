@@ -11,6 +11,13 @@ namespace {
 
 constexpr Duration kKnownFor = std::chrono::hours{24};
 constexpr int kAddressForgetsFaster = 10;
+constexpr unsigned kNetworkBits = 48;            // of IPv6
+constexpr std::uint32_t kNetworkAddresses = 16;  // as many addresses' failures
+
+bool is_ipv4(const AddressBytes& address) noexcept {
+    constexpr AddressBytes kMapped{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF};
+    return masked(address, 96) == kMapped;
+}
 
 /// Whether a level stands for so many failures; the last of them may be partly forgotten.
 bool has_failed(Duration level, std::uint32_t times, Duration each) noexcept {
@@ -41,7 +48,15 @@ Throttle::Attempt Throttle::attempt(std::string_view address,
                                     std::string_view user) const noexcept {
     Attempt attempt;
     const auto who = AddressKey::of(address);
-    if (who && !who->is_loopback()) attempt.address = hash_of(key_, 'a', who->text());
+    if (who && !who->is_loopback()) {
+        attempt.address = hash_of(key_, 'a', who->text());
+        const auto bytes = parse_address(address);
+        if (bytes && !is_ipv4(*bytes)) {
+            const AddressBytes network = masked(*bytes, kNetworkBits);
+            attempt.network =
+                hash_of(key_, 'n', {reinterpret_cast<const char*>(network.data()), network.size()});
+        }
+    }
     if (!user.empty()) attempt.user = hash_of(key_, 'u', user);
     if (attempt.address != 0 && attempt.user != 0) {
         attempt.pair = hash_of(key_, 'p', std::string{who->text()}.append(user));
@@ -49,49 +64,108 @@ Throttle::Attempt Throttle::attempt(std::string_view address,
     return attempt;
 }
 
+Duration Throttle::address_forgets_after() const noexcept {
+    return options_.forgets_one_after / kAddressForgetsFaster;
+}
+
+Duration Throttle::network_forgets_after() const noexcept {
+    return address_forgets_after() / kNetworkAddresses;
+}
+
+bool Throttle::is_too_many(const Attempt& attempt, Instant now) const noexcept {
+    const std::uint32_t of_address = options_.failures_per_address_max;
+    const std::uint32_t of_user = options_.failures_per_user_max;
+    const Duration each = options_.forgets_one_after;
+    const bool address =
+        of_address != 0 &&
+        has_failed(addresses_.level(attempt.address, now), of_address, address_forgets_after());
+    const bool network = of_address != 0 && attempt.network != 0 &&
+                         has_failed(addresses_.level(attempt.network, now),
+                                    kNetworkAddresses * of_address,
+                                    network_forgets_after());
+    const bool user = of_user != 0 && attempt.pair != 0 &&
+                      has_failed(pairs_.level(attempt.pair, now), 1, each) &&
+                      has_failed(users_.level(attempt.user, now), of_user, each);
+    if (!address && !network && !user) return false;
+    return attempt.pair == 0 || known_.level(attempt.pair, now) == Duration::zero();
+}
+
 bool Throttle::refuses(const Attempt& attempt, Instant now) {
     if (attempt.address == 0) return false;
     const std::lock_guard lock{mutex_};
+    const bool refuses = is_too_many(attempt, now);
+    if (refuses) ++refused_;
+    return refuses;
+}
+
+/// No more is remembered than the bounds: what is past them would only make forgetting take longer.
+Throttle::Reserved Throttle::count(const Attempt& attempt, Instant now) noexcept {
+    const auto add =
+        [now](LeakyTable& table, std::uint64_t key, std::uint32_t times_max, Duration each) {
+            if (times_max == 0 || has_failed(table.level(key, now), times_max, each)) return false;
+            (void)table.add(key, each, now);
+            return true;
+        };
+    const std::uint32_t of_address = options_.failures_per_address_max;
+    const std::uint32_t of_user = options_.failures_per_user_max;
     const Duration each = options_.forgets_one_after;
-    const bool address =
-        options_.failures_per_address_max != 0 && has_failed(addresses_.level(attempt.address, now),
-                                                             options_.failures_per_address_max,
-                                                             each / kAddressForgetsFaster);
-    const bool user =
-        options_.failures_per_user_max != 0 && attempt.pair != 0 &&
-        has_failed(pairs_.level(attempt.pair, now), 1, each) &&
-        has_failed(users_.level(attempt.user, now), options_.failures_per_user_max, each);
-    if (!address && !user) return false;
-    if (attempt.pair != 0 && known_.level(attempt.pair, now) != Duration::zero()) return false;
-    ++refused_;
-    return true;
+    Reserved in;
+    in.address = add(addresses_, attempt.address, of_address, address_forgets_after());
+    if (attempt.network != 0) {
+        in.network = add(
+            addresses_, attempt.network, kNetworkAddresses * of_address, network_forgets_after());
+    }
+    if (attempt.pair != 0) {
+        in.user = add(users_, attempt.user, of_user, each);
+        in.pair = add(pairs_, attempt.pair, of_user, each);
+    }
+    return in;
+}
+
+/// A reload in between may have changed how much one is: what is wrong then leaks away.
+void Throttle::give_back(const Attempt& attempt, const Reserved& reserved) noexcept {
+    if (reserved.address) addresses_.take_back(attempt.address, address_forgets_after());
+    if (reserved.network) addresses_.take_back(attempt.network, network_forgets_after());
+    if (reserved.user) users_.take_back(attempt.user, options_.forgets_one_after);
+    if (reserved.pair) pairs_.take_back(attempt.pair, options_.forgets_one_after);
+}
+
+std::optional<Throttle::Reserved> Throttle::begin(const Attempt& attempt, Instant now) {
+    if (attempt.address == 0) return Reserved{};
+    const std::lock_guard lock{mutex_};
+    if (is_too_many(attempt, now)) {
+        ++refused_;
+        return std::nullopt;
+    }
+    return count(attempt, now);
 }
 
 void Throttle::failed(const Attempt& attempt, Instant now) {
     if (attempt.address == 0) return;
     const std::lock_guard lock{mutex_};
-    // Answers that come in a crowd do not pile up: no more is remembered than the bound.
-    const auto count =
-        [now](LeakyTable& table, std::uint64_t key, std::uint32_t times_max, Duration each) {
-            if (times_max == 0 || has_failed(table.level(key, now), times_max, each)) return;
-            (void)table.add(key, each, now);
-        };
-    const Duration each = options_.forgets_one_after;
-    count(addresses_,
-          attempt.address,
-          options_.failures_per_address_max,
-          each / kAddressForgetsFaster);
+    (void)count(attempt, now);
+    if (attempt.pair != 0) known_.forget(attempt.pair);
+}
+
+void Throttle::failed(const Attempt& attempt, Instant /*now*/, const Reserved& /*reserved*/) {
     if (attempt.pair == 0) return;
-    count(users_, attempt.user, options_.failures_per_user_max, each);
-    count(pairs_, attempt.pair, options_.failures_per_user_max, each);
+    const std::lock_guard lock{mutex_};
     known_.forget(attempt.pair);
 }
 
-void Throttle::succeeded(const Attempt& attempt, Instant now) {
-    if (attempt.pair == 0) return;
+void Throttle::succeeded(const Attempt& attempt, Instant now) { succeeded(attempt, now, {}); }
+
+void Throttle::succeeded(const Attempt& attempt, Instant now, const Reserved& reserved) {
     const std::lock_guard lock{mutex_};
+    give_back(attempt, reserved);
+    if (attempt.pair == 0) return;
     const Duration left = known_.level(attempt.pair, now);
     known_.add(attempt.pair, kKnownFor - std::min(left, kKnownFor), now);
+}
+
+void Throttle::undecided(const Attempt& attempt, const Reserved& reserved) {
+    const std::lock_guard lock{mutex_};
+    give_back(attempt, reserved);
 }
 
 std::uint64_t Throttle::refused() const {

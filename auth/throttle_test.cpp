@@ -101,6 +101,44 @@ TEST_F(ThrottleTest, AnIpv6CustomerIsOne) {
     EXPECT_TRUE(refuses("192.0.2.1", "bob"));
 }
 
+TEST_F(ThrottleTest, AnIpv6NetworkIsRefusedAfterSixteenAddressesFailures) {
+    const auto customer = [](int number) { return "2001:db8:0:" + std::to_string(number) + "::1"; };
+    for (int i = 0; i < 23; ++i) fail(customer(i), "anna", 2);
+    EXPECT_FALSE(refuses(customer(30), "bob"));
+    fail(customer(24), "anna", 2);
+    EXPECT_TRUE(refuses(customer(30), "bob"));
+    EXPECT_FALSE(refuses("2001:db8:1::1", "bob"));
+    for (int i = 0; i < 100; ++i) fail("192.0.2." + std::to_string(i), "carol", 2);
+    EXPECT_FALSE(refuses("192.0.2.200", "bob"));
+}
+
+TEST_F(ThrottleTest, WhatIsBeingLookedAtCountsAsFailed) {
+    const auto one = throttle.attempt("192.0.2.1", "anna");
+    const auto first = throttle.begin(one, now);
+    const auto second = throttle.begin(throttle.attempt("192.0.2.1", "bob"), now);
+    const auto third = throttle.begin(throttle.attempt("192.0.2.1", "carol"), now);
+    ASSERT_TRUE(first && second && third);
+    EXPECT_FALSE(throttle.begin(throttle.attempt("192.0.2.1", "dora"), now));
+    throttle.failed(one, now, *first);
+    EXPECT_TRUE(refuses("192.0.2.1", "dora"));
+    throttle.undecided(throttle.attempt("192.0.2.1", "bob"), *second);
+    EXPECT_FALSE(refuses("192.0.2.1", "dora"));
+    throttle.succeeded(throttle.attempt("192.0.2.1", "carol"), now, *third);
+    fail("192.0.2.1", "dora");
+    EXPECT_FALSE(refuses("192.0.2.1", "emma"));
+    fail("192.0.2.1", "dora");
+    EXPECT_TRUE(refuses("192.0.2.1", "emma"));
+    EXPECT_FALSE(refuses("192.0.2.1", "carol"));
+}
+
+TEST_F(ThrottleTest, GuessesSideBySideAreCounted) {
+    int begun = 0;
+    for (int i = 0; i < 20; ++i) {
+        if (throttle.begin(throttle.attempt("2001:db8::1", "anna"), now)) ++begun;
+    }
+    EXPECT_EQ(begun, 3);
+}
+
 TEST_F(ThrottleTest, LoopbackAndNoAddressAreNotCounted) {
     for (const char* address : {"127.0.0.1", "127.1.2.3", "::1", ""}) {
         fail(address, "anna", 100);

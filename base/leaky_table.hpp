@@ -46,6 +46,13 @@ class LeakyTable {
         return entry->level(now);
     }
 
+    /// Takes out again what add() has put in, as far as it has not leaked away.
+    void take_back(std::uint64_t key, Duration amount) noexcept {
+        if (const Entry* entry = find(key)) {
+            const_cast<Entry*>(entry)->empty_at -= amount;  // NOLINT(*-const-cast): it is ours
+        }
+    }
+
     /// Empties it.
     void forget(std::uint64_t key) noexcept {
         if (const Entry* entry = find(key)) {

@@ -27,6 +27,11 @@ class JwtAuthenticator::Verify final : public Job {
            Request request) noexcept
         : policy_{std::move(policy)}, keys_{std::move(keys)}, request_{std::move(request)} {}
 
+    [[nodiscard]] std::uint64_t lane() const noexcept override {
+        return request_.credentials().lane;
+    }
+    [[nodiscard]] bool is_due() override { return request_.begins(); }
+    void turned_away() override { std::move(request_).deny(Outcome::overloaded, kNoRoom); }
     void run() override {
         const ConnectCredentials& from = request_.credentials();
         auto verdict = verify_jwt(*from.password,
@@ -44,8 +49,6 @@ class JwtAuthenticator::Verify final : public Job {
             std::move(verdict->user),
             {.grants = std::move(verdict->grants), .valid_for = verdict->valid_for});
     }
-
-    [[nodiscard]] Request take_request() && { return std::move(request_); }
 
   private:
     std::shared_ptr<const JwtPolicy> policy_;
@@ -69,12 +72,7 @@ void JwtAuthenticator::ask(Request request) const {
         std::move(request).pass_on();
         return;
     }
-    auto refused = executor_.post(std::make_unique<Verify>(policy_, keys_, std::move(request)));
-    if (refused == nullptr) return;
-    // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): the one handed over above
-    auto& job = static_cast<Verify&>(*refused);
-    std::move(job).take_request().deny(Outcome::unavailable,
-                                       "too many clients are being authenticated");
+    executor_.post(std::make_unique<Verify>(policy_, keys_, std::move(request)));
 }
 
 }  // namespace stentor::auth

@@ -26,6 +26,9 @@ class VerifyTurn final : public Job {
     VerifyTurn(const VerifyTurn&) = delete;
     VerifyTurn& operator=(const VerifyTurn&) = delete;
 
+    [[nodiscard]] std::uint64_t lane() const noexcept override { return client_.lane; }
+    [[nodiscard]] bool is_due() override { return turn_.begins(); }
+    void turned_away() override { std::move(turn_).deny(Outcome::overloaded, kNoRoom); }
     void run() override {
         auto verdict = verify_jwt(token_,
                                   *policy_,
@@ -43,8 +46,6 @@ class VerifyTurn final : public Job {
             {},
             {.grants = std::move(verdict->grants), .valid_for = verdict->valid_for});
     }
-
-    [[nodiscard]] Turn take_turn() && { return std::move(turn_); }
 
   private:
     std::shared_ptr<const JwtPolicy> policy_;
@@ -70,13 +71,8 @@ class JwtExchange final : public Exchange {
             std::move(turn).deny(Outcome::bad_credentials, "the token is refused: it is too long");
             return;
         }
-        auto refused = executor_.post(
+        executor_.post(
             std::make_unique<VerifyTurn>(policy_, keys_, client_, data, std::move(turn)));
-        if (refused == nullptr) return;
-        // NOLINTNEXTLINE(cppcoreguidelines-pro-type-static-cast-downcast): the one handed over
-        auto& job = static_cast<VerifyTurn&>(*refused);
-        std::move(job).take_turn().deny(Outcome::unavailable,
-                                        "too many clients are being authenticated");
     }
 
   private:

@@ -1,6 +1,7 @@
 #include "server/app/gate.hpp"
 
 #include "auth/exchange.hpp"
+#include "base/assert.hpp"
 #include "base/clock.hpp"
 #include "base/random.hpp"
 #include "server/shard/transport_port.hpp"
@@ -21,7 +22,10 @@ mqtt::ReasonCode reason_of(auth::Outcome outcome) {
         case auth::Outcome::not_authorised:
             return mqtt::ReasonCode::not_authorized;
         case auth::Outcome::unavailable:
+        case auth::Outcome::overloaded:
             return mqtt::ReasonCode::server_unavailable;
+        case auth::Outcome::throttled:
+            return mqtt::ReasonCode::connection_rate_exceeded;
     }
     return mqtt::ReasonCode::not_authorized;
 }
@@ -36,6 +40,7 @@ server::Admission admission_of(auth::Decision decision, std::uint32_t edition) {
     admission.goes_on = decision.outcome == auth::Outcome::challenged;
     admission.data = std::move(decision.data);
     admission.reason = reason_of(decision.outcome);
+    admission.silent = decision.outcome == auth::Outcome::overloaded;
     auth::Principal& principal = decision.principal;
     admission.identity = {.user = std::move(principal.name),
                           .admin = principal.is_admin,
@@ -61,10 +66,27 @@ server::Admission closed_door() {
 server::Admission banned(const char* why) { return refused(mqtt::ReasonCode::banned, why); }
 
 /// The same whether the user exists or not.
+constexpr const char* kThrottled =
+    "too many failed attempts from this address, or for this user "
+    "(auth.failures_per_address_max, auth.failures_per_user_max)";
+
 server::Admission throttled() {
-    return refused(mqtt::ReasonCode::connection_rate_exceeded,
-                   "too many failed attempts from this address, or for this user "
-                   "(auth.failures_per_address_max, auth.failures_per_user_max)");
+    return refused(mqtt::ReasonCode::connection_rate_exceeded, kThrottled);
+}
+
+/// Whom failures are counted for; nobody in particular if many share the address.
+std::string_view counted_address(const server::PeerInfo& peer) noexcept {
+    return peer.is_proxy ? std::string_view{} : peer.address;
+}
+
+/// Where the address says nothing, the name does.
+std::uint64_t lane_of(const auth::Throttle::Attempt& attempt) noexcept {
+    return attempt.address != 0 ? attempt.address : attempt.user;
+}
+
+std::uint64_t new_acl_version() noexcept {
+    static std::atomic<std::uint64_t> last{0};
+    return ++last;
 }
 
 }  // namespace
@@ -75,6 +97,7 @@ struct Gate::InlineAnswer {
     static thread_local InlineAnswer* current;
     auth::Ticket ticket = 0;
     std::optional<auth::Decision> decision;
+    std::optional<auth::Throttle::Reserved> reserved;
 };
 thread_local Gate::InlineAnswer* Gate::InlineAnswer::current = nullptr;
 
@@ -84,55 +107,55 @@ class Gate::Talk final : public server::AuthExchange {
     Talk(Gate& gate,
          std::shared_ptr<const auth::Chain> chain,
          std::uint32_t edition,
-         auth::Throttle::Attempt attempt,
-         bool is_banned,
+         std::string address,
+         std::string client_id,
          std::unique_ptr<auth::Exchange> exchange)
         : gate_{&gate},
           chain_{std::move(chain)},
           edition_{edition},
-          attempt_{attempt},
-          is_banned_{is_banned},
+          address_{std::move(address)},
+          client_id_{std::move(client_id)},
           exchange_{std::move(exchange)} {}
 
     std::optional<server::Admission> next(ByteView data,
                                           ShardId shard,
                                           ConnectionId connection) override {
         if (gate_->door_.load() == Door::closed) return closed_door();
-        if (is_banned_) return banned("the client or its address is banned");
-        if (gate_->throttle_.refuses(attempt_, monotonic_now())) return throttled();
-        return gate_->ask({shard, connection, edition_, attempt_}, [&](auth::Ticket ticket) {
-            exchange_->next(as_text(data), auth::Turn{chain_, ticket, *gate_});
-        });
+        if (gate_->bans_address(address_)) return banned("its address is banned");
+        // The method knows the user before it looks at a proof.
+        const auto attempt = gate_->throttle_.attempt(address_, exchange_->user());
+        if (gate_->throttle_.refuses(attempt, monotonic_now())) return throttled();
+        return gate_->ask({shard, connection, edition_, attempt, client_id_},
+                          [&](auth::Ticket ticket) {
+                              exchange_->next(as_text(data), auth::Turn{chain_, ticket, *gate_});
+                          });
     }
 
   private:
     Gate* gate_;
     std::shared_ptr<const auth::Chain> chain_;
     std::uint32_t edition_;  // of the chain, or an earlier one
-    auth::Throttle::Attempt attempt_;
-    bool is_banned_;
+    std::string address_;    // whom failures are counted for
+    std::string client_id_;  // see Asker
     std::unique_ptr<auth::Exchange> exchange_;
 };
 
 Gate::Gate(std::shared_ptr<const auth::Chain> chain,
            std::shared_ptr<const auth::Acl> acl,
-           const auth::ThrottleOptions& throttle,
-           server::NetworkList proxies)
-    : acl_{acl.get()},
+           const auth::ThrottleOptions& throttle)
+    : acl_version_{new_acl_version()},
       throttle_{throttle, random_hash_key()},
-      proxies_{std::move(proxies)},
       chain_{std::move(chain)},
-      bans_{std::make_shared<const auth::BanList>()} {
-    acls_.push_back(std::move(acl));
-}
+      bans_{std::make_shared<const auth::BanList>()},
+      acl_{std::move(acl)} {}
 
 Gate::~Gate() = default;
 
 void Gate::replace(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<const auth::Acl> acl) {
     const std::lock_guard lock{mutex_};
     chain_ = std::move(chain);
-    acl_.store(acl.get(), std::memory_order_release);
-    acls_.push_back(std::move(acl));
+    acl_ = std::move(acl);
+    acl_version_.store(new_acl_version(), std::memory_order_release);
     ++edition_;  // last: whoever sees it sees the rest
 }
 
@@ -152,10 +175,24 @@ bool Gate::bans_address(std::string_view address) const {
     return has_bans_.load() && current_bans()->bans_address(address, wall_clock_unix_ms());
 }
 
-auth::Throttle::Attempt Gate::attempt_of(const server::PeerInfo& peer,
-                                         std::string_view user) const {
-    const bool stands_for_many = proxies_.contains(peer.address);
-    return throttle_.attempt(stands_for_many ? std::string_view{} : peer.address, user);
+/// Asked on every PUBLISH: each thread keeps the rules it has used last, so that it costs a load,
+/// and rules that no thread uses any more are gone once each has asked again.
+const auth::Acl& Gate::current_acl() const {
+    struct Used {
+        std::uint64_t version = 0;
+        std::shared_ptr<const auth::Acl> acl;
+    };
+    static thread_local Used used;
+    if (used.version != acl_version_.load(std::memory_order_acquire)) {
+        const std::lock_guard lock{mutex_};
+        used = {.version = acl_version_.load(), .acl = acl_};
+    }
+    return *used.acl;
+}
+
+/// What conclude() has to look up: only who shows the right credentials learns of a ban.
+std::string Gate::banned_client(const mqtt::ConnectRequest& request) const {
+    return has_bans_.load() ? request.client_id : std::string{};
 }
 
 std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request,
@@ -163,16 +200,12 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
                                              ShardId shard,
                                              ConnectionId connection) {
     if (door_.load() == Door::closed) return closed_door();
-    if (has_bans_.load()) {
-        const auto bans = current_bans();
-        const std::int64_t now_ms = wall_clock_unix_ms();
-        if (bans->bans_client(request.client_id, now_ms)) return banned("the client is banned");
-        if (bans->bans_address(peer.address, now_ms)) return banned("its address is banned");
-    }
+    if (bans_address(peer.address)) return banned("its address is banned");
     // Who gives neither name nor password guesses nothing, and nobody guesses a certificate.
     auth::Throttle::Attempt attempt;
     if ((request.user_name || request.password) && peer.certificate_name.empty()) {
-        attempt = attempt_of(peer, request.user_name.value_or(std::string{}));
+        attempt =
+            throttle_.attempt(counted_address(peer), request.user_name.value_or(std::string{}));
         if (throttle_.refuses(attempt, monotonic_now())) return throttled();
     }
     auth::ConnectCredentials credentials;
@@ -182,9 +215,11 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
     credentials.locality = locality_of(peer);
     credentials.peer_address = peer.address;
     credentials.certificate_name = peer.certificate_name;
+    credentials.lane = lane_of(attempt);
     const std::uint32_t edition = edition_.load();  // before the chain: never too new
     std::shared_ptr<const auth::Chain> chain = current_chain();
-    return ask({shard, connection, edition, attempt}, [&](auth::Ticket ticket) {
+    const Asker asker{shard, connection, edition, attempt, banned_client(request)};
+    return ask(asker, [&](auth::Ticket ticket) {
         auth::authenticate(std::move(chain), std::move(credentials), ticket, *this);
     });
 }
@@ -195,15 +230,16 @@ std::unique_ptr<server::AuthExchange> Gate::begin_exchange(const mqtt::ConnectRe
     std::shared_ptr<const auth::Chain> chain = current_chain();
     const auth::Method* found = chain->method(request.authentication_method);
     if (found == nullptr) return nullptr;
-    const bool is_banned = current_bans()->bans_client(request.client_id, wall_clock_unix_ms()) ||
-                           bans_address(peer.address);
+    std::string address{counted_address(peer)};
+    const std::uint64_t lane =
+        lane_of(throttle_.attempt(address, request.user_name.value_or(std::string{})));
     return std::make_unique<Talk>(
         *this,
         std::move(chain),
         edition,
-        attempt_of(peer, {}),  // the user is the method's to know
-        is_banned,
-        found->begin({.client_id = request.client_id, .user = request.user_name}));
+        std::move(address),
+        banned_client(request),
+        found->begin({.client_id = request.client_id, .user = request.user_name, .lane = lane}));
 }
 
 std::shared_ptr<const auth::Chain> Gate::current_chain() const {
@@ -218,32 +254,78 @@ std::optional<server::Admission> Gate::ask(Asker asker, Call&& call) {
         const std::lock_guard lock{mutex_};
         answer.ticket = next_ticket_++;
         askers_.emplace(answer.ticket, asker);
+        asking_[asker.key()] = answer.ticket;
     }
     InlineAnswer::current = &answer;
     call(answer.ticket);
     InlineAnswer::current = nullptr;
     if (!answer.decision) return std::nullopt;
+    asker.reserved = answer.reserved;
     return conclude(asker, std::move(*answer.decision));
+}
+
+void Gate::count(const Asker& asker, auth::Outcome outcome) {
+    const Instant now = monotonic_now();
+    if (outcome == auth::Outcome::accepted) {
+        throttle_.succeeded(
+            asker.attempt, now, asker.reserved.value_or(auth::Throttle::Reserved{}));
+    } else if (outcome == auth::Outcome::bad_credentials ||
+               outcome == auth::Outcome::not_authorised) {
+        if (asker.reserved) {
+            throttle_.failed(asker.attempt, now, *asker.reserved);
+        } else {
+            throttle_.failed(asker.attempt, now);
+        }
+    } else if (asker.reserved) {
+        throttle_.undecided(asker.attempt, *asker.reserved);
+    }
 }
 
 /// What follows from a decision besides the answer.
 server::Admission Gate::conclude(const Asker& asker, auth::Decision decision) {
-    if (decision.outcome == auth::Outcome::bad_credentials ||
-        decision.outcome == auth::Outcome::not_authorised) {
-        throttle_.failed(asker.attempt, monotonic_now());
-    } else if (decision.outcome == auth::Outcome::accepted) {
-        throttle_.succeeded(asker.attempt, monotonic_now());
-        if (has_bans_.load() &&
-            current_bans()->bans_user(decision.principal.name, wall_clock_unix_ms())) {
-            return banned("the user is banned");
-        }
+    count(asker, decision.outcome);
+    if (decision.outcome == auth::Outcome::accepted && has_bans_.load()) {
+        const auto bans = current_bans();
+        const std::int64_t now_ms = wall_clock_unix_ms();
+        if (bans->bans_user(decision.principal.name, now_ms)) return banned("the user is banned");
+        if (bans->bans_client(asker.client_id, now_ms)) return banned("the client is banned");
     }
     return admission_of(std::move(decision), asker.edition);
+}
+
+std::optional<auth::Decision> Gate::begins(auth::Ticket ticket) noexcept {
+    const std::lock_guard lock{mutex_};
+    const auto at = askers_.find(ticket);
+    STENTOR_ASSERT(at != askers_.end(), "an authenticator answers once, at the end");
+    Asker& asker = at->second;
+    if (asker.has_gone) {
+        return auth::Decision{
+            .outcome = auth::Outcome::unavailable, .principal = {}, .why = "the client has gone"};
+    }
+    if (asker.reserved) return std::nullopt;  // a second link of the chain has work for it
+    asker.reserved = throttle_.begin(asker.attempt, monotonic_now());
+    if (asker.reserved) return std::nullopt;
+    return auth::Decision{.outcome = auth::Outcome::throttled, .principal = {}, .why = kThrottled};
+}
+
+void Gate::abandon(ShardId shard, ConnectionId connection) noexcept {
+    const std::lock_guard lock{mutex_};
+    const auto at = asking_.find(Asker{shard, connection}.key());
+    if (at == asking_.end()) return;
+    askers_.find(at->second)->second.has_gone = true;
 }
 
 void Gate::forget_askers() {
     const std::lock_guard lock{mutex_};
     for (auto& [ticket, asker] : askers_) asker.has_gone = true;
+    asking_.clear();
+}
+
+/// Ids of connections may have begun anew since it asked: see forget_askers().
+void Gate::forget(Askers::iterator asker) noexcept {
+    const auto at = asking_.find(asker->second.key());
+    if (at != asking_.end() && at->second == asker->first) asking_.erase(at);
+    askers_.erase(asker);
 }
 
 void Gate::decided(auth::Ticket ticket, auth::Decision decision) noexcept {
@@ -254,8 +336,9 @@ void Gate::decided(auth::Ticket ticket, auth::Decision decision) noexcept {
     STENTOR_ASSERT(at != askers_.end(), "an authenticator answers once");
     const Asker asker = at->second;
     if (is_inline) {
-        askers_.erase(at);
+        forget(at);
         inline_answer->decision = std::move(decision);
+        inline_answer->reserved = asker.reserved;
         return;
     }
     lock.unlock();
@@ -263,7 +346,7 @@ void Gate::decided(auth::Ticket ticket, auth::Decision decision) noexcept {
     lock.lock();  // until the answer is on its way, so that none comes after forget_askers()
     const auto still = askers_.find(ticket);
     const bool has_gone = still->second.has_gone;
-    askers_.erase(still);
+    forget(still);
     if (has_gone) return;
     mailboxes_[asker.shard.value()]->push_reserved(
         server::Admitted{asker.connection, std::move(admission)});
@@ -273,7 +356,7 @@ bool Gate::allows(server::TopicAction action,
                   const server::Identity& identity,
                   std::string_view client_id,
                   std::string_view topic) const {
-    const auth::Acl& acl = *acl_.load(std::memory_order_acquire);
+    const auth::Acl& acl = current_acl();
     if (acl.allows_everything() && identity.grants == nullptr && !topic.starts_with('$') &&
         action != server::TopicAction::subscribe) {
         return true;
@@ -318,7 +401,7 @@ mqtt::ReasonCode Gate::review(server::Identity& identity,
 }
 
 bool Gate::checks_deliveries(const server::Identity& identity) const noexcept {
-    const auth::Acl& acl = *acl_.load(std::memory_order_acquire);
+    const auth::Acl& acl = current_acl();
     const bool all_is_allowed = acl.allows_everything() && identity.grants == nullptr;
     return !all_is_allowed && acl.subscribe_policy() == auth::SubscribePolicy::filter;
 }

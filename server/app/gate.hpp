@@ -9,27 +9,26 @@
 #include "auth/throttle.hpp"
 #include "server/core/access.hpp"
 #include "server/shard/mailbox.hpp"
-#include "server/transport/network_list.hpp"
 
 #include <atomic>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <string_view>
 #include <unordered_map>
-#include <vector>
+#include <utility>
 
 namespace stentor::app {
 
 class Gate final : public server::AccessControl, private auth::DecisionSink {
   public:
-    /// `proxies` are trusted: an address among them stands for many, and is not throttled.
     Gate(std::shared_ptr<const auth::Chain> chain,
          std::shared_ptr<const auth::Acl> acl,
-         const auth::ThrottleOptions& throttle,
-         server::NetworkList proxies);
+         const auth::ThrottleOptions& throttle);
     ~Gate() override;  // every request has been answered
 
     /// Where late answers go; before the first admit().
@@ -53,6 +52,7 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
                                                          const server::PeerInfo& peer,
                                                          ShardId shard,
                                                          ConnectionId connection) override;
+    void abandon(ShardId shard, ConnectionId connection) noexcept override;
     [[nodiscard]] std::unique_ptr<server::AuthExchange> begin_exchange(
         const mqtt::ConnectRequest& request, const server::PeerInfo& peer) override;
     [[nodiscard]] bool allows(server::TopicAction action,
@@ -73,32 +73,40 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
         ConnectionId connection;
         std::uint32_t edition = 0;  // when it asked
         auth::Throttle::Attempt attempt = {};
+        std::string client_id = {};  // empty while nobody is banned
+        std::optional<auth::Throttle::Reserved> reserved = {};
         bool has_gone = false;
+
+        [[nodiscard]] std::pair<std::uint32_t, std::uint64_t> key() const noexcept {
+            return {shard.value(), connection.packed()};
+        }
     };
     [[nodiscard]] std::shared_ptr<const auth::BanList> current_bans() const;
-    [[nodiscard]] auth::Throttle::Attempt attempt_of(const server::PeerInfo& peer,
-                                                     std::string_view user) const;
+    using Askers = std::unordered_map<auth::Ticket, Asker>;
+    [[nodiscard]] std::string banned_client(const mqtt::ConnectRequest& request) const;
     [[nodiscard]] server::Admission conclude(const Asker& asker, auth::Decision decision);
+    void count(const Asker& asker, auth::Outcome outcome);
+    [[nodiscard]] const auth::Acl& current_acl() const;
     [[nodiscard]] std::shared_ptr<const auth::Chain> current_chain() const;
     /// `call(ticket)` asks; its answer if that comes at once.
     template <class Call>
     [[nodiscard]] std::optional<server::Admission> ask(Asker asker, Call&& call);
+    void forget(Askers::iterator asker) noexcept;
     void decided(auth::Ticket ticket, auth::Decision decision) noexcept override;
+    [[nodiscard]] std::optional<auth::Decision> begins(auth::Ticket ticket) noexcept override;
 
     std::span<server::Mailbox* const> mailboxes_;
     std::atomic<Door> door_{Door::open};
-    // Read on every PUBLISH: one load. Earlier ones are kept: a shard may be reading them, and
-    // reloads are few.
-    std::atomic<const auth::Acl*> acl_;
+    std::atomic<std::uint64_t> acl_version_;  // never that of another Acl, nor of another Gate's
     std::atomic<std::uint32_t> edition_{1};
     std::atomic<bool> has_bans_{false};
     auth::Throttle throttle_;
-    const server::NetworkList proxies_;
     mutable std::mutex mutex_;  // guards what follows
     std::shared_ptr<const auth::Chain> chain_;
     std::shared_ptr<const auth::BanList> bans_;
-    std::vector<std::shared_ptr<const auth::Acl>> acls_;
-    std::unordered_map<auth::Ticket, Asker> askers_;
+    std::shared_ptr<const auth::Acl> acl_;
+    Askers askers_;
+    std::map<std::pair<std::uint32_t, std::uint64_t>, auth::Ticket> asking_;  // by Asker::key()
     auth::Ticket next_ticket_ = 1;
 };
 

@@ -126,15 +126,6 @@ server::AddressLimits address_limits(const config::LimitOptions& from) {
             .connects_per_second_per_address_max = from.connects_per_second_per_address_max};
 }
 
-/// Of all listeners.
-server::NetworkList proxies_of(const config::Options& options) {
-    std::vector<std::string> all;
-    for (const config::ListenerOptions& listener : options.listeners) {
-        all.insert(all.end(), listener.trusted_proxies.begin(), listener.trusted_proxies.end());
-    }
-    return server::NetworkList::parse(all).value_or(server::NetworkList{});
-}
-
 std::uint16_t shard_count(const config::Options& options) {
     std::uint32_t shards = options.node.shards;
     if (shards == 0) shards = std::max(1U, std::thread::hardware_concurrency());
@@ -239,10 +230,7 @@ class RunningServer final : public Server {
 
 RunningServer::RunningServer(const config::Options& options, Access access)
     : options_{options},
-      gate_{std::move(access.chain),
-            std::move(access.acl),
-            throttle_options(options.auth),
-            proxies_of(options)},
+      gate_{std::move(access.chain), std::move(access.acl), throttle_options(options.auth)},
       addresses_{address_limits(options.limits),
                  random_hash_key(),
                  [this](std::string_view address) { return gate_.bans_address(address); }},

@@ -108,9 +108,11 @@ class Service {
         : sources_{sources},
           options_{std::move(loaded.options)},
           origins_{std::move(loaded.origins)},
-          workers_{std::make_unique<auth::Workers>(
-              std::clamp(std::thread::hardware_concurrency(), 1U, kHashThreadsMax),
-              kHashQueueMax)} {}
+          // A client waits for connect_timeout in its turn, more or less.
+          workers_{std::make_unique<auth::Workers>(auth::WorkersOptions{
+              .threads = std::clamp(std::thread::hardware_concurrency(), 1U, kHashThreadsMax),
+              .queue_jobs_max = kHashQueueMax,
+              .queue_time_max = Duration{options_.limits.connect_timeout} / 2})} {}
 
     int run(const Signals& signals) {
         const Instant begin = monotonic_now();

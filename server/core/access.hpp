@@ -40,6 +40,7 @@ struct Admission {
     std::optional<Duration> valid_for = {};  // then the connection is closed; nothing: never
     std::string data = {};  // of an AuthExchange: challenge or last word, for the client
     std::string why = {};   // when refused: for the log, not for the client
+    bool silent = false;    // when refused: by closing only, so that the client comes again
 };
 
 /// Enhanced authentication (MQTT 5.0 section 4.12) of one connection, under way. Destroying it
@@ -69,6 +70,12 @@ class AccessControl {
                                                          const PeerInfo& peer,
                                                          ShardId shard,
                                                          ConnectionId connection) = 0;
+
+    /// The connection has gone: an answer that is still to come is not wanted any more.
+    virtual void abandon(ShardId shard, ConnectionId connection) noexcept {
+        (void)shard;
+        (void)connection;
+    }
 
     /// By the method that CONNECT names. Null: there is no such Authentication Method.
     [[nodiscard]] virtual std::unique_ptr<AuthExchange> begin_exchange(

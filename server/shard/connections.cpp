@@ -3,6 +3,7 @@
 #include "server/shard/shard.hpp"
 
 #include <algorithm>
+#include <bit>
 #include <utility>
 
 namespace stentor::server {
@@ -14,6 +15,11 @@ namespace {
 /// Of somebody who may be anybody: five fields of 64 KiB (identifier, topic and payload of the
 /// will, name, password) and properties.
 constexpr std::uint32_t kConnectBytesMax = 384 * 1024;
+
+std::size_t reading_pause(std::uint8_t only_bit) noexcept {
+    // In the order of Shard's bits; the first of them is the opening's.
+    return static_cast<std::size_t>(std::countr_zero(only_bit)) - 1;
+}
 
 /// What somebody speaks who does not begin as CONNECT does; null: nothing we know.
 const char* other_protocol(ByteView bytes) {
@@ -69,6 +75,8 @@ Shard::Connection& Shard::create_connection(PeerInfo peer, Instant now) {
 
 void Shard::free_connection(Connection& connection) {
     const std::uint32_t slot = connection.id.slot;
+    const bool is_judged = connection.phase == Phase::authenticating || connection.verdict_due;
+    if (is_judged) shared_.access->abandon(id_, connection.id);
     connections_[slot].reset();
     free_connections_.push_back(slot);
     --connections_open_;
@@ -269,7 +277,9 @@ void Shard::set_pause(Connection& connection, Pause why, bool on) {
     connection.paused =
         static_cast<std::uint8_t>(on ? connection.paused | why : connection.paused & ~why);
     const bool reads = connection.paused == 0;
-    if (reads != was_reading) transport_.set_reading(connection.id, reads);
+    if (reads == was_reading) return;
+    if (!reads && why != kPauseOpening) ++counters_.reading_pauses[reading_pause(why)];
+    transport_.set_reading(connection.id, reads);
 }
 
 void Shard::mark_dirty(Connection& connection) {
@@ -341,14 +351,28 @@ void Shard::credentials_timer(std::uint32_t slot, std::uint32_t tag, Instant now
           now);
 }
 
-void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag) {
+void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
     Connection* connection = slot < connections_.size() ? connections_[slot].get() : nullptr;
     if (connection == nullptr || !Timers::same_tag(tag, connection->id.generation)) return;
     // While it is attached it waits for the log, not for the client.
     if (connection->phase == Phase::attaching || connection->phase == Phase::open) return;
+    const bool waits_for_us = connection->phase == Phase::authenticating;
+    if (waits_for_us || connection->phase == Phase::answering) {
+        // What we think about is not the client's time: that runs from our question on.
+        const Instant deadline = saturating_add(
+            connection->last_packet,
+            waits_for_us ? kThinksTimes * options_.connect_timeout : options_.connect_timeout);
+        if (now < deadline) {
+            timers_.set(deadline, TimerKind::connect_timeout, slot, connection->id.generation);
+            return;
+        }
+    }
+    ++(waits_for_us ? counters_.authentications_timed_out : counters_.connect_timeouts);
     STENTOR_LOG(debug,
                 LogEvent("connect_timeout", {{"peer", connection->peer->address}}),
-                "no CONNECT within the time allowed");
+                "{}",
+                waits_for_us ? "no decision about a client within the time allowed"
+                             : "no CONNECT within the time allowed");
     drop_connection(*connection, false);
 }
 

@@ -41,12 +41,42 @@ namespace stentor::server {
     return "unknown";
 }
 
+/// Why a connection is not read for a while.
+enum class ReadingPause : std::uint8_t {
+    ingress,    // it publishes faster than its session takes, or does not read the answers
+    congested,  // the log takes no more
+    rate,       // limits.messages_per_second_max
+    count_,
+};
+
+[[nodiscard]] constexpr std::string_view name(ReadingPause reason) noexcept {
+    switch (reason) {
+        case ReadingPause::ingress:
+            return "ingress";
+        case ReadingPause::congested:
+            return "congested";
+        case ReadingPause::rate:
+            return "rate";
+        case ReadingPause::count_:
+            break;
+    }
+    return "unknown";
+}
+
 struct Counters {
     static constexpr std::size_t kDropReasons = static_cast<std::size_t>(mqtt::DropReason::count_);
+    static constexpr std::size_t kReadingPauses = static_cast<std::size_t>(ReadingPause::count_);
 
     std::uint64_t connections_opened = 0;
     std::uint64_t connections_closed = 0;
     std::uint64_t connects_refused = 0;
+    std::uint64_t connect_timeouts = 0;      // no CONNECT, or no AUTH, within connect_timeout
+    std::uint64_t handshakes_failed = 0;     // PROXY header, TLS or WebSocket: no MQTT was spoken
+    std::uint64_t authentications_shed = 0;  // no room to look at what CONNECT brings
+    std::uint64_t authentications_timed_out = 0;  // no decision in time
+    std::uint64_t subscriptions_over_quota = 0;   // limits.subscriptions_per_session_max
+    std::uint64_t subscriptions_not_allowed = 0;  // by the rules
+    std::array<std::uint64_t, kReadingPauses> reading_pauses{};  // by ReadingPause
     std::uint64_t takeovers = 0;
     std::uint64_t client_id_fights = 0;  // take-overs that follow others too fast
     std::uint64_t keep_alive_timeouts = 0;

@@ -25,8 +25,8 @@ ReasonCode disconnect_reason(ReasonCode refused) noexcept {
 
 }  // namespace
 
-/// A CONNECT that names a method: the method decides, not the chain of authenticators. The time
-/// for it is connect_timeout, which is running.
+/// A CONNECT that names a method: the method decides, not the chain of authenticators. The client
+/// has connect_timeout for each of its answers.
 void Shard::begin_exchange(Connection& connection, Instant now) {
     mqtt::ConnectRequest& request = *connection.request;
     connection.exchange = shared_.access->begin_exchange(request, *connection.peer);
@@ -49,7 +49,7 @@ void Shard::answer_exchange(Connection& connection, ByteView data, Instant now) 
 }
 
 /// The method has a question before it decides.
-void Shard::challenged(Connection& connection, const Admission& admission) {
+void Shard::challenged(Connection& connection, const Admission& admission, Instant now) {
     if (!send_auth(
             connection, *connection.request, ReasonCode::continue_authentication, admission.data)) {
         refuse_connect(connection,
@@ -58,6 +58,7 @@ void Shard::challenged(Connection& connection, const Admission& admission) {
         return;
     }
     connection.phase = Phase::answering;
+    connection.last_packet = now;  // from here on the client keeps us waiting
     set_pause(connection, kPauseOpening, false);
 }
 

@@ -128,12 +128,18 @@ void Shard::admitted(Connection& connection, Admission admission, Instant now) {
     STENTOR_ASSERT(connection.phase == Phase::authenticating && connection.request);
     connection.request->password.reset();
     if (admission.goes_on) {
-        challenged(connection, admission);
+        challenged(connection, admission, now);
         return;
     }
     connection.exchange.reset();
     if (!admission.accepted) {
         log_not_admitted(connection, admission, now);
+        if (admission.silent) {
+            // Many do not come again after a CONNACK that refuses them, but all after an end.
+            ++counters_.authentications_shed;
+            drop_connection(connection, false);
+            return;
+        }
         refuse_connect(connection, admission.reason, why_not_admitted(admission.reason));
         return;
     }

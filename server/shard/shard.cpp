@@ -263,7 +263,7 @@ bool Shard::is_stale(const Timer& timer) {
 void Shard::fire(const Timer& due, Instant now) {
     switch (due.kind()) {
         case TimerKind::connect_timeout:
-            connect_timer(due.id, due.tag());
+            connect_timer(due.id, due.tag(), now);
             break;
         case TimerKind::keep_alive:
             keep_alive_timer(due.id, due.tag(), now);

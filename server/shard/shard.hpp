@@ -87,6 +87,8 @@ class Shard {
     [[nodiscard]] ConnectionId opened(PeerInfo peer, Instant now);
     /// The driver has closed one by itself: its listener has as many as it may have.
     void turned_away() noexcept { ++counters_.connects_refused; }
+    /// The driver could make no MQTT of what came: PROXY header, TLS, WebSocket.
+    void handshake_failed() noexcept { ++counters_.handshakes_failed; }
     /// A TLS certificate or a proxy has said who the peer is; before received().
     void peer_is(ConnectionId connection, PeerInfo peer);
     /// Returns how many bytes were consumed; the others are to be offered again together with what
@@ -130,6 +132,8 @@ class Shard {
         attaching,       // CONNACK waits for a commit
         open,
     };
+    /// So much longer than the client has for what it owes may an authenticator think.
+    static constexpr int kThinksTimes = 3;
     // Why a connection does not read; it reads when no bit is set.
     using Pause = std::uint8_t;
     static constexpr Pause kPauseOpening = 1;
@@ -171,7 +175,7 @@ class Shard {
     void refuse_packet(Connection& connection, const mqtt::ProtocolError& error, Instant now);
     void close(Connection& connection, const mqtt::Close& close, Instant now);
     void drop_connection(Connection& connection, bool send_rest);
-    void connect_timer(std::uint32_t slot, std::uint32_t tag);
+    void connect_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
     void keep_alive_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
     void keep_to_rate(Connection& connection, Instant now);
     void rate_timer(std::uint32_t slot, std::uint32_t tag);
@@ -223,7 +227,7 @@ class Shard {
                                  const mqtt::ConnectRequest& request,
                                  mqtt::ReasonCode reason,
                                  std::string_view data);
-    void challenged(Connection& connection, const Admission& admission);
+    void challenged(Connection& connection, const Admission& admission, Instant now);
     void on_auth(SessionEntry& entry, const mqtt::AuthView& packet, Instant now);
     void reauthenticated(Connection& connection, Admission admission, Instant now);
 

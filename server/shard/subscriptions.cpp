@@ -105,6 +105,8 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
             static_cast<std::uint8_t>(pending.code) <= 2) {
             pending.code = ReasonCode::quota_exceeded;
         }
+        if (pending.code == ReasonCode::quota_exceeded) ++counters_.subscriptions_over_quota;
+        if (pending.code == ReasonCode::not_authorized) ++counters_.subscriptions_not_allowed;
         pending.accepted = static_cast<std::uint8_t>(pending.code) <= 2;
         if (pending.accepted) {
             // A subscription that kept nothing before (QoS 0) has no backlog to keep: it starts

@@ -21,6 +21,8 @@ struct PeerInfo {
     std::uint16_t listener = 0;  // index in the configuration
     /// The listener is bound to loopback, and the peer brought no PROXY header or X-Forwarded-For.
     bool loopback_listener = false;
+    /// The address is a trusted proxy's, which has not said for whom it speaks: many share it.
+    bool is_proxy = false;
     std::string certificate_name;  // common name of its verified client certificate
 };
 

@@ -39,6 +39,7 @@ bool Channel::transparent() const noexcept {
 
 std::optional<PeerInfo> Channel::take_peer() {
     if (!std::exchange(peer_changed_, false)) return std::nullopt;
+    peer_.is_proxy = from_trusted_proxy_;
     return peer_;
 }
 

@@ -231,11 +231,11 @@ void EpollDriver::accept_some(Shard& shard, const Listener& listener) {
         }
         PeerInfo peer = peer_info(address, listener);
         const Door& door = doors_[static_cast<std::size_t>(&listener - listeners_.data())];
+        peer.is_proxy = door.trusted_proxies.contains(peer.address);
         AddressPlace address_place;
         if (addresses_ != nullptr) {
-            const auto speaks = door.trusted_proxies.contains(peer.address)
-                                    ? AddressGate::Speaks::for_others
-                                    : AddressGate::Speaks::for_itself;
+            const auto speaks =
+                peer.is_proxy ? AddressGate::Speaks::for_others : AddressGate::Speaks::for_itself;
             const auto answer = addresses_->enter(peer.address, speaks, now_, address_place);
             if (answer != AddressGate::Answer::welcome) {
                 refuse_address(shard, peer, answer);
@@ -414,7 +414,10 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
     if (may_cost) handshakes_left_ -= clock_() - begin;
     flush_network(id, *socket);
     if (!learn_peer(shard, id)) return;
-    if (state == Channel::State::failed) report_failure(channel, channel.why());
+    if (state == Channel::State::failed) {
+        shard.handshake_failed();
+        report_failure(channel, channel.why());
+    }
     if (channel.transparent() && channel.network().empty()) socket->channel.reset();
     if (!clear_.empty()) {
         Bytes clear = std::exchange(clear_, {});  // the shard may come back here

@@ -39,8 +39,12 @@ class Client(Connection):
             raise AssertionError(f"packet {first:#x} {body!r} instead of {kind}")
         return first, body
 
-    def ask(self, client_id, user=None, password=None, keeps=False, window=None, clean=True):
+    def ask(self, *who, **how):
         """CONNECT; returns the reason of CONNACK."""
+        self.request(*who, **how)
+        return self.answer()
+
+    def request(self, client_id, user=None, password=None, keeps=False, window=None, clean=True):
         flags = 0x80 * (user is not None) | 0x40 * (password is not None)
         body = text("MQTT") + bytes([self.version, flags | (2 if clean else 0), 0, 0])
         if self.version == 5:
@@ -51,6 +55,9 @@ class Client(Connection):
         body += text(user) if user is not None else b""
         body += text(password) if password is not None else b""
         self.send(0x10, body)
+
+    def answer(self):
+        """The reason of CONNACK."""
         _, answer = self.receive(CONNACK)
         self.session_present = answer[0] == 1
         return answer[1]
@@ -141,10 +148,10 @@ class AccessCase(unittest.TestCase):
         self.addCleanup(self.temp.cleanup)
         self.dir = pathlib.Path(self.temp.name)
 
-    def user(self, action, name, password=""):
+    def user(self, action, name, password="", scram=True):
         more = ["--password-file", "-"] if password else []
         # SCRAM keys are quick to verify.
-        more += ["--scram"] if password else []
+        more += ["--scram"] if password and scram else []
         subprocess.run([STENTOR, "user", action, str(self.dir / "users"), name, *more],
                        input=password, text=True, stderr=subprocess.DEVNULL,
                        stdout=subprocess.DEVNULL, check=True)

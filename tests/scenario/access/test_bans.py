@@ -53,6 +53,7 @@ class Bans(AccessCase):
         self.assertEqual(self.answer("good"), 0)
         # Who does not know the password does not learn whose name is banned.
         self.assertEqual(self.client().ask("x", "mallory", "wrong"), 0x86)
+        self.assertEqual(self.client().ask("bad one", "anna", "wrong"), 0x86)
         self.broker.said(event="not_admitted", reason="banned", client="bad one")
 
     def test_addresses_are_turned_away_unheard(self):

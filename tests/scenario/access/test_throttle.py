@@ -5,8 +5,14 @@
 """
 
 import base64
+import os
+import sys
 
 from access_kit import AccessCase, Client, main
+
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), "..", "scram"))
+
+from raw_client import DATA, RawClient, Scram
 
 WRONG, RATE = 0x86, 0x9F
 
@@ -47,6 +53,39 @@ class Throttle(AccessCase):
         line = self.broker.said(event="not_admitted", reason="connection_rate_exceeded",
                                 peer="192.0.2.1")
         self.assertIn("failures_per_address_max", line["msg"])
+
+    def test_guesses_side_by_side_count_like_those_one_after_the_other(self):
+        for bounds in ({"address": 3}, {"address": 0, "user": 3}):
+            self.start(**bounds)
+            line = b"PROXY TCP4 192.0.2.1 127.0.0.1 1000 1883\r\n"
+            guesses = [self.client(before=line, version=4) for _ in range(40)]
+            for number, guess in enumerate(guesses):
+                guess.request(f"g{number}", "anna", f"wrong{number}")
+            answers = [guess.answer() for guess in guesses]
+            self.assertEqual((answers.count(4), answers.count(3)), (3, 37), bounds)
+
+    def test_scram_counts_by_user_too(self):
+        self.start(address=0, user=3)
+        for answer in (WRONG, WRONG, WRONG, RATE):
+            line = b"PROXY TCP4 192.0.2.1 127.0.0.1 1000 1883\r\n"
+            client = RawClient(self.port)
+            self.addCleanup(client.close)
+            client.write(line)
+            scram = Scram("anna", "wrong")
+            client.connect("s", "SCRAM-SHA-256", scram.first)
+            challenge = client.receive()
+            client.auth(0x18, "SCRAM-SHA-256", scram.final(challenge.properties[DATA]))
+            self.assertEqual(client.receive().reason, answer)
+        self.assertEqual(self.try_from("192.0.2.1", "anna", "a"), RATE)
+        self.assertEqual(self.try_from("192.0.2.1", "bob", "b"), 0)
+
+    def test_a_trusted_network_is_trusted_at_its_own_door_only(self):
+        self.LISTENER += ('[[listener]]\nurl = "ws://127.0.0.1:0"\n'
+                          'trusted_proxies = ["192.0.2.0/24"]\n')
+        self.start()
+        # Another door's proxy, or a client in the proxies' network that the header names.
+        for answer in (WRONG, WRONG, WRONG, RATE):
+            self.assertEqual(self.try_from("192.0.2.1", "anna", "wrong"), answer)
 
     def test_a_user_under_attack_comes_in_from_elsewhere(self):
         self.start(address=0, user=3)
