@@ -1,6 +1,7 @@
 #include "server/transport/epoll_driver.hpp"
 
 #include "base/log.hpp"
+#include "server/transport/socket_write.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -12,7 +13,6 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <utility>
 
 namespace stentor::server {
@@ -24,7 +24,6 @@ constexpr std::uint32_t kWakeSlot = 0xFFFF'FFFF;
 constexpr std::uint32_t kListenerSlots = 0xFFFE'0000;   // + index
 constexpr std::uint32_t kLingeringSlots = 0xF000'0000;  // + index
 constexpr std::size_t kEventsPerTurn = 512;
-constexpr std::size_t kPartsPerWrite = 64;
 constexpr std::size_t kUnreadOfDeadMax = std::size_t{1} << 20U;   // of a peer that has gone
 constexpr std::size_t kNetworkChunk = std::size_t{64} * 1024;     // wrapped at a time
 constexpr std::size_t kNetworkBytesMax = std::size_t{1} << 20U;   // unsent, while more is read
@@ -70,6 +69,7 @@ EpollDriver::EpollDriver(const EpollOptions& options,
       addresses_{addresses},
       epoll_{::epoll_create1(EPOLL_CLOEXEC)},
       wake_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)},
+      lingering_{epoll_.get(), kLingeringSlots, options.lingering_max},
       arena_{std::make_unique<std::byte[]>(options.arena_bytes)} {
     STENTOR_ASSERT(epoll_ && wake_, "epoll and eventfd are there");
     epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_of(kWakeSlot)}};
@@ -119,19 +119,17 @@ void EpollDriver::run(Shard& shard,
         refeeds.swap(refeeds_);
         for (const ConnectionId id : refeeds) offer_unread(shard, id);
         shard.step(now_);
-        expire_lingering(now_);
+        lingering_.expire(now_);
         if (stop_accepting_.load(std::memory_order_relaxed) && accepting_) pause_accepting(true);
         if (accept_again_ <= now_) pause_accepting(false);
-        if (shard.drained() && lingering_deadlines_.empty()) return;
+        if (shard.drained() && lingering_.empty()) return;
     }
 }
 
 int EpollDriver::sleep_milliseconds(const Shard& shard, Mailbox& mailbox) {
     if (shard.has_work() || !refeeds_.empty()) return 0;
-    Instant deadline = std::min(shard.next_deadline(), accept_again_);
-    if (!lingering_deadlines_.empty()) {
-        deadline = std::min(deadline, lingering_deadlines_.front().first);
-    }
+    const Instant deadline =
+        std::min({shard.next_deadline(), accept_again_, lingering_.next_deadline()});
     const Instant now = clock_();
     if (deadline <= now) return 0;
     if (!mailbox.prepare_sleep()) return 0;
@@ -166,7 +164,8 @@ void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events
         return;
     }
     if (id.slot >= kLingeringSlots) {
-        linger(id.slot - kLingeringSlots, events);
+        lingering_.on_event(
+            id.slot - kLingeringSlots, events, {arena_.get(), options_.arena_bytes}, bytes_sent_);
         return;
     }
     Socket* socket = find(id);
@@ -471,12 +470,13 @@ void EpollDriver::write_failed(Socket& socket, mqtt::WireBuffer& out) {
 void EpollDriver::flush_network(ConnectionId id, Socket& socket) {
     mqtt::WireBuffer& network = socket.channel->network();
     if (network.empty()) return;
-    bool blocked = false;
-    if (socket.deaf || !send_some(socket.descriptor.get(), network, blocked)) {
+    Sent sent = Sent::broken;
+    if (!socket.deaf) sent = send_gathered(socket.descriptor.get(), network, bytes_sent_);
+    if (sent == Sent::broken) {
         write_failed(socket, network);
         return;
     }
-    if (blocked && !socket.polls_writes) {
+    if (sent == Sent::blocked && !socket.polls_writes) {
         socket.polls_writes = true;
         poll_for(id, socket);
     }
@@ -526,32 +526,6 @@ void EpollDriver::set_reading(ConnectionId connection, bool enabled) {
     }
 }
 
-/// False: the connection is broken. `blocked`: the kernel takes no more now.
-bool EpollDriver::send_some(int descriptor, mqtt::WireBuffer& out, bool& blocked) {
-    blocked = false;
-    while (!out.empty()) {
-        std::array<ByteView, kPartsPerWrite> parts;
-        std::array<iovec, kPartsPerWrite> vectors;  // NOLINT(*-member-init): filled below
-        const std::size_t count = out.gather(parts);
-        for (std::size_t i = 0; i < count; ++i) {
-            // NOLINTNEXTLINE(cppcoreguidelines-pro-type-const-cast): iovec serves reads, too
-            vectors[i] = {const_cast<std::byte*>(parts[i].data()), parts[i].size()};
-        }
-        msghdr header{};
-        header.msg_iov = vectors.data();
-        header.msg_iovlen = count;
-        const ssize_t sent = ::sendmsg(descriptor, &header, MSG_NOSIGNAL);
-        if (sent < 0) {
-            if (errno == EINTR) continue;
-            blocked = errno == EAGAIN || errno == EWOULDBLOCK;
-            return blocked;
-        }
-        bytes_sent_ += static_cast<std::size_t>(sent);
-        out.consume(static_cast<std::size_t>(sent));
-    }
-    return true;
-}
-
 void EpollDriver::write(ConnectionId connection, mqtt::WireBuffer& out) {
     Socket* socket = find(connection);
     if (socket == nullptr) return;
@@ -559,12 +533,13 @@ void EpollDriver::write(ConnectionId connection, mqtt::WireBuffer& out) {
         write_through(connection, *socket, out);
         return;
     }
-    bool blocked = false;
-    if (socket->deaf || !send_some(socket->descriptor.get(), out, blocked)) {
+    Sent sent = Sent::broken;
+    if (!socket->deaf) sent = send_gathered(socket->descriptor.get(), out, bytes_sent_);
+    if (sent == Sent::broken) {
         write_failed(*socket, out);
         return;
     }
-    if (blocked && !socket->polls_writes) {
+    if (sent == Sent::blocked && !socket->polls_writes) {
         socket->polls_writes = true;
         poll_for(connection, *socket);
     }
@@ -586,62 +561,8 @@ void EpollDriver::close(ConnectionId connection, mqtt::WireBuffer out) {
     Descriptor descriptor = std::move(socket->descriptor);
     *socket = Socket{};
     if (out.empty()) return;  // gone, or nothing left to say
-    bool blocked = false;
-    if (!send_some(descriptor.get(), out, blocked)) return;
-    if (lingering_deadlines_.size() >= options_.lingering_max) return;
-    auto lingering = std::make_unique<Lingering>();
-    lingering->descriptor = std::move(descriptor);
-    lingering->out = std::move(out);
-    lingering->deadline = saturating_add(now_, options_.linger);
-    if (lingering_free_.empty()) {
-        lingering->index = static_cast<std::uint32_t>(lingering_.size());
-        lingering_.emplace_back();
-    } else {
-        lingering->index = lingering_free_.back();
-        lingering_free_.pop_back();
-    }
-    const std::uint32_t index = lingering->index;
-    lingering_deadlines_.emplace_back(lingering->deadline, index);
-    epoll_event event{.events = EPOLLIN | (blocked ? EPOLLOUT : 0U),
-                      .data = {.u64 = tag_of(kLingeringSlots + index)}};
-    (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, lingering->descriptor.get(), &event);
-    lingering->sent = !blocked;
-    if (lingering->sent) (void)::shutdown(lingering->descriptor.get(), SHUT_WR);
-    lingering_[index] = std::move(lingering);
-}
-
-void EpollDriver::linger(std::uint32_t index, std::uint32_t events) {
-    Lingering* lingering = index < lingering_.size() ? lingering_[index].get() : nullptr;
-    if (lingering == nullptr) return;
-    if (!lingering->sent && (events & EPOLLOUT) != 0) {
-        bool blocked = false;
-        if (!send_some(lingering->descriptor.get(), lingering->out, blocked)) {
-            end_lingering(index);
-            return;
-        }
-        if (!blocked) {
-            lingering->sent = true;
-            epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_of(kLingeringSlots + index)}};
-            (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, lingering->descriptor.get(), &event);
-            (void)::shutdown(lingering->descriptor.get(), SHUT_WR);
-        }
-    }
-    if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
-    const ssize_t got = ::recv(lingering->descriptor.get(), arena_.get(), options_.arena_bytes, 0);
-    if (got > 0 || (got < 0 && (errno == EAGAIN || errno == EINTR))) return;
-    end_lingering(index);
-}
-
-void EpollDriver::end_lingering(std::uint32_t index) {
-    lingering_[index].reset();  // closes it, which also takes it out of epoll
-    std::erase_if(lingering_deadlines_, [&](const auto& each) { return each.second == index; });
-    lingering_free_.push_back(index);
-}
-
-void EpollDriver::expire_lingering(Instant now) {
-    while (!lingering_deadlines_.empty() && lingering_deadlines_.front().first <= now) {
-        end_lingering(lingering_deadlines_.front().second);
-    }
+    lingering_.add(
+        std::move(descriptor), std::move(out), saturating_add(now_, options_.linger), bytes_sent_);
 }
 
 std::unique_ptr<MovedSocket> EpollDriver::detach(ConnectionId connection) {

@@ -16,12 +16,12 @@
 #include "server/transport/address_gate.hpp"
 #include "server/transport/channel.hpp"
 #include "server/transport/door.hpp"
+#include "server/transport/lingering.hpp"
 #include "server/transport/listener.hpp"
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -97,15 +97,6 @@ class EpollDriver final : public TransportPort {
         AddressPlace address;
     };
     struct Moved;
-    /// A connection the shard is done with, whose last bytes are still to go and whose peer is
-    /// still to close: closing at once would let the kernel reset it under them.
-    struct Lingering {
-        Descriptor descriptor;
-        mqtt::WireBuffer out;
-        Instant deadline;
-        std::uint32_t index = 0;
-        bool sent = false;
-    };
 
     [[nodiscard]] Socket* find(ConnectionId connection) noexcept;
     Socket& place(ConnectionId connection, Descriptor descriptor);
@@ -128,10 +119,6 @@ class EpollDriver final : public TransportPort {
     void report_failure(const Channel& channel, const std::string& why) const;
     void offer_unread(Shard& shard, ConnectionId connection);
     void offer_kept(Shard& shard, ConnectionId connection);
-    [[nodiscard]] bool send_some(int descriptor, mqtt::WireBuffer& out, bool& blocked);
-    void linger(std::uint32_t index, std::uint32_t events);
-    void end_lingering(std::uint32_t index);
-    void expire_lingering(Instant now);
     [[nodiscard]] int sleep_milliseconds(const Shard& shard, Mailbox& mailbox);
 
     const EpollOptions options_;
@@ -139,11 +126,9 @@ class EpollDriver final : public TransportPort {
     AddressGate* const addresses_;
     Descriptor epoll_;
     Descriptor wake_;
+    Lingering lingering_;
     std::span<const Listener> listeners_;
     std::vector<Socket> sockets_;  // by ConnectionId::slot
-    std::vector<std::unique_ptr<Lingering>> lingering_;
-    std::vector<std::uint32_t> lingering_free_;
-    std::deque<std::pair<Instant, std::uint32_t>> lingering_deadlines_;
     std::vector<ConnectionId> refeeds_;
     std::unique_ptr<std::byte[]> arena_;
     Bytes clear_;  // what a channel makes of the arena
