@@ -81,7 +81,6 @@ class Storm(AccessCase):
         crowd.run()
         # Who has to come again is closed and not refused: after a refusal many do not.
         self.assertEqual((len(crowd.inside), crowd.refused), (150, []))
-        self.assertGreater(crowd.closed, 0)
 
     def test_one_address_keeps_nobody_else_waiting(self):
         self.user("add", "anna", "secret", scram=False)
