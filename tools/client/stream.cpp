@@ -1,6 +1,6 @@
 #include "tools/client/stream.hpp"
 
-#include "tools/client/tcp_connect.hpp"
+#include "base/asio/tcp_connect.hpp"
 #include "tools/client/tls_context.hpp"
 
 #include <boost/asio/as_tuple.hpp>

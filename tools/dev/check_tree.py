@@ -61,28 +61,36 @@ class Row:
 
 BELOW_CORE = ("base", "protocol", "auth", "persistence")
 ENGINES = ("persistence/memory", "persistence/sqlite", "persistence/jetstream")
-PURE_NEVER = ("base/log.hpp",)
+ASIO = ("base/asio", "auth/http/client")
+PURE_NEVER = ("base/log.hpp",) + ASIO
 
 ROWS = [
     # fmt because log.hpp takes format strings, which g++ 12 has no std::format for.
     Row("base", libraries=("boost", "fmt", "posix")),
     Row("base/log.cpp", ("base",), libraries=("boost", "fmt", "posix", "spdlog")),
+    Row("base/asio", ("base",), libraries=("boost", "asio", "beast")),
     Row("protocol", ("base",), PURE_NEVER, ("boost",)),
-    Row("auth", ("base", "protocol/topic"), libraries=("boost", "openssl", "argon2", "posix")),
-    Row("auth/jwt", ("base", "auth"), libraries=("boost", "openssl", "json", "posix")),
-    Row("persistence", ("base", "protocol"), ("protocol/session",), ("boost", "posix")),
+    Row("auth", ("base", "protocol/topic"), ASIO,
+        ("boost", "openssl", "argon2", "posix")),
+    Row("auth/jwt", ("base", "auth"), ASIO, ("boost", "openssl", "json", "posix")),
+    Row("auth/http", ("base", "auth"), ASIO,
+        ("boost", "openssl", "json", "posix")),
+    # The one place below the server that has sockets: it asks a web service.
+    Row("auth/http/client", ("base", "auth"),
+        libraries=("boost", "openssl", "posix", "asio", "beast")),
+    Row("persistence", ("base", "protocol"), ("protocol/session",) + ASIO, ("boost", "posix")),
     Row("persistence/sqlite", ("base", "protocol", "persistence"), ("protocol/session",),
         ("boost", "posix", "sqlite")),
     Row("persistence/state", ("base", "protocol", "persistence"), ("protocol/session",),
         ("boost", "posix", "sqlite")),
-    Row("server/core", BELOW_CORE, ENGINES, ("boost",)),
+    Row("server/core", BELOW_CORE, ENGINES + ASIO, ("boost",)),
     Row("server/metrics", ("base", "protocol"), libraries=("boost", "fmt", "posix")),
     # Beast for the HTTP upgrade of a WebSocket only; its buffers are Asio's, nothing else of it is.
     Row("server/shard",
-        BELOW_CORE + ("server/core", "server/transport", "server/metrics"), ENGINES,
+        BELOW_CORE + ("server/core", "server/transport", "server/metrics"), ENGINES + ASIO,
         ("boost", "fmt", "posix", "sockets", "epoll", "openssl")),
     Row("server/transport",
-        BELOW_CORE + ("server/core", "server/shard", "server/metrics"), ENGINES,
+        BELOW_CORE + ("server/core", "server/shard", "server/metrics"), ENGINES + ASIO,
         ("boost", "fmt", "posix", "sockets", "epoll", "openssl", "beast")),
     Row("server/admin",
         BELOW_CORE + ("server/core", "server/shard", "server/metrics"),

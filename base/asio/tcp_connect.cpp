@@ -1,4 +1,4 @@
-#include "tools/client/tcp_connect.hpp"
+#include "base/asio/tcp_connect.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/steady_timer.hpp>
@@ -10,7 +10,7 @@
 #include <optional>
 #include <utility>
 
-namespace stentor::tools {
+namespace stentor {
 namespace {
 
 namespace asio = boost::asio;
@@ -93,4 +93,4 @@ asio::awaitable<Result<tcp::socket>> connect_to_first(std::vector<tcp::endpoint>
     co_return socket;
 }
 
-}  // namespace stentor::tools
+}  // namespace stentor
