@@ -9,6 +9,12 @@
 #include <utility>
 
 namespace stentor::auth {
+namespace {
+
+// Of a voucher: its owner is an administrator because his terms say so, whatever http.admins lists.
+constexpr std::uint64_t kAppointed = std::uint64_t{1} << 63U;
+
+}  // namespace
 
 Request::Request(std::shared_ptr<const Chain> chain,
                  ConnectCredentials credentials,
@@ -57,14 +63,9 @@ bool Request::begins() noexcept {
 }
 
 void Request::accept(std::string_view authenticator, std::string name, Terms terms) && {
-    const bool admin = chain_->is_admin(authenticator, name);
-    const std::uint64_t voucher = chain_->voucher(authenticator, name, credentials_.locality);
     decide({.outcome = Outcome::accepted,
-            .principal = {.authenticator = std::string{authenticator},
-                          .name = std::move(name),
-                          .is_admin = admin,
-                          .voucher = voucher,
-                          .terms = std::move(terms)},
+            .principal = chain_->take(
+                authenticator, std::move(name), credentials_.locality, std::move(terms)),
             .why = {}});
 }
 
@@ -103,11 +104,27 @@ std::uint64_t Chain::voucher(std::string_view authenticator,
     return 0;
 }
 
+Principal Chain::take(std::string_view authenticator,
+                      std::string name,
+                      Locality locality,
+                      Terms terms) const {
+    std::uint64_t taken_for = voucher(authenticator, name, locality) & ~kAppointed;
+    if (taken_for != 0 && terms.is_admin) taken_for |= kAppointed;
+    const bool is_listed = is_admin(authenticator, name);
+    return {.authenticator = std::string{authenticator},
+            .name = std::move(name),
+            .is_admin = terms.is_admin || is_listed,
+            .voucher = taken_for,
+            .terms = std::move(terms)};
+}
+
 bool Chain::still_accepts(Principal& principal, Locality locality) const {
     if (principal.voucher == 0) return true;
     for (const auto& link : links_) {
-        if (link->voucher(principal.name, locality) != principal.voucher) continue;
-        principal.is_admin = is_admin(link->name(), principal.name);
+        const std::uint64_t now = link->voucher(principal.name, locality) & ~kAppointed;
+        if (now == 0 || now != (principal.voucher & ~kAppointed)) continue;
+        const bool is_appointed = (principal.voucher & kAppointed) != 0;
+        principal.is_admin = is_appointed || is_admin(link->name(), principal.name);
         return true;
     }
     return false;

@@ -29,9 +29,10 @@ struct ConnectCredentials {
     std::optional<std::string> user;
     std::optional<std::string> password;  // bytes
     Locality locality = Locality::remote;
-    std::string peer_address;           // for logs
+    std::string peer_address;           // numeric, without the port; empty: a Unix socket
     std::string certificate_name = {};  // common name of a verified client certificate, or empty
     std::uint64_t lane = 0;             // see Job::lane()
+    std::string listener = {};          // its URL
 };
 
 /// On what terms a client is accepted, where its credentials say so.
@@ -39,13 +40,15 @@ struct Terms {
     GrantsPtr grants = {};  // null: the ACL file alone decides
     /// How long from now on; then the connection is closed. Nothing: as long as it likes.
     std::optional<std::chrono::milliseconds> valid_for = {};
+    bool is_admin = false;  // whether or not http.admins lists the name
 };
 
 /// Who the client is from then on.
 struct Principal {
     std::string authenticator;  // "password", "anonymous", ...
     std::string name;           // empty: anonymous; this, not what CONNECT said, is %u in rules
-    bool is_admin = false;      // "authenticator:name" is among http.admins
+    /// "authenticator:name" is among http.admins, or the terms say so.
+    bool is_admin = false;
     /// What it was taken for, see Authenticator::voucher(). 0: nothing to look at again.
     std::uint64_t voucher = 0;
     Terms terms = {};
@@ -165,6 +168,12 @@ class Chain {
     [[nodiscard]] std::uint64_t voucher(std::string_view authenticator,
                                         std::string_view name,
                                         Locality locality) const;
+    /// How somebody is taken for whom one of the links vouches. His voucher also says whether his
+    /// terms make him an administrator.
+    [[nodiscard]] Principal take(std::string_view authenticator,
+                                 std::string name,
+                                 Locality locality,
+                                 Terms terms) const;
     /// Whether somebody whom an earlier chain has accepted would be taken for the same by this one;
     /// updates is_admin then.
     [[nodiscard]] bool still_accepts(Principal& principal, Locality locality) const;

@@ -42,14 +42,9 @@ void Turn::accept(std::string_view authenticator,
                   std::string name,
                   std::string data,
                   Terms terms) && {
-    const bool admin = chain_->is_admin(authenticator, name);
-    const std::uint64_t voucher = chain_->voucher(authenticator, name, Locality::remote);
     decide({.outcome = Outcome::accepted,
-            .principal = {.authenticator = std::string{authenticator},
-                          .name = std::move(name),
-                          .is_admin = admin,
-                          .voucher = voucher,
-                          .terms = std::move(terms)},
+            .principal =
+                chain_->take(authenticator, std::move(name), Locality::remote, std::move(terms)),
             .why = {},
             .data = std::move(data)});
 }

@@ -1,6 +1,7 @@
 #include "auth/password_file.hpp"
 
 #include "auth/scram.hpp"
+#include "auth/user_name.hpp"
 #include "base/base64.hpp"
 #include "base/random.hpp"
 

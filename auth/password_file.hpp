@@ -19,8 +19,6 @@
 
 namespace stentor::auth {
 
-inline constexpr std::size_t kUserNameBytesMax = 1024;
-
 /// What SCRAM needs of a user.
 struct ScramUser {
     bool known = false;  // false: invented, no password fits

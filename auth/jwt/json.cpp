@@ -4,6 +4,7 @@
 #include <boost/json/parse.hpp>
 
 #include <algorithm>
+#include <cmath>
 #include <set>
 
 namespace stentor::auth {
@@ -12,6 +13,8 @@ namespace {
 namespace json = boost::json;
 
 constexpr std::size_t kShownBytesMax = 64;
+// The end of the year 9999: milliseconds, leeway included, stay far from overflowing.
+constexpr double kUnixSecondsMax = 253'402'300'799.0;
 
 /// Collects the names of the objects that are open, and stops at the second of a kind. Boost.JSON's
 /// own handler would take the last one.
@@ -95,6 +98,14 @@ Result<json::object, JsonMistake> parse_json_object(std::string_view text) {
     if (error) return JsonMistake{.at = 0, .what = error.message()};
     if (!value.is_object()) return JsonMistake{.at = 0, .what = "not a JSON object"};
     return std::move(value.get_object());
+}
+
+std::optional<std::int64_t> unix_ms_of(const json::value& date) noexcept {
+    if (!date.is_number()) return std::nullopt;
+    const auto seconds = date.to_number<double>();
+    if (!std::isfinite(seconds)) return std::nullopt;
+    return static_cast<std::int64_t>(std::clamp(seconds, -kUnixSecondsMax, kUnixSecondsMax) *
+                                     1000.0);
 }
 
 std::vector<std::size_t> element_places(std::string_view object_text, std::string_view name) {

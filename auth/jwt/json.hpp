@@ -8,6 +8,8 @@
 #include <boost/json/object.hpp>
 
 #include <cstddef>
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -22,6 +24,10 @@ struct JsonMistake {
 };
 
 [[nodiscard]] Result<boost::json::object, JsonMistake> parse_json_object(std::string_view text);
+
+/// A NumericDate (RFC 7519, section 2: seconds since 1970) in milliseconds, up to the year 9999:
+/// leeways can be added. Nothing if it is none.
+[[nodiscard]] std::optional<std::int64_t> unix_ms_of(const boost::json::value& date) noexcept;
 
 /// Where the elements of the array `name` of an object begin in its text, which
 /// parse_json_object() has understood. For messages about them.

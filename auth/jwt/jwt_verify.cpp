@@ -2,10 +2,9 @@
 
 #include "auth/jwt/json.hpp"
 #include "auth/jwt/jwt_rules.hpp"
-#include "auth/password_file.hpp"
+#include "auth/user_name.hpp"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 namespace stentor::auth {
@@ -14,8 +13,6 @@ namespace {
 namespace json = boost::json;
 using Milliseconds = std::chrono::milliseconds;
 
-// The end of the year 9999: milliseconds, leeway included, stay far from overflowing.
-constexpr std::int64_t kUnixMsMax = 253'402'300'799'000;
 constexpr std::size_t kShownBytesMax = 64;
 
 JwtRefusal refuse(std::string why) { return {std::move(why)}; }
@@ -31,12 +28,9 @@ Result<std::optional<std::int64_t>, JwtRefusal> date_of(const json::object& clai
                                                         std::string_view name) {
     const json::value* const value = find(claims, name);
     if (value == nullptr) return std::optional<std::int64_t>{};
-    if (!value->is_number()) return refuse("its " + std::string{name} + " is not a number");
-    const double seconds = value->to_number<double>();
-    if (!std::isfinite(seconds)) return refuse("its " + std::string{name} + " is no time");
-    const double bound = static_cast<double>(kUnixMsMax) / 1000.0;
-    return std::optional<std::int64_t>{
-        static_cast<std::int64_t>(std::clamp(seconds, -bound, bound) * 1000.0)};
+    const std::optional<std::int64_t> date = unix_ms_of(*value);
+    if (!date) return refuse("its " + std::string{name} + " is not a number");
+    return date;
 }
 
 std::string seconds_text(std::int64_t milliseconds) {
@@ -92,21 +86,13 @@ Result<void, JwtRefusal> check_parties(const json::object& claims, const JwtPoli
     return {};
 }
 
-bool is_name(std::string_view text) noexcept {
-    return !text.empty() && text.size() <= kUserNameBytesMax &&
-           std::none_of(text.begin(), text.end(), [](char c) {
-               const auto byte = static_cast<unsigned char>(c);
-               return byte < 0x20U || byte == 0x7FU;
-           });
-}
-
 /// The user's name, after it and the client identifier were compared with what CONNECT says.
 Result<void, JwtRefusal> read_name(const json::object& claims,
                                    const JwtPolicy& policy,
                                    const JwtBearer& bearer,
                                    std::string& user) {
     const json::value* const name = find(claims, policy.user_claim);
-    if (name == nullptr || !name->is_string() || !is_name(view_of(name->get_string()))) {
+    if (name == nullptr || !name->is_string() || !is_user_name(view_of(name->get_string()))) {
         return refuse("it names no user (claim " + policy.user_claim + ")");
     }
     user = view_of(name->get_string());

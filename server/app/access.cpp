@@ -4,6 +4,7 @@
 #include "auth/jwt/jwt_method.hpp"
 #include "auth/scram.hpp"
 #include "base/assert.hpp"
+#include "server/config/service_url.hpp"
 #include "server/config/text_file.hpp"
 
 #include <algorithm>
@@ -156,6 +157,55 @@ Result<auth::JwtKeySet, std::vector<Diagnostic>> read_jwt_keys(const config::Jwt
     return all;
 }
 
+Result<auth::HttpLoginOptions, std::vector<Diagnostic>> read_http_logins(
+    const config::HttpAuthOptions& options) {
+    const auto url = config::parse_service_url(options.url);
+    STENTOR_ASSERT(url.has_value(), "config checks the URL");
+    auth::HttpLoginOptions logins{
+        .uses_tls = url->uses_tls,
+        .host = url->host,
+        .port = url->port,
+        .target = url->target,
+        .timeout = options.timeout,
+        .connections_max = options.connections_max,
+        .desk = {.keeps_accepted = options.cache,
+                 .keeps_refused = options.cache_refusals,
+                 .cache_bytes_max = options.cache_bytes_max,
+                 .service = options.url.substr(0, options.url.find('?'))}};
+    std::vector<Diagnostic> errors;
+    if (!options.headers_file.empty()) {
+        auto text = config::read_text_file(options.headers_file,
+                                           auth::kServiceHeadersBytesMax,
+                                           "write \"Authorization: Bearer ...\" into it");
+        if (!text) {
+            errors = unreadable("auth.http.headers_file", std::move(text).error());
+        } else if (auto headers = auth::parse_service_headers(*text)) {
+            logins.headers = *std::move(headers);
+        } else {
+            errors = located(options.headers_file, *text, std::move(headers).error(), ShowLine::no);
+        }
+    }
+    if (!options.ca_file.empty()) {
+        std::vector<Diagnostic> mistakes;
+        auto pem = config::read_text_file(
+            options.ca_file,
+            kAccessFileBytesMax,
+            "put the certificate (PEM) of whoever signed the service's there");
+        if (!pem) {
+            mistakes = unreadable("auth.http.ca_file", std::move(pem).error());
+        } else if (const auto checked = auth::check_authorities(*pem); !checked) {
+            mistakes = unreadable("auth.http.ca_file",
+                                  {.what = options.ca_file + ": " + checked.error().what,
+                                   .hint = checked.error().hint});
+        } else {
+            logins.authorities = *std::move(pem);
+        }
+        errors.insert(errors.end(), mistakes.begin(), mistakes.end());
+    }
+    if (!errors.empty()) return errors;
+    return logins;
+}
+
 Result<auth::BanList, std::vector<Diagnostic>> read_ban_file(const std::string& path) {
     auto text = config::read_text_file(
         path, kAccessFileBytesMax, "write it (an empty file bans nobody), or leave ban_file out");
@@ -165,15 +215,38 @@ Result<auth::BanList, std::vector<Diagnostic>> read_ban_file(const std::string& 
     return *std::move(bans);
 }
 
+static Result<std::shared_ptr<const auth::HttpLogins>, std::vector<Diagnostic>> open_logins(
+    const config::HttpAuthOptions& options, auth::HttpLoop& loop) {
+    STENTOR_TRY(auto read, read_http_logins(options));
+    auto logins = auth::HttpLogins::open(std::move(read), loop);
+    if (logins) return *std::move(logins);
+    return unreadable("auth.http",
+                      {.what = std::move(logins.error().what), .hint = logins.error().hint});
+}
+
 Result<Access, std::vector<Diagnostic>> load_access(const config::Options& options,
-                                                    auth::Executor& executor) {
+                                                    auth::Executor& executor,
+                                                    auth::HttpLoop& loop) {
     std::vector<Diagnostic> errors;
     const auto collect = [&errors](const std::vector<Diagnostic>& more) {
         errors.insert(errors.end(), more.begin(), more.end());
     };
     std::vector<std::unique_ptr<const auth::Authenticator>> links;
     std::vector<std::unique_ptr<const auth::Method>> methods;
-    const bool has_users = !options.auth.password_file.empty() || options.auth.jwt.is_on();
+    const bool has_users = !options.auth.password_file.empty() || options.auth.jwt.is_on() ||
+                           options.auth.http.is_on();
+    std::shared_ptr<const auth::HttpLogins> logins;
+    if (options.auth.http.is_on()) {
+        if (auto opened = open_logins(options.auth.http, loop)) {
+            logins = *std::move(opened);
+        } else {
+            collect(opened.error());
+        }
+    }
+    if (logins != nullptr && options.auth.http.certificates) {
+        links.push_back(
+            std::make_unique<auth::HttpAuthenticator>(logins, auth::HttpAsksAbout::certificates));
+    }
     links.push_back(std::make_unique<auth::CertificateAuthenticator>());
     std::shared_ptr<auth::JwtKeyRing> jwt_keys;
     if (options.auth.jwt.is_on()) {
@@ -185,6 +258,10 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
         } else {
             collect(keys.error());
         }
+    }
+    if (logins != nullptr) {
+        links.push_back(
+            std::make_unique<auth::HttpAuthenticator>(logins, auth::HttpAsksAbout::others));
     }
     if (!options.auth.password_file.empty()) {
         if (auto file = read_password_file(options.auth.password_file)) {

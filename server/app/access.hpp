@@ -5,6 +5,7 @@
 #include "auth/acl.hpp"
 #include "auth/authenticators.hpp"
 #include "auth/ban_list.hpp"
+#include "auth/http/client/http_authenticator.hpp"
 #include "auth/jwt/key_set.hpp"
 #include "base/result.hpp"
 #include "server/app/server.hpp"
@@ -30,12 +31,15 @@ inline constexpr std::size_t kAccessFileBytesMax = std::size_t{64} << 20U;
 /// What FileWatch is to look at: keys are replaced under the running broker.
 [[nodiscard]] std::vector<std::string> jwt_files(const config::JwtOptions& options);
 
+/// What [auth.http] says, with its files read and checked. The service is not asked.
+[[nodiscard]] Result<auth::HttpLoginOptions, std::vector<config::Diagnostic>> read_http_logins(
+    const config::HttpAuthOptions& options);
 [[nodiscard]] Result<auth::BanList, std::vector<config::Diagnostic>> read_ban_file(
     const std::string& path);
 
-/// Reads what the options name. `executor` must outlive every request. Fails with the mistakes of
-/// all files.
+/// Reads what the options name. `executor` must outlive every request, `loop` every chain. Fails
+/// with the mistakes of all files.
 [[nodiscard]] Result<Access, std::vector<config::Diagnostic>> load_access(
-    const config::Options& options, auth::Executor& executor);
+    const config::Options& options, auth::Executor& executor, auth::HttpLoop& loop);
 
 }  // namespace stentor::app

@@ -37,7 +37,8 @@ std::string who_may_connect(const config::Options& options) {
         std::all_of(options.listeners.begin(), options.listeners.end(), [](const auto& listener) {
             return is_loopback(listener.url);
         });
-    const bool has_users = !options.auth.password_file.empty();
+    const config::AuthOptions& auth = options.auth;
+    const bool has_users = !auth.password_file.empty() || auth.jwt.is_on() || auth.http.is_on();
     switch (options.auth.anonymous) {
         case config::AnonymousPolicy::always:
             return "Everybody who reaches it may connect.";

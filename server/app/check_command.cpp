@@ -104,6 +104,21 @@ int cannot_hold_directories(const std::filesystem::path& place) {
     return ::rmdir(probe.c_str()) == 0 ? 0 : errno;
 }
 
+void check_login_service(const config::HttpAuthOptions& http, Report& report) {
+    if (!http.is_on()) return;
+    const auto logins = read_http_logins(http);
+    if (!logins) {
+        report.mistakes(logins.error());
+        return;
+    }
+    std::string what = logins->desk.service;
+    if (logins->uses_tls) {
+        what += ", with a certificate from " +
+                (http.ca_file.empty() ? "the system's authorities" : http.ca_file);
+    }
+    report.good("logins", what + " (not asked now)");
+}
+
 void check_data_dir(const config::NodeOptions& node, Report& report) {
     if (node.keeps_nothing()) {
         report.good("data", "kept in memory only");
@@ -217,6 +232,7 @@ int run_check(const CheckArguments& arguments) {
     report.know(loaded->origins);
     check_access(loaded->options.auth, report);
     check_jwt(loaded->options.auth.jwt, report);
+    check_login_service(loaded->options.auth.http, report);
     check_data_dir(loaded->options.node, report);
     check_store(loaded->options.node, report);
     check_certificates(loaded->options, report);

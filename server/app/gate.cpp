@@ -216,6 +216,7 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
     credentials.peer_address = peer.address;
     credentials.certificate_name = peer.certificate_name;
     credentials.lane = lane_of(attempt);
+    if (peer.listener < listeners_.size()) credentials.listener = listeners_[peer.listener];
     const std::uint32_t edition = edition_.load();  // before the chain: never too new
     std::shared_ptr<const auth::Chain> chain = current_chain();
     const Asker asker{shard, connection, edition, attempt, banned_client(request)};

@@ -33,6 +33,8 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
 
     /// Where late answers go; before the first admit().
     void set_mailboxes(std::span<server::Mailbox* const> mailboxes) { mailboxes_ = mailboxes; }
+    /// URLs by their index in the configuration; before the first admit().
+    void set_listeners(std::span<const std::string> urls) { listeners_ = urls; }
 
     /// For clients and messages from now on; decisions under way finish with what they began with.
     void replace(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<const auth::Acl> acl);
@@ -96,6 +98,7 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
     [[nodiscard]] std::optional<auth::Decision> begins(auth::Ticket ticket) noexcept override;
 
     std::span<server::Mailbox* const> mailboxes_;
+    std::span<const std::string> listeners_;
     std::atomic<Door> door_{Door::open};
     std::atomic<std::uint64_t> acl_version_;  // never that of another Acl, nor of another Gate's
     std::atomic<std::uint32_t> edition_{1};

@@ -269,6 +269,7 @@ void RunningServer::make_loops() {
         mailbox_pointers_.push_back(mailboxes_.back().get());
     }
     gate_.set_mailboxes(mailbox_pointers_);
+    gate_.set_listeners(urls_);
 }
 
 Surroundings RunningServer::surroundings() {

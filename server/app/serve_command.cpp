@@ -118,7 +118,7 @@ class Service {
         const Instant begin = monotonic_now();
         (void)key_watch_.changed(jwt_files(options_.auth.jwt));  // before they are read
         (void)ban_watch_.changed({options_.auth.ban_file});      // before it is read
-        auto access = load_access(options_, *workers_);
+        auto access = load_access(options_, *workers_, http_loop_);
         if (!access) {
             std::vector<config::Diagnostic> mistakes = access.error();
             config::point_to_origins(mistakes, origins_);
@@ -137,7 +137,9 @@ class Service {
         announce(server_->listening_urls(), options_, took.count());
         wait_for_the_end(signals);
         const auto ended = server_->run();
-        // Requests still with the workers are answered now, while their sinks exist.
+        // Requests that still wait somewhere are answered now, while their sinks exist; the loop's
+        // before the workers, to whom it may pass some on.
+        http_loop_.stop();
         workers_.reset();
         if (ended) {
             STENTOR_LOG(info, "stopped", "bye");
@@ -189,7 +191,7 @@ class Service {
         }
         (void)key_watch_.changed(jwt_files(loaded->options.auth.jwt));
         (void)ban_watch_.changed({loaded->options.auth.ban_file});
-        auto access = load_access(loaded->options, *workers_);
+        auto access = load_access(loaded->options, *workers_, http_loop_);
         if (!access) {
             std::vector<config::Diagnostic> mistakes = access.error();
             config::point_to_origins(mistakes, loaded->origins);
@@ -281,6 +283,7 @@ class Service {
     config::Options options_;
     const config::Origins origins_;  // of the options it started with
     std::unique_ptr<auth::Workers> workers_;
+    auth::HttpLoop http_loop_;
     std::unique_ptr<Server> server_;
     std::shared_ptr<auth::JwtKeyRing> jwt_keys_;  // null: tokens are not accepted
     FileWatch key_watch_;

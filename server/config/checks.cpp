@@ -1,6 +1,7 @@
 #include "server/config/checks.hpp"
 
 #include "base/suggest.hpp"
+#include "server/config/service_url.hpp"
 
 #include <algorithm>
 #include <arpa/inet.h>
@@ -88,6 +89,13 @@ Result<void, ValueError> check_jwt_algorithm(std::string_view text) {
                       .hint = guess.empty() ? "algorithms are HS256, RS256, PS256, ES256 and those "
                                               "with 384 and 512"
                                             : "did you mean " + quoted(guess) + "?"};
+}
+
+Result<void, ValueError> check_service_url(std::string_view text) {
+    if (text.empty()) return {};
+    STENTOR_TRY(const ServiceUrl url, parse_service_url(text));
+    (void)url;
+    return {};
 }
 
 Result<void, ValueError> check_admin(std::string_view text) {

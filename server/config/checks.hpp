@@ -18,6 +18,8 @@ namespace stentor::config {
 [[nodiscard]] Result<void, ValueError> check_file_pair(std::string_view text);
 /// A name of RFC 7518, section 3.1, as auth/ knows it; `none` is none.
 [[nodiscard]] Result<void, ValueError> check_jwt_algorithm(std::string_view text);
+/// Empty, or as parse_service_url() wants it.
+[[nodiscard]] Result<void, ValueError> check_service_url(std::string_view text);
 /// "password:admin": an authenticator that exists and a name.
 [[nodiscard]] Result<void, ValueError> check_admin(std::string_view text);
 

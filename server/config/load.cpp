@@ -1,5 +1,6 @@
 #include "server/config/load.hpp"
 
+#include "server/config/service_url.hpp"
 #include "server/config/text_file.hpp"
 #include "server/config/unknown_key.hpp"
 
@@ -212,10 +213,12 @@ class Loader {
                  "set how long they are kept, for example \"1d\"; left out, it is 90 days");
         }
         const AuthOptions& auth = loaded_.options.auth;
+        check_login_service(auth.http);
         for (std::size_t i = 0; i < listeners.size(); ++i) {
             check_tls(i);
             check_proxies(i);
             const bool has_users = !auth.password_file.empty() || auth.jwt.is_on() ||
+                                   auth.http.is_on() ||
                                    listeners[i].tls.client_certificate != ClientCertificate::none;
             const bool open =
                 auth.anonymous == AnonymousPolicy::always ||
@@ -226,6 +229,22 @@ class Loader {
                      ": it demands a user, and there are none",
                  "set auth.password_file (see `stentor user add`), [auth.jwt], or auth.anonymous = "
                  "\"always\"");
+        }
+    }
+
+    void check_login_service(const HttpAuthOptions& http) {
+        if (!http.is_on()) return;
+        const auto url = parse_service_url(http.url);
+        if (!url || url->uses_tls) return;  // check_service_url has told
+        if (url->host != "localhost" && !is_loopback_address(url->host)) {
+            warn("auth.http.url",
+                 "passwords cross the network in clear on their way to " + url->host,
+                 "write https://, or run the service on this machine");
+        }
+        if (!http.ca_file.empty()) {
+            warn("auth.http.ca_file",
+                 "the service has no certificate to check: it is asked over http://",
+                 "write https:// in auth.http.url");
         }
     }
 

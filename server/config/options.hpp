@@ -100,9 +100,17 @@ struct JwtOptions {
 };
 
 struct HttpAuthOptions {
-    std::string url;
+    std::string url;  // empty: nobody is asked
     Milliseconds timeout{5'000};
     Milliseconds cache{60'000};
+    Milliseconds cache_refusals{5'000};
+    std::uint64_t cache_bytes_max = 16ULL << 20U;
+    std::uint32_t connections_max = 8;
+    std::string ca_file;  // empty: the system's authorities
+    std::string headers_file;
+    bool certificates = false;
+
+    [[nodiscard]] bool is_on() const { return !url.empty(); }
 };
 
 struct AuthOptions {

@@ -162,11 +162,14 @@ TEST_F(OptionsTable, SaysWhatIsWrongWithAValue) {
 }
 
 TEST_F(OptionsTable, RefusesPlannedKeysUnlessTheyAreAtTheirDefault) {
-    EXPECT_TRUE(set("auth.http.url", std::string{}).has_value());
-    const auto done = set("auth.http.url", std::string{"http://127.0.0.1/"});
+    Key planned = *find_key("auth.acl_file");
+    planned.status = Status::planned;
+    const Target target{options_, listener_};
+    EXPECT_TRUE(assign(planned, target, RawValue{std::string{}}).has_value());
+    const auto done = assign(planned, target, RawValue{std::string{"acl"}});
     ASSERT_TRUE(done.has_error());
     EXPECT_EQ(done.error().what, "this version of stentor does not do that yet");
-    EXPECT_EQ(options_.auth.http.url, "");
+    EXPECT_EQ(options_.auth.acl_file, "");
 }
 
 std::string file_text(const char* path) {

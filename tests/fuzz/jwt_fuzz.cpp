@@ -4,7 +4,7 @@
 #include "auth/jwt/jwt_rules.hpp"
 #include "auth/jwt/jwt_verify.hpp"
 #include "auth/jwt/token_maker.hpp"
-#include "auth/password_file.hpp"
+#include "auth/user_name.hpp"
 #include "base/assert.hpp"
 #include "base/base64.hpp"
 #include "protocol/topic/validate.hpp"

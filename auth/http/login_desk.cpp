@@ -1,0 +1,156 @@
+#include "auth/http/login_desk.hpp"
+
+#include "base/assert.hpp"
+
+#include <algorithm>
+
+namespace stentor::auth {
+namespace {
+
+constexpr std::uint32_t kLinesMax = 3;
+constexpr Duration kLinesInterval = std::chrono::seconds{10};
+constexpr std::size_t kRefusedPart = 4;  // of the cache
+constexpr const char* kUnavailable = "the authentication service cannot be asked: ";
+
+/// The name of a client to whom the service gives none.
+std::string_view own_name(const ConnectCredentials& client) noexcept {
+    if (!client.certificate_name.empty()) return client.certificate_name;
+    return client.user ? std::string_view{*client.user} : std::string_view{};
+}
+
+void conclude(LoginDesk::Visitor visitor, const LoginVerdict& verdict, Instant now) {
+    Request& request = visitor.request;
+    const LoginAnswer& answer = verdict.answer;
+    if (answer.result == LoginResult::ignore) {
+        std::move(request).pass_on();
+        return;
+    }
+    if (answer.result == LoginResult::allow && now < verdict.ends) {
+        Terms terms{.grants = answer.grants, .is_admin = answer.is_admin};
+        if (verdict.ends != kNever) {
+            terms.valid_for = std::chrono::ceil<std::chrono::milliseconds>(verdict.ends - now);
+        }
+        std::move(request).accept("http", answer.user, std::move(terms));
+        return;
+    }
+    const ConnectCredentials& client = request.credentials();
+    const bool tried = client.user.has_value() || client.password.has_value();
+    std::string why = "the authentication service refuses";
+    if (!answer.reason.empty()) why += ": " + answer.reason;
+    std::move(request).deny(tried ? Outcome::bad_credentials : Outcome::not_authorised,
+                            std::move(why));
+}
+
+}  // namespace
+
+LoginDesk::LoginDesk(LoginDeskOptions options, LoginService& service)
+    : options_{std::move(options)},
+      service_{service},
+      accepted_{options_.cache_bytes_max - options_.cache_bytes_max / kRefusedPart},
+      refused_{options_.cache_bytes_max / kRefusedPart},
+      failure_lines_{kLinesMax, kLinesInterval},
+      recovery_lines_{kLinesMax, kLinesInterval} {}
+
+void LoginDesk::ask(Visitor visitor, Instant now) {
+    SecretText question = login_question(visitor.request.credentials());
+    const Fingerprint fingerprint = fingerprints_.of(question);
+    for (AnswerCache* cache : {&accepted_, &refused_}) {
+        const LoginVerdict* const known = cache->find(fingerprint, now);
+        if (known == nullptr) continue;
+        ++counters_.remembered;
+        conclude(std::move(visitor), *known, now);
+        return;
+    }
+    const auto [open, is_new] = open_by_fingerprint_.try_emplace(fingerprint, next_id_);
+    if (!is_new) {
+        ++counters_.joined;
+        open_.at(open->second).visitors.push_back(std::move(visitor));
+        return;
+    }
+    const QuestionId id = next_id_++;
+    Question& asked = open_[id];
+    asked.fingerprint = fingerprint;
+    asked.visitors.push_back(std::move(visitor));
+    ++counters_.asked;
+    service_.ask(id, std::move(question));
+}
+
+void LoginDesk::answered(QuestionId id,
+                         const Result<HttpReply, HttpFailure>& reply,
+                         Instant now,
+                         std::int64_t wall_ms) {
+    const auto at = open_.find(id);
+    if (at == open_.end()) return;  // they were sent away
+    Question question = std::move(at->second);
+    open_.erase(at);
+    open_by_fingerprint_.erase(question.fingerprint);
+
+    // All visitors of a question have said the same.
+    const ConnectCredentials& client = question.visitors.front().request.credentials();
+    Result<LoginAnswer, HttpFailure> answer = HttpFailure{};
+    if (reply) {
+        answer = read_login_answer(
+            *reply, {.client_id = client.client_id, .user = own_name(client)}, wall_ms);
+    } else {
+        answer = reply.error();
+    }
+    if (!answer) {
+        failed(answer.error(), now);
+        for (Visitor& visitor : question.visitors) {
+            std::move(visitor.request)
+                .deny(Outcome::unavailable, kUnavailable + answer.error().why);
+        }
+        return;
+    }
+    works_again(now);
+    LoginVerdict verdict{.answer = *std::move(answer)};
+    if (verdict.answer.valid_for) verdict.ends = saturating_add(now, *verdict.answer.valid_for);
+    remember(question.fingerprint, verdict, now);
+    for (Visitor& visitor : question.visitors) conclude(std::move(visitor), verdict, now);
+}
+
+void LoginDesk::remember(const Fingerprint& question, const LoginVerdict& verdict, Instant now) {
+    const bool is_accepted = verdict.answer.result == LoginResult::allow;
+    const Duration keeps = is_accepted ? options_.keeps_accepted
+                                       : std::min(options_.keeps_accepted, options_.keeps_refused);
+    if (keeps <= Duration{0}) return;
+    AnswerCache& cache = is_accepted ? accepted_ : refused_;
+    cache.put(question, verdict, std::min(saturating_add(now, keeps), verdict.ends));
+}
+
+void LoginDesk::send_all_away() {
+    open_by_fingerprint_.clear();
+    for (auto& [id, question] : std::exchange(open_, {})) {
+        for (Visitor& visitor : question.visitors) {
+            std::move(visitor.request)
+                .deny(Outcome::unavailable, kUnavailable + std::string{"the broker is stopping"});
+        }
+    }
+}
+
+void LoginDesk::failed(const HttpFailure& failure, Instant now) {
+    ++failures_in_a_row_;
+    const std::uint64_t all = ++counters_.failures;
+    const auto pass = failure_lines_.admit(now);
+    if (!pass) return;
+    STENTOR_LOG(
+        warn,
+        LogEvent(
+            "auth_service_failed",
+            {{"service", options_.service}, {"failures", all}, {"suppressed", pass.suppressed}}),
+        "the authentication service cannot be asked, clients are told to come back: {}",
+        failure.why);
+}
+
+void LoginDesk::works_again(Instant now) {
+    if (failures_in_a_row_ == 0) return;
+    const std::uint64_t failures = std::exchange(failures_in_a_row_, 0);
+    const auto pass = recovery_lines_.admit(now);
+    if (!pass) return;
+    STENTOR_LOG(
+        info,
+        LogEvent("auth_service_answers", {{"service", options_.service}, {"failures", failures}}),
+        "the authentication service answers again");
+}
+
+}  // namespace stentor::auth
