@@ -52,6 +52,8 @@ LoginDesk::LoginDesk(LoginDeskOptions options, LoginService& service)
       recovery_lines_{kLinesMax, kLinesInterval} {}
 
 void LoginDesk::ask(Visitor visitor, Instant now) {
+    // Asked side by side, guesses count as well.
+    if (!visitor.request.begins()) return;
     SecretText question = login_question(visitor.request.credentials());
     const Fingerprint fingerprint = fingerprints_.of(question);
     for (AnswerCache* cache : {&accepted_, &refused_}) {

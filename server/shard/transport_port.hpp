@@ -19,7 +19,8 @@ struct PeerInfo {
     std::string address;  // numeric, without the port; empty for a unix socket
     std::uint16_t port = 0;
     std::uint16_t listener = 0;  // index in the configuration
-    /// The listener is bound to loopback, and the peer brought no PROXY header or X-Forwarded-For.
+    /// The listener is bound to loopback, and nothing says that the peer speaks for somebody
+    /// elsewhere: no PROXY header, no mark of an HTTP proxy, no web page from another host.
     bool loopback_listener = false;
     /// The address is a trusted proxy's, which has not said for whom it speaks: many share it.
     bool is_proxy = false;
