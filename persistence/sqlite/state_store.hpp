@@ -38,6 +38,12 @@ struct StateMeta {
     Instant at;           // the store's clock there
     std::int64_t wall_unix_ms = 0;
     RunState run_state = RunState::closed;
+
+    /// From before the first start was over: a log that has something comes after that.
+    [[nodiscard]] bool is_unused() const noexcept {
+        return applied_through == kNoSeq && at == Instant{} && wall_unix_ms == 0 &&
+               run_state == RunState::closed;
+    }
 };
 
 class StateStore {

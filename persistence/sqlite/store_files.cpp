@@ -179,19 +179,13 @@ void remove_leftovers(const std::string& directory, Seq applied_through) {
     return StoreErrc::damaged;
 }
 
-/// From before the first start was over: a log that has something comes after that.
-[[nodiscard]] bool is_unused(const StateMeta& meta) noexcept {
-    return meta.applied_through == kNoSeq && meta.at == Instant{} && meta.wall_unix_ms == 0 &&
-           meta.run_state == RunState::closed;
-}
-
 /// The newest segment is made, for good, before state.db says that the store was opened, and is
 /// never removed while it is the newest.
 [[nodiscard]] Result<void> check_beginning(const SqliteEngineOptions& options,
                                            const StateMeta& meta,
                                            const std::vector<SegmentId>& segments) {
     if (segments.empty()) {
-        if (is_unused(meta)) return {};
+        if (meta.is_unused()) return {};
         return is_incomplete(log_directory(options), "the log has no segment");
     }
     // What is removed has been applied.
@@ -210,7 +204,7 @@ class Recovery {
           catalog_{catalog},
           state_{state},
           meta_{state.meta()},
-          was_unused_{is_unused(state.meta())} {}
+          was_unused_{state.meta().is_unused()} {}
 
     [[nodiscard]] Result<void> add_segment(SegmentId id) {
         const Seq first = id.first;

@@ -322,15 +322,17 @@ class Check {
     /// the end of a log that was not synced.
     void check_reach() {
         const Seq applied = meta_.applied_through;
+        if (report_.segments == 0 && !meta_.is_unused()) {
+            find(view_.log_path(), kNoSeq, kNoSeq, "the log has no segment", kRestore);
+            return;
+        }
         if (applied <= end_ || applied.value() - end_.value() >= kSmallestJump) return;
         if (report_.segments != 0 && meta_.run_state == RunState::open_lossy) return;
         find(view_.log_path(),
              kNoSeq,
              kNoSeq,
-             report_.segments == 0
-                 ? "the log has no segment"
-                 : "segments are missing: the log ends at " + std::to_string(end_.value()) +
-                       ", state.db has applied through " + std::to_string(applied.value()),
+             "segments are missing: the log ends at " + std::to_string(end_.value()) +
+                 ", state.db has applied through " + std::to_string(applied.value()),
              kRestore);
     }
 

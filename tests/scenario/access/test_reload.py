@@ -136,9 +136,14 @@ class Reload(AccessCase):
         self.reload_with(ALL)
         for member in members:
             member.subscribe("a/level")
-        self.say(*(f"b/{i}" for i in range(30)), "a/level")
-        shares = [member.messages("a/level") for member in members]
-        self.assertGreater(len(shares[0]) + len(shares[1]), 2)
+        # The group's home hears of it in its own time.
+        shares = 0
+        for _ in range(1000):
+            self.say(*(f"b/{i}" for i in range(30)), "a/level")
+            shares += sum(len(member.messages("a/level")) - 1 for member in members)
+            if shares != 0:
+                break
+        self.assertGreater(shares, 0)
 
     def test_users_who_are_gone_or_have_another_password_are_sent_away(self):
         for name in ("gone", "changed", "stays", "old"):
