@@ -98,37 +98,18 @@ constexpr unsigned kRetainBit = 2;
 
 [[nodiscard]] std::int64_t ticks(Instant at) noexcept { return at.time_since_epoch().count(); }
 
-struct Concern {
-    const ClientId* client = nullptr;
-    bool changes_subscriptions = false;
-};
-
-/// Whether it changes which subscriptions its session has, or more of one than how far its replay
-/// is. A session may have ten thousand, and a client come and go every second.
-template <class Kind>
-[[nodiscard]] bool changes_subscriptions(const Kind& record) noexcept {
-    if constexpr (std::is_same_v<Kind, Attached>) {
-        return record.discards_earlier_state;
-    } else if constexpr (std::is_same_v<Kind, Detached>) {
-        return record.expiry_seconds == 0;
-    } else {
-        return std::is_same_v<Kind, Subscribed> || std::is_same_v<Kind, Unsubscribed> ||
-               std::is_same_v<Kind, SessionEnded>;
-    }
-}
-
-/// The sessions a record is about; with a null client: none.
-[[nodiscard]] std::array<Concern, 2> concerned(const Record& record) {
+/// The sessions a record is about; null: none.
+[[nodiscard]] std::array<const ClientId*, 2> concerned(const Record& record) {
     return std::visit(
-        [](const auto& r) -> std::array<Concern, 2> {
+        [](const auto& r) -> std::array<const ClientId*, 2> {
             using Kind = std::decay_t<decltype(r)>;
             if constexpr (std::is_same_v<Kind, MessageRecord>) {
-                return {Concern{r.inbound ? &r.inbound->client : nullptr},
-                        Concern{r.fires_will_of.empty() ? nullptr : &r.fires_will_of}};
+                return {r.inbound ? &r.inbound->client : nullptr,
+                        r.fires_will_of.empty() ? nullptr : &r.fires_will_of};
             } else if constexpr (std::is_same_v<Kind, RetainedForgotten>) {
-                return {Concern{}, Concern{}};
+                return {nullptr, nullptr};
             } else {
-                return {Concern{&r.client, changes_subscriptions(r)}, Concern{}};
+                return {&r.client, nullptr};
             }
         },
         record);
@@ -246,7 +227,10 @@ Result<StoredSession> StateStore::read_session(Statement& row) {
     select_subscriptions_.bind(1, as_bytes(session.client));
     for (;;) {
         STENTOR_TRY(const Statement::Step step, select_subscriptions_.step());
-        if (step == Statement::Step::done) return session;
+        if (step == Statement::Step::done) {
+            session.has_other_subscriptions = false;
+            return session;
+        }
         const Statement& from = select_subscriptions_;
         const auto options =
             mqtt::SubscriptionOptions::from_byte(static_cast<std::byte>(from.integer(1)));
@@ -270,10 +254,8 @@ Result<std::optional<StoredSession>> StateStore::find_session(const ClientId& cl
     return std::optional{std::move(session)};
 }
 
-Result<void> StateStore::need_session(const ClientId& client, bool changes_subscriptions) {
-    auto [place, is_new] = sessions_.try_emplace(client);
-    place->second.changes_subscriptions |= changes_subscriptions;
-    if (!is_new) return {};
+Result<void> StateStore::need_session(const ClientId& client) {
+    if (!sessions_.try_emplace(client).second) return {};
     STENTOR_TRY(std::optional<StoredSession> session, find_session(client));
     if (session) working_.put_back(*std::move(session));
     return {};
@@ -293,16 +275,15 @@ Result<void> StateStore::need_topic(std::string_view topic) {
 }
 
 Result<void> StateStore::apply(Seq seq, const Record& record) {
-    for (const Concern& concern : concerned(record)) {
-        if (concern.client == nullptr) continue;
-        STENTOR_TRY_VOID(need_session(*concern.client, concern.changes_subscriptions));
+    for (const ClientId* client : concerned(record)) {
+        if (client != nullptr) STENTOR_TRY_VOID(need_session(*client));
     }
     if (const auto* published = std::get_if<MessageRecord>(&record)) {
         if (published->sets_retained) STENTOR_TRY_VOID(need_topic(published->message->topic()));
     } else if (const auto* forgotten = std::get_if<RetainedForgotten>(&record)) {
         STENTOR_TRY_VOID(need_topic(forgotten->topic));
     } else if (const auto* replay = std::get_if<RetainedReplay>(&record)) {
-        sessions_[replay->client].replays.insert(replay->filter);
+        sessions_[replay->client].insert(replay->filter);
     }
     working_.apply(seq, record);
     return {};
@@ -321,14 +302,14 @@ Result<void> StateStore::commit(const StateMeta& meta) {
 }
 
 Result<void> StateStore::write_sessions() {
-    for (const auto& [client, loaded] : sessions_) {
+    for (const auto& [client, replayed] : sessions_) {
         const std::optional<StoredSession> session = working_.take_out(client);
         if (session) {
             STENTOR_TRY_VOID(write_session(*session));
-            if (loaded.changes_subscriptions) {
+            if (session->has_other_subscriptions) {
                 STENTOR_TRY_VOID(write_subscriptions(*session));
-            } else if (!loaded.replays.empty()) {
-                STENTOR_TRY_VOID(write_replays(*session, loaded.replays));
+            } else if (!replayed.empty()) {
+                STENTOR_TRY_VOID(write_replays(*session, replayed));
             }
         } else {
             STENTOR_TRY_VOID(delete_session_.bind(1, as_bytes(client)).run());

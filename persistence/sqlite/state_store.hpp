@@ -84,10 +84,6 @@ class StateStore {
     [[nodiscard]] std::uint64_t message_bytes() const noexcept { return message_bytes_; }
 
   private:
-    struct Loaded {
-        bool changes_subscriptions = false;
-        std::set<std::string> replays;  // of these filters have moved on
-    };
     explicit StateStore(Database database) : database_{std::move(database)} {}
 
     [[nodiscard]] Result<void> prepare_statements();
@@ -95,7 +91,7 @@ class StateStore {
     [[nodiscard]] Result<void> read_references();
     [[nodiscard]] Result<StoredSession> read_session(Statement& row);
     [[nodiscard]] Result<std::optional<StoredSession>> find_session(const ClientId& client);
-    [[nodiscard]] Result<void> need_session(const ClientId& client, bool changes_subscriptions);
+    [[nodiscard]] Result<void> need_session(const ClientId& client);
     [[nodiscard]] Result<void> need_topic(std::string_view topic);
     [[nodiscard]] Result<void> write_sessions();
     [[nodiscard]] Result<void> write_session(const StoredSession& session);
@@ -109,9 +105,9 @@ class StateStore {
     Database database_;
     StateMeta meta_;
     StoredState working_;  // sessions and values of the transaction under way; references of all
-    std::unordered_map<ClientId, Loaded> sessions_;
-    std::unordered_map<std::string, std::size_t> topics_;  // size of the value before
-    std::unordered_map<Seq, std::size_t> stored_pins_;     // with their size
+    std::unordered_map<ClientId, std::set<std::string>> sessions_;  // and whose replays moved on
+    std::unordered_map<std::string, std::size_t> topics_;           // size of the value before
+    std::unordered_map<Seq, std::size_t> stored_pins_;              // with their size
     std::uint64_t message_bytes_ = 0;
 
     Statement select_session_;

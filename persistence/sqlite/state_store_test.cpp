@@ -37,7 +37,7 @@ class StateStoreTest : public testing::Test {
 };
 
 TEST_F(StateStoreTest, RowsSayWhatStoredStateSays) {
-    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+    for (std::uint64_t seed = 1; seed <= 40; ++seed) {
         SCOPED_TRACE(seed);
         std::filesystem::remove(directory_.file("state.db"));
         open();
@@ -56,6 +56,19 @@ TEST_F(StateStoreTest, RowsSayWhatStoredStateSays) {
         }
         store_.reset();
     }
+}
+
+/// A session that was only here for its will begins anew, whatever its record says.
+TEST_F(StateStoreTest, TheSubscriptionsOfATransientSessionGoWithIt) {
+    open();
+    ASSERT_TRUE(store_->apply(Seq{1}, samples::attached("c", 0)).has_value());
+    ASSERT_TRUE(store_->apply(Seq{2}, samples::subscribed("c", "t")).has_value());
+    commit(Seq{2});
+    ASSERT_TRUE(store_->apply(Seq{3}, samples::attached("c")).has_value());
+    commit(Seq{3});
+    const auto loaded = store_->load();
+    ASSERT_TRUE(loaded.has_value());
+    EXPECT_TRUE(loaded->sessions().at("c").subscriptions.empty());
 }
 
 TEST_F(StateStoreTest, WhatWasNotCommittedIsGone) {

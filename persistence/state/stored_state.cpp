@@ -215,6 +215,7 @@ void StoredState::on(Seq /*seq*/, const SessionEnded& record) {
 void StoredState::on(Seq seq, const Subscribed& record) {
     StoredSession* session = find(record.client);
     if (session == nullptr) return;
+    session->has_other_subscriptions = true;
     Places places{*session, record.subscriptions.size()};
     for (const SubscriptionRecord& wanted : record.subscriptions) {
         StoredSubscription* subscription = places.find(wanted.filter);
@@ -249,6 +250,7 @@ void StoredState::on(Seq /*seq*/, const Unsubscribed& record) {
     const std::unordered_set<std::string_view> ended{record.filters.begin(), record.filters.end()};
     std::erase_if(session->subscriptions, [&](const StoredSubscription& subscription) {
         if (!ended.contains(subscription.filter)) return false;
+        session->has_other_subscriptions = true;
         if (session->attached && replays(subscription)) close_replay(subscription.replay_until);
         return true;
     });

@@ -45,6 +45,10 @@ struct StoredSession {
     std::set<PacketId> inbound;      // QoS 2 packet identifiers received and not released
     std::optional<WillRecord> will;  // pending
     bool transient = false;          // only here for its will
+    // Its subscriptions may differ from those that restore() or put_back() brought, by more than
+    // how far a replay is. A session may have ten thousand of them and come and go every second:
+    // engines with rows write them only then.
+    bool has_other_subscriptions = true;
 };
 
 /// The lowest position whose message this session may still ask the log for by its filters: the one
