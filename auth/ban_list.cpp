@@ -145,8 +145,9 @@ bool BanList::bans_address(std::string_view address, std::int64_t now_ms) const 
     const auto parsed = parse_address(address);
     if (!parsed) return false;
     for (unsigned bits = 0; bits < lengths_.size(); ++bits) {
-        if (lengths_[bits] != 0 && holds(networks_, network_key(*parsed, bits), now_ms))
+        if (lengths_[bits] != 0 && holds(networks_, network_key(*parsed, bits), now_ms)) {
             return true;
+        }
     }
     return false;
 }

@@ -522,9 +522,17 @@ void Shard::tells_of_replay(SessionEntry& entry, std::string_view text) {
     if (entry.replays_told == nullptr) {
         entry.replays_told = std::make_unique<std::vector<std::string>>();
     }
-    if (entry.replays_told->empty() || entry.replays_told->back() != text) {
-        entry.replays_told->emplace_back(text);
+    std::vector<std::string>& told = *entry.replays_told;
+    if (!told.empty() && told.back() == text) return;
+    // As long as the next commit is always on its way, names of filters that come and go would add
+    // up.
+    constexpr std::size_t kFew = 16;
+    if (told.size() > 2 * entry.subscriptions.size() + kFew) {
+        std::sort(told.begin(), told.end());
+        told.erase(std::unique(told.begin(), told.end()), told.end());
+        std::erase_if(told, [&](const std::string& name) { return entry.find(name) == nullptr; });
     }
+    told.emplace_back(text);
 }
 
 /// After a commit about its deliveries: if the log has all of them, nothing need be told again.

@@ -58,12 +58,6 @@ class RetainedReplays {
     bool drop(std::string_view text);
     void pop_front();
 
-    template <class Function>
-    void for_each(Function&& function) const {
-        if (some_ == nullptr) return;
-        for (const RetainedReplay& replay : some_->list) function(replay);
-    }
-
   private:
     struct Some {
         List list;

@@ -146,7 +146,8 @@ struct SessionEntry {
     std::unique_ptr<PendingWill> will;
     std::unique_ptr<BacklogLoss> loss;  // null: none
     // Of which subscriptions commits have told how far the replay is, not all of which are known to
-    // be in the log; null: all are. See rewrite_state().
+    // be in the log; null: all are. At most about twice as many names as there are subscriptions.
+    // See rewrite_state().
     std::unique_ptr<std::vector<std::string>> replays_told;
     std::unique_ptr<mqtt::SessionParts> parts;  // while detached; null: nothing unfinished
     std::unique_ptr<Attachment> attached;

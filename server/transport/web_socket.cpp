@@ -74,7 +74,7 @@ bool may_be_close_code(std::uint16_t code) {
 /// U+0000 may stand here, unlike in MQTT.
 bool is_utf8(std::string_view text) {
     std::string without{text};
-    std::erase(without, '\0');
+    std::replace(without.begin(), without.end(), '\0', ' ');
     return mqtt::is_mqtt_text(without);
 }
 

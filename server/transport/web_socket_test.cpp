@@ -160,6 +160,7 @@ TEST_F(WebSocketTest, ClosesOnWhatMustNotCome) {
                                    {masked(0x88, "\x03\xF7"), 1002},  // 1015
                                    {masked(0x88, "\x13\x88"), 1002},  // 5000
                                    {masked(0x88, "\x03\xE8\xC3\x28"), 1007},
+                                   {masked(0x88, std::string{"\x03\xE8\xC3\0\xA9", 5}), 1007},
                                    {std::string{"\x82\xFF\xFF\0\0\0\0\0\0\0mask", 14}, 1002}};
     for (const auto& [frame, code] : wrong) {
         anew();

@@ -189,6 +189,27 @@ TEST_P(ShortTimeout, FifteenThousandSilentConnectionsAreClosed) {
     RecordProperty("mebibytes", static_cast<int>((most - before) / kMiB));
 }
 
+// A part of a CONNECT each, all of them a lot: whoever wants little comes in meanwhile.
+TEST_P(Crowd, ManyUnfinishedConnectsTakeBoundedMemory) {
+    const auto shards = static_cast<std::size_t>(GetParam());
+    const std::size_t before = broker.resident_bytes();
+    const Octets part = "\x10\x80\x80\x17" + text("MQTT") + Octets(350 * 1024, '\x05');
+    std::vector<RawClient> greedy;
+    std::size_t closed = 0;
+    while (greedy.size() < 400 * shards) {
+        greedy.emplace_back(broker.port());
+        if (!greedy.back().send(part)) ++closed;
+    }
+    RawClient modest{broker.port()};
+    for (const char octet : connect({.id = "modest"})) ASSERT_TRUE(modest.send({&octet, 1}));
+    EXPECT_EQ(modest.receive(2).body.at(1), 0);
+    expect_quick();
+    EXPECT_LT(broker.resident_bytes(), before + shards * 96 * kMiB);
+    for (RawClient& client : greedy) closed += client.closed_within(0) ? 1 : 0;
+    EXPECT_GT(closed, 200 * shards);
+    EXPECT_LT(closed, greedy.size());
+}
+
 TEST_P(Crowd, AThousandClientsComeAndGoAtOnce) {
     constexpr std::size_t kClients = 1000;
     for (int round = 0; round < 3; ++round) {
