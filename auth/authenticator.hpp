@@ -9,6 +9,7 @@
 #include "auth/grants.hpp"
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -33,6 +34,12 @@ struct ConnectCredentials {
     std::string certificate_name = {};  // common name of a verified client certificate, or empty
     std::uint64_t lane = 0;             // see Job::lane()
     std::string listener = {};          // its URL
+
+    /// What it takes in memory, about.
+    [[nodiscard]] std::size_t bytes() const noexcept {
+        return sizeof(*this) + client_id.size() + (user ? user->size() : 0) +
+               (password ? password->size() : 0) + certificate_name.size();
+    }
 };
 
 /// On what terms a client is accepted, where its credentials say so.

@@ -1,11 +1,8 @@
 #include "auth/executor.hpp"
 
-#include "base/assert.hpp"
-
 #include <pthread.h>
 
 #include <algorithm>
-#include <iterator>
 #include <utility>
 
 namespace stentor::auth {
@@ -20,33 +17,38 @@ Workers::Workers(const WorkersOptions& options, std::function<Instant()> clock)
 }
 
 Workers::~Workers() {
-    std::unordered_map<std::uint64_t, Lane> left;
+    FairQueue<std::unique_ptr<Job>> left;
     {
         const std::lock_guard lock{mutex_};
         stopping_ = true;
-        left.swap(lanes_);
+        std::swap(left, queue_);
     }
     ready_.notify_all();
     for (std::thread& thread : threads_) thread.join();
 }
 
 void Workers::post(std::unique_ptr<Job> job) {
-    std::unique_ptr<Job> one_too_many;
+    Jobs excess;
     {
         const std::lock_guard lock{mutex_};
         if (stopping_) return;
         const std::uint64_t lane = job->lane();
-        Lane& jobs = lanes_[lane];
-        if (jobs.empty()) turns_.push_back(lane);
-        jobs.push_back(std::move(job));
-        ++queued_;
-        if (queued_ > jobs_max()) {
-            one_too_many = take_last_of_longest();
-            ++turned_away_;
-        }
+        const std::size_t bytes = job->bytes();
+        queue_.push(lane, std::move(job), bytes);
+        excess = take_excess();
     }
     ready_.notify_one();
-    if (one_too_many) one_too_many->turned_away();
+    for (const auto& one : excess) one->turned_away();
+}
+
+/// More than one after the first jobs, when it becomes known how long they take.
+Workers::Jobs Workers::take_excess() {
+    Jobs excess;
+    while (queue_.size() > jobs_max()) excess.push_back(queue_.take_last_of_longest());
+    while (queue_.bytes() > options_.queue_bytes_max) {
+        excess.push_back(queue_.take_last_of_heaviest());
+    }
+    return excess;
 }
 
 std::size_t Workers::jobs_max() const noexcept {
@@ -55,40 +57,6 @@ std::size_t Workers::jobs_max() const noexcept {
     // However slow: what all threads begin next waits for nobody else.
     return std::clamp<std::size_t>(
         static_cast<std::size_t>(in_time), options_.threads, options_.queue_jobs_max);
-}
-
-std::unique_ptr<Job> Workers::take_next() {
-    const std::uint64_t lane = turns_.front();
-    turns_.pop_front();
-    const auto at = lanes_.find(lane);
-    std::unique_ptr<Job> job = std::move(at->second.front());
-    at->second.pop_front();
-    if (at->second.empty()) {
-        lanes_.erase(at);
-    } else {
-        turns_.push_back(lane);
-    }
-    --queued_;
-    return job;
-}
-
-/// A look at each lane: at most queue_jobs_max of them, and only under overload.
-std::unique_ptr<Job> Workers::take_last_of_longest() {
-    // Among equals the one that would wait longest.
-    const auto longest =
-        std::max_element(turns_.rbegin(), turns_.rend(), [this](std::uint64_t a, std::uint64_t b) {
-            return lanes_.find(a)->second.size() < lanes_.find(b)->second.size();
-        });
-    STENTOR_ASSERT(longest != turns_.rend());
-    const auto at = lanes_.find(*longest);
-    std::unique_ptr<Job> job = std::move(at->second.back());
-    at->second.pop_back();
-    if (at->second.empty()) {
-        lanes_.erase(at);
-        turns_.erase(std::next(longest).base());
-    }
-    --queued_;
-    return job;
 }
 
 /// A moving average: what costs most of the time counts most of the time.
@@ -103,9 +71,9 @@ void Workers::has_taken(Duration time) noexcept {
 void Workers::work() {
     std::unique_lock lock{mutex_};
     while (true) {
-        ready_.wait(lock, [this] { return stopping_ || queued_ != 0; });
+        ready_.wait(lock, [this] { return stopping_ || !queue_.empty(); });
         if (stopping_) return;
-        std::unique_ptr<Job> job = take_next();
+        std::unique_ptr<Job> job = queue_.take_next();
         lock.unlock();
         const Instant begin = clock_();
         const bool is_due = job->is_due();
@@ -113,13 +81,14 @@ void Workers::work() {
         job.reset();
         const Duration took = clock_() - begin;
         lock.lock();
-        if (is_due) has_taken(took);
+        if (!is_due) continue;
+        has_taken(took);
+        const Jobs excess = take_excess();
+        if (excess.empty()) continue;
+        lock.unlock();
+        for (const auto& one : excess) one->turned_away();
+        lock.lock();
     }
-}
-
-std::uint64_t Workers::turned_away() const {
-    const std::lock_guard lock{mutex_};
-    return turned_away_;
 }
 
 }  // namespace stentor::auth

@@ -2,22 +2,20 @@
 // Where slow work of authenticators runs: a few threads of its own, so that no shard ever hashes.
 // post() may be called from any thread; jobs run on the workers' threads.
 //
-// Jobs wait in lanes, one per source (an address), and the lanes are served in turn: however much
-// one source asks, another one's first job waits for one of each. No more wait than can be done in
+// Jobs wait in lanes, one per source (an address), see FairQueue. No more wait than can be done in
 // time, at the speed that has been measured: behind more than that a client would wait in vain, and
 // its place be taken by the next who does. At the bound the longest lane's last job is turned away.
 
+#include "auth/fair_queue.hpp"
 #include "base/clock.hpp"
 
 #include <condition_variable>
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <thread>
-#include <unordered_map>
 #include <vector>
 
 namespace stentor::auth {
@@ -31,12 +29,13 @@ class Job {
 
     /// Whose it is: a good hash of its source.
     [[nodiscard]] virtual std::uint64_t lane() const noexcept { return 0; }
+    /// What it holds in memory, about.
+    [[nodiscard]] virtual std::size_t bytes() const noexcept { return 0; }
     /// Asked when its turn has come. False: nobody waits for it any more, or it has been answered;
     /// it is destroyed unrun.
     [[nodiscard]] virtual bool is_due() { return true; }
     virtual void run() = 0;
-    /// There is no room for it: it is destroyed next. On the thread that posts, this job or
-    /// another one.
+    /// There is no room for it: it is destroyed next. On any thread.
     virtual void turned_away() = 0;
 };
 
@@ -58,7 +57,8 @@ struct WorkersOptions {
     /// Also bounds memory: an Argon2id hash takes 19 MiB while it runs.
     unsigned threads = 1;
     std::size_t queue_jobs_max = 1024;
-    Duration queue_time_max = std::chrono::seconds{5};  // from post() to run(), about
+    std::size_t queue_bytes_max = std::size_t{16} << 20U;  // by Job::bytes()
+    Duration queue_time_max = std::chrono::seconds{5};     // from post() to run(), about
 };
 
 class Workers final : public Executor {
@@ -70,27 +70,20 @@ class Workers final : public Executor {
 
     void post(std::unique_ptr<Job> job) override;
 
-    [[nodiscard]] std::uint64_t turned_away() const;
-
   private:
-    using Lane = std::deque<std::unique_ptr<Job>>;
+    using Jobs = std::vector<std::unique_ptr<Job>>;
 
     void work();
-    /// Of the lane whose turn it is. There must be one.
-    [[nodiscard]] std::unique_ptr<Job> take_next();
-    [[nodiscard]] std::unique_ptr<Job> take_last_of_longest();
+    [[nodiscard]] Jobs take_excess();
     [[nodiscard]] std::size_t jobs_max() const noexcept;
     void has_taken(Duration time) noexcept;
 
     const WorkersOptions options_;
     const std::function<Instant()> clock_;
-    mutable std::mutex mutex_;  // guards what follows
+    std::mutex mutex_;  // guards what follows
     std::condition_variable ready_;
-    std::unordered_map<std::uint64_t, Lane> lanes_;  // none is empty
-    std::deque<std::uint64_t> turns_;                // each lane once, the next one in front
-    std::size_t queued_ = 0;
+    FairQueue<std::unique_ptr<Job>> queue_;
     Duration each_takes_{};  // about; nothing is known yet: 0
-    std::uint64_t turned_away_ = 0;
     bool stopping_ = false;
     std::vector<std::thread> threads_;
 };

@@ -22,18 +22,21 @@ class WorkersTest : public Test {
 
     class Note final : public Job {
       public:
-        Note(WorkersTest& test, std::string name, std::uint64_t lane, bool is_due)
-            : test_{&test}, name_{std::move(name)}, lane_{lane}, is_due_{is_due} {}
+        Note(
+            WorkersTest& test, std::string name, std::uint64_t lane, bool is_due, std::size_t bytes)
+            : test_{&test}, name_{std::move(name)}, lane_{lane}, is_due_{is_due}, bytes_{bytes} {}
         [[nodiscard]] std::uint64_t lane() const noexcept override { return lane_; }
+        [[nodiscard]] std::size_t bytes() const noexcept override { return bytes_; }
         [[nodiscard]] bool is_due() override { return is_due_; }
         void run() override { test_->ran(name_); }
-        void turned_away() override { test_->turned_away_.push_back(name_); }
+        void turned_away() override { test_->turned_away_.push_back(name_); }  // see release()
 
       private:
         WorkersTest* test_;
         std::string name_;
         std::uint64_t lane_;
         bool is_due_;
+        std::size_t bytes_;
     };
 
     void start(const WorkersOptions& options) {
@@ -53,8 +56,8 @@ class WorkersTest : public Test {
         std::unique_lock lock{mutex_};
         changed_.wait(lock, [&] { return !ran_.empty() && ran_.back() == name; });
     }
-    void post(std::string name, std::uint64_t lane, bool is_due = true) {
-        workers_->post(std::make_unique<Note>(*this, std::move(name), lane, is_due));
+    void post(std::string name, std::uint64_t lane, bool is_due = true, std::size_t bytes = 0) {
+        workers_->post(std::make_unique<Note>(*this, std::move(name), lane, is_due, bytes));
     }
     /// Names in the order in which they ran, when there are so many.
     std::vector<std::string> release(std::size_t count) {
@@ -119,6 +122,25 @@ TEST_F(WorkersTest, NoMoreWaitThanCanBeDoneInTime) {
     for (int i = 0; i < 7; ++i) post(std::to_string(i), 1);
     EXPECT_EQ(turned_away_, (Names{"5", "6"}));
     (void)release(7);
+}
+
+TEST_F(WorkersTest, WhoCameBeforeTheSpeedWasKnownIsTurnedAwayOnceItIs) {
+    start({.threads = 1, .queue_time_max = 5 * kEach});
+    for (int i = 0; i < 9; ++i) post(std::to_string(i), 1);
+    EXPECT_EQ(turned_away_, Names{});
+    (void)release(6);
+    EXPECT_EQ(turned_away_, (Names{"8", "7", "6", "5"}));
+}
+
+TEST_F(WorkersTest, WhoeverHoldsMostMemoryIsTurnedAway) {
+    start({.threads = 1, .queue_bytes_max = 100});
+    post("a1", 1, true, 10);
+    post("a2", 1, true, 10);
+    post("b1", 2, true, 80);
+    EXPECT_EQ(turned_away_, Names{});
+    post("a3", 1, true, 10);
+    EXPECT_EQ(turned_away_, Names{"b1"});
+    EXPECT_EQ(release(4), (Names{"first", "a1", "a2", "a3"}));
 }
 
 TEST_F(WorkersTest, SomethingMayWaitHoweverSlowItIs) {

@@ -3,6 +3,7 @@
 #include "base/address.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string>
 
 namespace stentor::auth {
@@ -27,6 +28,12 @@ bool has_failed(Duration level, std::uint32_t times, Duration each) noexcept {
 /// Apart from what the other tables are asked; never 0, which is nobody.
 std::uint64_t hash_of(const HashKey& key, char kind, std::string_view text) {
     return keyed_hash(key, std::string{kind}.append(text)) | 1U;
+}
+
+/// Of what an attempt is counted in; 0: none.
+std::array<std::uint64_t, 4> keys_of(const Throttle::Attempt& attempt) noexcept {
+    const bool is_pair = attempt.pair != 0;
+    return {attempt.address, attempt.network, is_pair ? attempt.user : 0, attempt.pair};
 }
 
 }  // namespace
@@ -72,20 +79,29 @@ Duration Throttle::network_forgets_after() const noexcept {
     return address_forgets_after() / kNetworkAddresses;
 }
 
-bool Throttle::is_too_many(const Attempt& attempt, Instant now) const noexcept {
+bool Throttle::is_too_many(const Attempt& attempt, Instant now, Counts counts) const noexcept {
+    const auto has_reached =
+        [&](const LeakyTable& table, std::uint64_t key, std::uint32_t times, Duration each) {
+            Duration level = table.level(key, now);
+            if (counts == Counts::undecided_as_well) {
+                const auto undecided = undecided_.find(key);
+                if (undecided != undecided_.end()) level += undecided->second * each;
+            }
+            return has_failed(level, times, each);
+        };
     const std::uint32_t of_address = options_.failures_per_address_max;
     const std::uint32_t of_user = options_.failures_per_user_max;
     const Duration each = options_.forgets_one_after;
     const bool address =
         of_address != 0 &&
-        has_failed(addresses_.level(attempt.address, now), of_address, address_forgets_after());
-    const bool network = of_address != 0 && attempt.network != 0 &&
-                         has_failed(addresses_.level(attempt.network, now),
-                                    kNetworkAddresses * of_address,
-                                    network_forgets_after());
+        has_reached(addresses_, attempt.address, of_address, address_forgets_after());
+    const bool network =
+        of_address != 0 && attempt.network != 0 &&
+        has_reached(
+            addresses_, attempt.network, kNetworkAddresses * of_address, network_forgets_after());
     const bool user = of_user != 0 && attempt.pair != 0 &&
-                      has_failed(pairs_.level(attempt.pair, now), 1, each) &&
-                      has_failed(users_.level(attempt.user, now), of_user, each);
+                      has_reached(pairs_, attempt.pair, 1, each) &&
+                      has_reached(users_, attempt.user, of_user, each);
     if (!address && !network && !user) return false;
     return attempt.pair == 0 || known_.level(attempt.pair, now) == Duration::zero();
 }
@@ -93,79 +109,61 @@ bool Throttle::is_too_many(const Attempt& attempt, Instant now) const noexcept {
 bool Throttle::refuses(const Attempt& attempt, Instant now) {
     if (attempt.address == 0) return false;
     const std::lock_guard lock{mutex_};
-    const bool refuses = is_too_many(attempt, now);
+    const bool refuses = is_too_many(attempt, now, Counts::failures);
     if (refuses) ++refused_;
     return refuses;
 }
 
+Throttle::Start Throttle::begin(const Attempt& attempt, Instant now) {
+    if (attempt.address == 0) return Start::begins;
+    const std::lock_guard lock{mutex_};
+    if (is_too_many(attempt, now, Counts::failures)) {
+        ++refused_;
+        return Start::refused;
+    }
+    if (is_too_many(attempt, now, Counts::undecided_as_well)) return Start::too_many_undecided;
+    for (const std::uint64_t key : keys_of(attempt)) {
+        if (key != 0) ++undecided_[key];
+    }
+    return Start::begins;
+}
+
+void Throttle::end(const Attempt& attempt) noexcept {
+    if (attempt.address == 0) return;
+    const std::lock_guard lock{mutex_};
+    for (const std::uint64_t key : keys_of(attempt)) {
+        const auto undecided = undecided_.find(key);
+        if (undecided != undecided_.end() && --undecided->second == 0) undecided_.erase(undecided);
+    }
+}
+
 /// No more is remembered than the bounds: what is past them would only make forgetting take longer.
-Throttle::Reserved Throttle::count(const Attempt& attempt, Instant now) noexcept {
+void Throttle::failed(const Attempt& attempt, Instant now) {
+    if (attempt.address == 0) return;
     const auto add =
         [now](LeakyTable& table, std::uint64_t key, std::uint32_t times_max, Duration each) {
-            if (times_max == 0 || has_failed(table.level(key, now), times_max, each)) return false;
+            if (times_max == 0 || has_failed(table.level(key, now), times_max, each)) return;
             (void)table.add(key, each, now);
-            return true;
         };
+    const std::lock_guard lock{mutex_};
     const std::uint32_t of_address = options_.failures_per_address_max;
     const std::uint32_t of_user = options_.failures_per_user_max;
     const Duration each = options_.forgets_one_after;
-    Reserved in;
-    in.address = add(addresses_, attempt.address, of_address, address_forgets_after());
+    add(addresses_, attempt.address, of_address, address_forgets_after());
     if (attempt.network != 0) {
-        in.network = add(
-            addresses_, attempt.network, kNetworkAddresses * of_address, network_forgets_after());
+        add(addresses_, attempt.network, kNetworkAddresses * of_address, network_forgets_after());
     }
-    if (attempt.pair != 0) {
-        in.user = add(users_, attempt.user, of_user, each);
-        in.pair = add(pairs_, attempt.pair, of_user, each);
-    }
-    return in;
-}
-
-/// A reload in between may have changed how much one is: what is wrong then leaks away.
-void Throttle::give_back(const Attempt& attempt, const Reserved& reserved) noexcept {
-    if (reserved.address) addresses_.take_back(attempt.address, address_forgets_after());
-    if (reserved.network) addresses_.take_back(attempt.network, network_forgets_after());
-    if (reserved.user) users_.take_back(attempt.user, options_.forgets_one_after);
-    if (reserved.pair) pairs_.take_back(attempt.pair, options_.forgets_one_after);
-}
-
-std::optional<Throttle::Reserved> Throttle::begin(const Attempt& attempt, Instant now) {
-    if (attempt.address == 0) return Reserved{};
-    const std::lock_guard lock{mutex_};
-    if (is_too_many(attempt, now)) {
-        ++refused_;
-        return std::nullopt;
-    }
-    return count(attempt, now);
-}
-
-void Throttle::failed(const Attempt& attempt, Instant now) {
-    if (attempt.address == 0) return;
-    const std::lock_guard lock{mutex_};
-    (void)count(attempt, now);
-    if (attempt.pair != 0) known_.forget(attempt.pair);
-}
-
-void Throttle::failed(const Attempt& attempt, Instant /*now*/, const Reserved& /*reserved*/) {
     if (attempt.pair == 0) return;
-    const std::lock_guard lock{mutex_};
+    add(users_, attempt.user, of_user, each);
+    add(pairs_, attempt.pair, of_user, each);
     known_.forget(attempt.pair);
 }
 
-void Throttle::succeeded(const Attempt& attempt, Instant now) { succeeded(attempt, now, {}); }
-
-void Throttle::succeeded(const Attempt& attempt, Instant now, const Reserved& reserved) {
-    const std::lock_guard lock{mutex_};
-    give_back(attempt, reserved);
+void Throttle::succeeded(const Attempt& attempt, Instant now) {
     if (attempt.pair == 0) return;
+    const std::lock_guard lock{mutex_};
     const Duration left = known_.level(attempt.pair, now);
     known_.add(attempt.pair, kKnownFor - std::min(left, kKnownFor), now);
-}
-
-void Throttle::undecided(const Attempt& attempt, const Reserved& reserved) {
-    const std::lock_guard lock{mutex_};
-    give_back(attempt, reserved);
 }
 
 std::uint64_t Throttle::refused() const {

@@ -4,11 +4,12 @@
 // time.
 //
 //     if (throttle.refuses(attempt, now)) ...                  // cheap, before it waits its turn
-//     const auto reserved = throttle.begin(attempt, now);      // nothing: refused by now
-//     throttle.failed(attempt, now, *reserved)  or succeeded() or undecided()
+//     if (throttle.begin(attempt, now) != Throttle::Start::begins) ...
+//     throttle.failed(attempt, now)  or succeeded()            // unless nothing was learned
+//     throttle.end(attempt)
 //
-// Guesses made side by side count like those made one after the other: what is being looked at
-// counts as a failure until it turns out to be none.
+// Guesses made side by side count like those made one after the other: no more of them are looked
+// at together than may fail.
 //
 // What counts does not depend on whether the user exists. Nobody can lock another one out for long:
 // a user's failures, from wherever they came, refuse only attempts for that user from addresses
@@ -17,7 +18,8 @@
 // let in whatever the others do. Addresses that many share without telling (loopback, a proxy that
 // does not say for whom) are not counted and not refused.
 //
-// Any thread. Fixed memory: see entries in the options; LeakyTable says what happens at the bound.
+// Any thread. Fixed memory (LeakyTable says what happens at the bound), and a few numbers for each
+// attempt that has begun and not ended.
 
 #include "base/clock.hpp"
 #include "base/hash.hpp"
@@ -27,8 +29,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <mutex>
-#include <optional>
 #include <string_view>
+#include <unordered_map>
 
 namespace stentor::auth {
 
@@ -62,30 +64,28 @@ class Throttle {
 
     [[nodiscard]] bool refuses(const Attempt& attempt, Instant now);
 
-    /// What an attempt under way has been counted in.
-    struct Reserved {
-        bool address = false;
-        bool network = false;
-        bool user = false;
-        bool pair = false;
+    enum class Start : std::uint8_t {
+        begins,
+        refused,             // refuses(), by now
+        too_many_undecided,  // it would be if all failed that are being looked at
     };
-    /// refuses() once more, as of now; if not, the attempt counts as failed until it is told how it
-    /// ended.
-    [[nodiscard]] std::optional<Reserved> begin(const Attempt& attempt, Instant now);
-    void failed(const Attempt& attempt, Instant now);  // one that did not begin()
-    void failed(const Attempt& attempt, Instant now, const Reserved& reserved);
-    void succeeded(const Attempt& attempt, Instant now);  // the same
-    void succeeded(const Attempt& attempt, Instant now, const Reserved& reserved);
-    /// Nothing has been learned about it.
-    void undecided(const Attempt& attempt, const Reserved& reserved);
+    /// Before an attempt is looked at. If it begins, end() has to follow.
+    [[nodiscard]] Start begin(const Attempt& attempt, Instant now);
+    void failed(const Attempt& attempt, Instant now);
+    void succeeded(const Attempt& attempt, Instant now);
+    /// One that began has been decided; after failed() or succeeded(), so that no other one slips
+    /// through between.
+    void end(const Attempt& attempt) noexcept;
 
     /// How many it has refused.
     [[nodiscard]] std::uint64_t refused() const;
 
   private:
-    [[nodiscard]] bool is_too_many(const Attempt& attempt, Instant now) const noexcept;
-    [[nodiscard]] Reserved count(const Attempt& attempt, Instant now) noexcept;
-    void give_back(const Attempt& attempt, const Reserved& reserved) noexcept;
+    enum class Counts : std::uint8_t { failures, undecided_as_well };
+
+    [[nodiscard]] bool is_too_many(const Attempt& attempt,
+                                   Instant now,
+                                   Counts counts) const noexcept;
     [[nodiscard]] Duration address_forgets_after() const noexcept;
     [[nodiscard]] Duration network_forgets_after() const noexcept;
 
@@ -96,6 +96,7 @@ class Throttle {
     LeakyTable users_;
     LeakyTable pairs_;
     LeakyTable known_;  // pairs that came in: how long they are remembered
+    std::unordered_map<std::uint64_t, std::uint32_t> undecided_;  // by keys of all tables
     std::uint64_t refused_ = 0;
 };
 

@@ -8,6 +8,7 @@ namespace stentor::auth {
 namespace {
 
 using std::chrono_literals::operator""s;
+using std::chrono_literals::operator""ms;
 
 class ThrottleTest : public testing::Test {
   protected:
@@ -112,29 +113,45 @@ TEST_F(ThrottleTest, AnIpv6NetworkIsRefusedAfterSixteenAddressesFailures) {
     EXPECT_FALSE(refuses("192.0.2.200", "bob"));
 }
 
-TEST_F(ThrottleTest, WhatIsBeingLookedAtCountsAsFailed) {
-    const auto one = throttle.attempt("192.0.2.1", "anna");
-    const auto first = throttle.begin(one, now);
-    const auto second = throttle.begin(throttle.attempt("192.0.2.1", "bob"), now);
-    const auto third = throttle.begin(throttle.attempt("192.0.2.1", "carol"), now);
-    ASSERT_TRUE(first && second && third);
-    EXPECT_FALSE(throttle.begin(throttle.attempt("192.0.2.1", "dora"), now));
-    throttle.failed(one, now, *first);
-    EXPECT_TRUE(refuses("192.0.2.1", "dora"));
-    throttle.undecided(throttle.attempt("192.0.2.1", "bob"), *second);
-    EXPECT_FALSE(refuses("192.0.2.1", "dora"));
-    throttle.succeeded(throttle.attempt("192.0.2.1", "carol"), now, *third);
-    fail("192.0.2.1", "dora");
-    EXPECT_FALSE(refuses("192.0.2.1", "emma"));
-    fail("192.0.2.1", "dora");
-    EXPECT_TRUE(refuses("192.0.2.1", "emma"));
-    EXPECT_FALSE(refuses("192.0.2.1", "carol"));
+TEST_F(ThrottleTest, NoMoreAreLookedAtTogetherThanMayFail) {
+    using Start = Throttle::Start;
+    const auto of = [&](const char* user) { return throttle.attempt("192.0.2.1", user); };
+    for (const char* user : {"anna", "bob", "carol"}) {
+        EXPECT_EQ(throttle.begin(of(user), now), Start::begins);
+    }
+    EXPECT_EQ(throttle.begin(of("dora"), now), Start::too_many_undecided);
+    EXPECT_FALSE(refuses("192.0.2.1", "dora")) << "nobody has failed";
+    throttle.failed(of("anna"), now);
+    throttle.end(of("anna"));
+    EXPECT_EQ(throttle.begin(of("dora"), now), Start::too_many_undecided);
+    throttle.end(of("bob"));  // nothing was learned
+    EXPECT_EQ(throttle.begin(of("dora"), now), Start::begins);
+    throttle.succeeded(of("carol"), now);
+    throttle.end(of("carol"));
+    throttle.failed(of("dora"), now);
+    throttle.end(of("dora"));
+    EXPECT_EQ(throttle.begin(of("emma"), now), Start::begins);
+    throttle.failed(of("emma"), now);
+    throttle.end(of("emma"));
+    EXPECT_EQ(throttle.begin(of("fay"), now), Start::refused);
+    EXPECT_EQ(throttle.begin(of("carol"), now), Start::begins) << "known";
+}
+
+TEST_F(ThrottleTest, WhatTurnedOutWellLeavesOthersFailuresAsTheyAre) {
+    const auto slow = throttle.attempt("192.0.2.1", "anna");
+    EXPECT_EQ(throttle.begin(slow, now), Throttle::Start::begins);
+    now += 900ms;
+    fail("192.0.2.1", "bob", 3);
+    throttle.succeeded(slow, now);
+    throttle.end(slow);
+    EXPECT_TRUE(refuses("192.0.2.1", "bob"));
 }
 
 TEST_F(ThrottleTest, GuessesSideBySideAreCounted) {
     int begun = 0;
     for (int i = 0; i < 20; ++i) {
-        if (throttle.begin(throttle.attempt("2001:db8::1", "anna"), now)) ++begun;
+        const auto guess = throttle.attempt("2001:db8::1", "anna");
+        if (throttle.begin(guess, now) == Throttle::Start::begins) ++begun;
     }
     EXPECT_EQ(begun, 3);
 }

@@ -46,21 +46,12 @@ class LeakyTable {
         return entry->level(now);
     }
 
-    /// Takes out again what add() has put in, as far as it has not leaked away.
-    void take_back(std::uint64_t key, Duration amount) noexcept {
-        if (const Entry* entry = find(key)) {
-            const_cast<Entry*>(entry)->empty_at -= amount;  // NOLINT(*-const-cast): it is ours
-        }
-    }
-
     /// Empties it.
     void forget(std::uint64_t key) noexcept {
         if (const Entry* entry = find(key)) {
             const_cast<Entry*>(entry)->empty_at = Instant{};  // NOLINT(*-const-cast): it is ours
         }
     }
-
-    [[nodiscard]] std::size_t entries_max() const noexcept { return rows_.size() * kPlaces; }
 
   private:
     static constexpr std::size_t kPlaces = 8;

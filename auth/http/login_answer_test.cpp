@@ -159,9 +159,9 @@ TEST(LoginQuestion, FingerprintsDifferWhereAnythingDoes) {
     EXPECT_EQ(first, maker.of(login_question(client())));
     EXPECT_NE(first, FingerprintMaker{}.of(login_question(client()))) << "another key";
     for (auto member : {&ConnectCredentials::client_id,
-                         &ConnectCredentials::peer_address,
-                         &ConnectCredentials::listener,
-                         &ConnectCredentials::certificate_name}) {
+                        &ConnectCredentials::peer_address,
+                        &ConnectCredentials::listener,
+                        &ConnectCredentials::certificate_name}) {
         ConnectCredentials other = client();
         other.*member += 'x';
         EXPECT_NE(first, maker.of(login_question(other)));

@@ -1,6 +1,6 @@
 #include "auth/http/login_desk.hpp"
 
-#include "base/assert.hpp"
+#include "auth/executor.hpp"
 
 #include <algorithm>
 
@@ -10,6 +10,7 @@ namespace {
 constexpr std::uint32_t kLinesMax = 3;
 constexpr Duration kLinesInterval = std::chrono::seconds{10};
 constexpr std::size_t kRefusedPart = 4;  // of the cache
+constexpr std::size_t kJoinedBytesMax = std::size_t{16} << 20U;
 constexpr const char* kUnavailable = "the authentication service cannot be asked: ";
 
 /// The name of a client to whom the service gives none.
@@ -52,10 +53,11 @@ LoginDesk::LoginDesk(LoginDeskOptions options, LoginService& service)
       recovery_lines_{kLinesMax, kLinesInterval} {}
 
 void LoginDesk::ask(Visitor visitor, Instant now) {
-    // Asked side by side, guesses count as well.
-    if (!visitor.request.begins()) return;
-    SecretText question = login_question(visitor.request.credentials());
-    const Fingerprint fingerprint = fingerprints_.of(question);
+    const ConnectCredentials& client = visitor.request.credentials();
+    const std::size_t bytes = client.bytes();
+    const std::uint64_t lane = client.lane;
+    // Made once more when its turn comes: it is far larger than what it is made of.
+    const Fingerprint fingerprint = fingerprints_.of(login_question(client));
     for (AnswerCache* cache : {&accepted_, &refused_}) {
         const LoginVerdict* const known = cache->find(fingerprint, now);
         if (known == nullptr) continue;
@@ -65,16 +67,58 @@ void LoginDesk::ask(Visitor visitor, Instant now) {
     }
     const auto [open, is_new] = open_by_fingerprint_.try_emplace(fingerprint, next_id_);
     if (!is_new) {
+        Question& question = open_.at(open->second);
+        if (question.has_begun && !visitor.request.begins()) return;
+        if (joined_bytes_ + bytes > kJoinedBytesMax) {
+            std::move(visitor.request).deny(Outcome::overloaded, kNoRoom);
+            return;
+        }
         ++counters_.joined;
-        open_.at(open->second).visitors.push_back(std::move(visitor));
+        joined_bytes_ += bytes;
+        question.joined_bytes += bytes;
+        question.visitors.push_back(std::move(visitor));
         return;
     }
     const QuestionId id = next_id_++;
-    Question& asked = open_[id];
-    asked.fingerprint = fingerprint;
-    asked.visitors.push_back(std::move(visitor));
+    Question& question = open_[id];
+    question.fingerprint = fingerprint;
+    question.visitors.push_back(std::move(visitor));
+    service_.ask(id, lane, bytes);
+}
+
+std::optional<SecretText> LoginDesk::begin(QuestionId id) {
+    const auto at = open_.find(id);
+    if (at == open_.end()) return std::nullopt;  // they were sent away
+    Question& question = at->second;
+    // Guesses made side by side count as well; and nothing is asked about who has gone.
+    std::vector<Visitor> still_there;
+    for (Visitor& visitor : question.visitors) {
+        if (visitor.request.begins()) still_there.push_back(std::move(visitor));
+    }
+    question.visitors = std::move(still_there);
+    if (question.visitors.empty()) {
+        (void)take(at);
+        return std::nullopt;
+    }
+    question.has_begun = true;
     ++counters_.asked;
-    service_.ask(id, std::move(question));
+    return login_question(question.visitors.front().request.credentials());
+}
+
+void LoginDesk::turned_away(QuestionId id) {
+    const auto at = open_.find(id);
+    if (at == open_.end()) return;
+    for (Visitor& visitor : take(at).visitors) {
+        std::move(visitor.request).deny(Outcome::overloaded, kNoRoom);
+    }
+}
+
+LoginDesk::Question LoginDesk::take(Questions::iterator at) {
+    Question question = std::move(at->second);
+    open_.erase(at);
+    open_by_fingerprint_.erase(question.fingerprint);
+    joined_bytes_ -= question.joined_bytes;
+    return question;
 }
 
 void LoginDesk::answered(QuestionId id,
@@ -83,9 +127,7 @@ void LoginDesk::answered(QuestionId id,
                          std::int64_t wall_ms) {
     const auto at = open_.find(id);
     if (at == open_.end()) return;  // they were sent away
-    Question question = std::move(at->second);
-    open_.erase(at);
-    open_by_fingerprint_.erase(question.fingerprint);
+    Question question = take(at);
 
     // All visitors of a question have said the same.
     const ConnectCredentials& client = question.visitors.front().request.credentials();
@@ -122,6 +164,7 @@ void LoginDesk::remember(const Fingerprint& question, const LoginVerdict& verdic
 
 void LoginDesk::send_all_away() {
     open_by_fingerprint_.clear();
+    joined_bytes_ = 0;
     for (auto& [id, question] : std::exchange(open_, {})) {
         for (Visitor& visitor : question.visitors) {
             std::move(visitor.request)

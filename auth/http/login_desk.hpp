@@ -3,8 +3,9 @@
 // many want the same, and says what follows for each client. No sockets: whoever has some is told
 // what to ask and tells what came back. Time is handed in. One thread.
 //
-//     desk.ask({std::move(request), ...}, now);    // perhaps service.ask(id, question)
-//     desk.answered(id, reply, now, wall_ms);      // exactly once per question
+//     desk.ask({std::move(request), ...}, now);    // perhaps service.ask(id, lane, bytes)
+//     const auto question = desk.begin(id);        // when there is a connection for it
+//     desk.answered(id, reply, now, wall_ms);      // or turned_away(id)
 
 #include "auth/authenticator.hpp"
 #include "auth/http/answer_cache.hpp"
@@ -17,6 +18,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -25,11 +27,12 @@ namespace stentor::auth {
 
 using QuestionId = std::uint64_t;
 
-/// Who has the sockets.
+/// Who has the sockets, and the queue.
 class LoginService {
   public:
-    /// Calls LoginDesk::answered() later, exactly once, and not before it has returned.
-    virtual void ask(QuestionId id, SecretText question) = 0;
+    /// LoginDesk::answered() or turned_away() follows, unless begin() said that nobody waits any
+    /// more; turned_away() also before this returns. `lane`, `bytes`: see FairQueue.
+    virtual void ask(QuestionId id, std::uint64_t lane, std::size_t bytes) = 0;
 
   protected:
     ~LoginService() = default;
@@ -44,7 +47,7 @@ struct LoginDeskOptions {
 
 /// What has happened since the desk was made. Any thread may read it.
 struct LoginCounters {
-    std::atomic<std::uint64_t> asked{0};       // questions to the service
+    std::atomic<std::uint64_t> asked{0};       // questions to the service that began
     std::atomic<std::uint64_t> remembered{0};  // clients answered from memory
     std::atomic<std::uint64_t> joined{0};      // clients that waited for a question already asked
     std::atomic<std::uint64_t> failures{0};    // questions without an answer
@@ -77,6 +80,11 @@ class LoginDesk {
     LoginDesk(LoginDeskOptions options, LoginService& service);
 
     void ask(Visitor visitor, Instant now);
+    /// What to ask the service, whose turn it is for. From now on whoever waits for it counts as
+    /// somebody whose password is being looked at. Nothing: nobody waits any more.
+    [[nodiscard]] std::optional<SecretText> begin(QuestionId id);
+    /// There is no room for it: whoever waits is to come again.
+    void turned_away(QuestionId id);
     void answered(QuestionId id,
                   const Result<HttpReply, HttpFailure>& reply,
                   Instant now,
@@ -91,9 +99,14 @@ class LoginDesk {
 
   private:
     struct Question {
-        Fingerprint fingerprint;
-        std::vector<Visitor> visitors;
+        Fingerprint fingerprint{};
+        bool has_begun = false;
+        std::vector<Visitor> visitors = {};
+        std::size_t joined_bytes = 0;  // of all but the first
     };
+    using Questions = std::unordered_map<QuestionId, Question>;
+
+    Question take(Questions::iterator at);
 
     void remember(const Fingerprint& question, const LoginVerdict& verdict, Instant now);
     void failed(const HttpFailure& failure, Instant now);
@@ -105,7 +118,8 @@ class LoginDesk {
     // Apart, so that whoever makes up names does not drive out those who are known.
     AnswerCache accepted_;
     AnswerCache refused_;
-    std::unordered_map<QuestionId, Question> open_;
+    Questions open_;
+    std::size_t joined_bytes_ = 0;  // of all questions
     std::unordered_map<Fingerprint, QuestionId, AnswerCache::FirstBytes> open_by_fingerprint_;
     QuestionId next_id_ = 1;
     LoginCounters counters_;

@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,9 +22,17 @@ constexpr const char* kIgnore = R"({"result": "ignore"})";
 
 class Service final : public LoginService {
   public:
-    void ask(QuestionId id, SecretText question) override {
-        asked.emplace_back(id, std::string{question.view()});
+    void ask(QuestionId id, std::uint64_t lane, std::size_t /*bytes*/) override {
+        if (desk == nullptr) {
+            waiting.push_back(id);
+            lanes.push_back(lane);
+        } else if (const auto question = desk->begin(id)) {
+            asked.emplace_back(id, std::string{question->view()});
+        }
     }
+    LoginDesk* desk = nullptr;  // null: questions wait
+    std::vector<QuestionId> waiting;
+    std::vector<std::uint64_t> lanes;
     std::vector<std::pair<QuestionId, std::string>> asked;
 };
 
@@ -33,7 +42,12 @@ class Decisions final : public DecisionSink {
     void decided(Ticket ticket, Decision decision) noexcept override {
         all.emplace_back(ticket, std::move(decision));
     }
+    [[nodiscard]] std::optional<Decision> begins(Ticket ticket) noexcept override {
+        if (ticket != gone) return std::nullopt;
+        return Decision{.outcome = Outcome::unavailable, .principal = {}, .why = "gone"};
+    }
     std::vector<std::pair<Ticket, Decision>> all;
+    Ticket gone = 0;  // nobody waits for that one
 };
 
 /// In the place of the real link, which needs sockets.
@@ -46,6 +60,7 @@ class PassesOn final : public Authenticator {
 
 class LoginDeskTest : public testing::Test {
   protected:
+    LoginDeskTest() { service.desk = &desk; }
     static std::vector<std::unique_ptr<const Authenticator>> links() {
         std::vector<std::unique_ptr<const Authenticator>> made;
         made.push_back(std::make_unique<PassesOn>());
@@ -159,6 +174,7 @@ TEST_F(LoginDeskTest, WhatIsRememberedEndsWhenTheAnswerDoes) {
 
 TEST_F(LoginDeskTest, NothingIsRememberedWhereThatIsConfigured) {
     LoginDesk forgetful{{.keeps_accepted = seconds{0}, .keeps_refused = seconds{5}}, service};
+    service.desk = &forgetful;
     for (const char* body : {kAllow, kDeny}) {
         ConnectCredentials anna{
             .client_id = "c", .user = "anna", .password = body, .peer_address = {}};
@@ -170,6 +186,7 @@ TEST_F(LoginDeskTest, NothingIsRememberedWhereThatIsConfigured) {
 
 TEST_F(LoginDeskTest, MadeUpNamesDoNotDriveOutThoseWhoAreKnown) {
     LoginDesk small{{.cache_bytes_max = 4'000}, service};
+    service.desk = &small;
     const auto visit = [&](const std::string& password, const char* body) {
         ConnectCredentials anna{
             .client_id = "c", .user = "anna", .password = password, .peer_address = {}};
@@ -201,6 +218,49 @@ TEST_F(LoginDeskTest, ManyWhoSayTheSameAreOneQuestion) {
     EXPECT_EQ(sink.all.back().first, 3U);
     EXPECT_EQ(last().outcome, Outcome::bad_credentials);
     EXPECT_EQ(desk.counters().joined, 2U);
+}
+
+TEST_F(LoginDeskTest, NobodyIsAskedAboutWhoHasGoneBeforeItsTurn) {
+    service.desk = nullptr;
+    sink.gone = 1;
+    ask(1);
+    ask(2, "other");
+    EXPECT_TRUE(sink.all.empty()) << "what waits is not looked at";
+    ASSERT_EQ(service.waiting.size(), 2U);
+    EXPECT_FALSE(desk.begin(service.waiting[0]).has_value());
+    ASSERT_EQ(sink.all.size(), 1U);
+    EXPECT_EQ(last().why, "gone");
+    EXPECT_TRUE(desk.begin(service.waiting[1]).has_value());
+    EXPECT_EQ(desk.counters().asked, 1U);
+    ask(1, "other");
+    EXPECT_EQ(sink.all.size(), 2U) << "that question has begun";
+    desk.answered(service.waiting[1], HttpReply{200, kAllow}, kStart, kWall);
+    EXPECT_EQ(sink.all.size(), 3U);
+    ask(3);
+    EXPECT_EQ(service.waiting.size(), 3U) << "a question of its own";
+}
+
+TEST_F(LoginDeskTest, WhoIsTurnedAwayComesAgain) {
+    service.desk = nullptr;
+    ask(1);
+    ask(2);
+    desk.turned_away(service.waiting.at(0));
+    ASSERT_EQ(sink.all.size(), 2U);
+    EXPECT_EQ(last().outcome, Outcome::overloaded);
+    EXPECT_FALSE(desk.begin(service.waiting[0]).has_value());
+    ask(3);
+    EXPECT_EQ(service.waiting.size(), 2U);
+}
+
+TEST_F(LoginDeskTest, WhoWaitsForOneAnswerTakesBoundedMemory) {
+    const std::string password(std::size_t{1} << 20U, 'x');
+    for (Ticket ticket = 1; ticket <= 40; ++ticket) ask(ticket, password);
+    EXPECT_EQ(sink.all.size(), 24U);
+    EXPECT_EQ(last().outcome, Outcome::overloaded);
+    answer(kAllow);
+    EXPECT_EQ(sink.all.size(), 40U);
+    for (Ticket ticket = 41; ticket <= 56; ++ticket) ask(ticket, password + "other");
+    EXPECT_EQ(sink.all.size(), 40U) << "they have given their places back";
 }
 
 TEST_F(LoginDeskTest, FailuresAreNobodysFaultAndNotRemembered) {

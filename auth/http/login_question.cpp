@@ -78,16 +78,17 @@ SecretText login_question(const ConnectCredentials& client) {
 
     // Large enough from the start: a text that grows would leave copies behind.
     const std::size_t size = client.client_id.size() + (client.user ? client.user->size() : 0) +
-                             2 * password.size() + client.peer_address.size() +
+                             password.size() + password.size() / 2 + client.peer_address.size() +
                              client.listener.size() + client.certificate_name.size();
     std::string text(kEscapedBytesMax * size + kMembersBytes, '\0');
     json::serializer serializer;
     serializer.reset(&members);
     const auto written = serializer.read(text.data(), text.size());
     STENTOR_ASSERT(serializer.done(), "the text has room for the longest question");
-    text.resize(written.size());
+    std::string fitting{text, 0, written.size()};
+    OPENSSL_cleanse(text.data(), written.size());
     if (secret != nullptr) cleanse(*secret);
-    return SecretText{std::move(text)};
+    return SecretText{std::move(fitting)};
 }
 
 FingerprintMaker::FingerprintMaker() { random_bytes(key_); }

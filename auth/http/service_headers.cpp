@@ -40,12 +40,22 @@ bool is_field_value(std::string_view text) noexcept {
     });
 }
 
-bool is_ours(std::string_view name) {
+std::string lower_case(std::string_view name) {
     std::string lower{name};
     std::transform(lower.begin(), lower.end(), lower.begin(), [](char c) {
         return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
     });
-    return std::find(kOurs.begin(), kOurs.end(), lower) != kOurs.end();
+    return lower;
+}
+
+bool is_ours(std::string_view name) {
+    return std::find(kOurs.begin(), kOurs.end(), lower_case(name)) != kOurs.end();
+}
+
+bool has(const std::vector<ServiceHeader>& headers, std::string_view name) {
+    return std::any_of(headers.begin(), headers.end(), [&](const ServiceHeader& header) {
+        return lower_case(header.name) == lower_case(name);
+    });
 }
 
 FileError mistake(std::uint32_t line, std::size_t length, std::string what, std::string hint) {
@@ -91,8 +101,14 @@ Result<std::vector<ServiceHeader>, std::vector<FileError>> parse_service_headers
         } else if (!is_field_value(value)) {
             errors.push_back(
                 mistake(number, colon, "the value of a header has no control characters", {}));
+        } else if (has(headers, name)) {
+            errors.push_back(mistake(number,
+                                     colon,
+                                     "the header " + std::string{name} + " stands here already",
+                                     "leave one of them out"));
         } else if (headers.size() == kServiceHeadersMax) {
-            errors.push_back(mistake(number, colon, "32 headers are enough", {}));
+            errors.push_back(mistake(
+                number, colon, std::to_string(kServiceHeadersMax) + " headers are enough", {}));
             break;
         } else {
             headers.push_back({std::string{name}, std::string{value}});

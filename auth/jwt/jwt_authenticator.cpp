@@ -30,6 +30,9 @@ class JwtAuthenticator::Verify final : public Job {
     [[nodiscard]] std::uint64_t lane() const noexcept override {
         return request_.credentials().lane;
     }
+    [[nodiscard]] std::size_t bytes() const noexcept override {
+        return request_.credentials().bytes();
+    }
     [[nodiscard]] bool is_due() override { return request_.begins(); }
     void turned_away() override { std::move(request_).deny(Outcome::overloaded, kNoRoom); }
     void run() override {

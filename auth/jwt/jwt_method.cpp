@@ -27,6 +27,9 @@ class VerifyTurn final : public Job {
     VerifyTurn& operator=(const VerifyTurn&) = delete;
 
     [[nodiscard]] std::uint64_t lane() const noexcept override { return client_.lane; }
+    [[nodiscard]] std::size_t bytes() const noexcept override {
+        return sizeof(*this) + token_.size();
+    }
     [[nodiscard]] bool is_due() override { return turn_.begins(); }
     void turned_away() override { std::move(turn_).deny(Outcome::overloaded, kNoRoom); }
     void run() override {

@@ -11,7 +11,7 @@ constexpr Duration kWrittenEvery = std::chrono::minutes{1};
 // More than an NTP daemon slews in a minute, less than anybody's expiry interval is about.
 constexpr std::uint64_t kApartMsMax = 2000;
 
-// A longer absence than this is a wrong clock; no session lives that long without us.
+// A longer absence than this is taken for a wrong clock, and not counted (docs/limits.md).
 constexpr Duration kPauseMax = std::chrono::days{366};
 
 }  // namespace

@@ -1,6 +1,7 @@
 #pragma once
 // `stentor check`: is everything in order to serve with this configuration?
-// Main thread; reads files and tries ports, changes nothing.
+// Main thread; reads files, tries ports, makes an empty directory in the data directory and removes
+// it again.
 
 #include "server/app/rule_question.hpp"
 #include "server/config/load.hpp"

@@ -97,7 +97,7 @@ struct Gate::InlineAnswer {
     static thread_local InlineAnswer* current;
     auth::Ticket ticket = 0;
     std::optional<auth::Decision> decision;
-    std::optional<auth::Throttle::Reserved> reserved;
+    bool has_begun = false;
 };
 thread_local Gate::InlineAnswer* Gate::InlineAnswer::current = nullptr;
 
@@ -152,9 +152,10 @@ Gate::Gate(std::shared_ptr<const auth::Chain> chain,
 Gate::~Gate() = default;
 
 void Gate::replace(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<const auth::Acl> acl) {
+    // What goes may be as large as its files: it is freed when nobody waits for the lock.
     const std::lock_guard lock{mutex_};
-    chain_ = std::move(chain);
-    acl_ = std::move(acl);
+    chain_.swap(chain);
+    acl_.swap(acl);
     acl_version_.store(new_acl_version(), std::memory_order_release);
     ++edition_;  // last: whoever sees it sees the rest
 }
@@ -162,7 +163,7 @@ void Gate::replace(std::shared_ptr<const auth::Chain> chain, std::shared_ptr<con
 void Gate::set_bans(std::shared_ptr<const auth::BanList> bans) {
     const std::lock_guard lock{mutex_};
     has_bans_ = bans->size() != 0;
-    bans_ = std::move(bans);
+    bans_.swap(bans);
     ++edition_;
 }
 
@@ -184,8 +185,12 @@ const auth::Acl& Gate::current_acl() const {
     };
     static thread_local Used used;
     if (used.version != acl_version_.load(std::memory_order_acquire)) {
-        const std::lock_guard lock{mutex_};
-        used = {.version = acl_version_.load(), .acl = acl_};
+        Used now;
+        {
+            const std::lock_guard lock{mutex_};
+            now = {.version = acl_version_.load(), .acl = acl_};
+        }
+        std::swap(used, now);  // the last of the old rules' users frees them here
     }
     return *used.acl;
 }
@@ -261,25 +266,19 @@ std::optional<server::Admission> Gate::ask(Asker asker, Call&& call) {
     call(answer.ticket);
     InlineAnswer::current = nullptr;
     if (!answer.decision) return std::nullopt;
-    asker.reserved = answer.reserved;
+    asker.has_begun = answer.has_begun;
     return conclude(asker, std::move(*answer.decision));
 }
 
 void Gate::count(const Asker& asker, auth::Outcome outcome) {
     const Instant now = monotonic_now();
     if (outcome == auth::Outcome::accepted) {
-        throttle_.succeeded(
-            asker.attempt, now, asker.reserved.value_or(auth::Throttle::Reserved{}));
+        throttle_.succeeded(asker.attempt, now);
     } else if (outcome == auth::Outcome::bad_credentials ||
                outcome == auth::Outcome::not_authorised) {
-        if (asker.reserved) {
-            throttle_.failed(asker.attempt, now, *asker.reserved);
-        } else {
-            throttle_.failed(asker.attempt, now);
-        }
-    } else if (asker.reserved) {
-        throttle_.undecided(asker.attempt, *asker.reserved);
+        throttle_.failed(asker.attempt, now);
     }
+    if (asker.has_begun) throttle_.end(asker.attempt);
 }
 
 /// What follows from a decision besides the answer.
@@ -303,10 +302,21 @@ std::optional<auth::Decision> Gate::begins(auth::Ticket ticket) noexcept {
         return auth::Decision{
             .outcome = auth::Outcome::unavailable, .principal = {}, .why = "the client has gone"};
     }
-    if (asker.reserved) return std::nullopt;  // a second link of the chain has work for it
-    asker.reserved = throttle_.begin(asker.attempt, monotonic_now());
-    if (asker.reserved) return std::nullopt;
-    return auth::Decision{.outcome = auth::Outcome::throttled, .principal = {}, .why = kThrottled};
+    if (asker.has_begun) return std::nullopt;  // a second link of the chain has work for it
+    switch (throttle_.begin(asker.attempt, monotonic_now())) {
+        case auth::Throttle::Start::begins:
+            asker.has_begun = true;
+            return std::nullopt;
+        case auth::Throttle::Start::refused:
+            return auth::Decision{
+                .outcome = auth::Outcome::throttled, .principal = {}, .why = kThrottled};
+        case auth::Throttle::Start::too_many_undecided:
+            break;
+    }
+    // Perhaps all of them are who they say: let it come again.
+    return auth::Decision{.outcome = auth::Outcome::overloaded,
+                          .principal = {},
+                          .why = "too many from this address, or of this user, at the same time"};
 }
 
 void Gate::abandon(ShardId shard, ConnectionId connection) noexcept {
@@ -339,7 +349,7 @@ void Gate::decided(auth::Ticket ticket, auth::Decision decision) noexcept {
     if (is_inline) {
         forget(at);
         inline_answer->decision = std::move(decision);
-        inline_answer->reserved = asker.reserved;
+        inline_answer->has_begun = asker.has_begun;
         return;
     }
     lock.unlock();

@@ -76,7 +76,7 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
         std::uint32_t edition = 0;  // when it asked
         auth::Throttle::Attempt attempt = {};
         std::string client_id = {};  // empty while nobody is banned
-        std::optional<auth::Throttle::Reserved> reserved = {};
+        bool has_begun = false;      // the throttle waits for its end()
         bool has_gone = false;
 
         [[nodiscard]] std::pair<std::uint32_t, std::uint64_t> key() const noexcept {

@@ -22,7 +22,8 @@ class Answers {
           who_{question.user->empty() ? "a client without a name" : *question.user} {
         // Whom it comes as is known only when it comes: the name is all there is to go by.
         for (const std::string& admin : options.http.admins) {
-            if (question.user->empty() || !admin.ends_with(':' + *question.user)) continue;
+            if (question.user->empty() || admin.substr(admin.find(':') + 1) != *question.user)
+                continue;
             is_admin_ = true;
             who_ += " (an admin as " + admin + ')';
             break;
@@ -51,7 +52,11 @@ class Answers {
             mistake("--publish", topic, "a topic name");
             return;
         }
-        say("publishes to", topic, acl_.publish(subject(), topic), "nobody may publish there");
+        say("publishes to",
+            topic,
+            topic,
+            acl_.publish(subject(), topic),
+            "nobody may publish there");
     }
 
     void subscribes(const std::string& filter) {
@@ -62,6 +67,7 @@ class Answers {
         }
         say("subscribes to",
             filter,
+            parsed.filter,
             acl_.subscribe(subject(), parsed.filter),
             "no rule is needed: only admins read there");
     }
@@ -82,11 +88,12 @@ class Answers {
     }
 
     void say(std::string_view does,
-             const std::string& topic,
+             const std::string& asked,
+             std::string_view topic,  // without $share
              const auth::Decider& decider,
              std::string_view why_refused_below_sys) {
         std::cout << (decider.allowed ? "allowed  " : "refused  ") << who_ << ' ' << does << ' '
-                  << topic << ": " << reason(decider, topic, why_refused_below_sys) << '\n';
+                  << asked << ": " << reason(decider, topic, why_refused_below_sys) << '\n';
         if (!decider.allowed) code_ = std::max(code_, kExitFailed);
     }
 

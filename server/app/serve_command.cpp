@@ -108,7 +108,7 @@ class Service {
         : sources_{sources},
           options_{std::move(loaded.options)},
           origins_{std::move(loaded.origins)},
-          // A client waits for connect_timeout in its turn, more or less.
+          // Half: the rest is for what comes before and behind. See kThinksTimes for the end.
           workers_{std::make_unique<auth::Workers>(auth::WorkersOptions{
               .threads = std::clamp(std::thread::hardware_concurrency(), 1U, kHashThreadsMax),
               .queue_jobs_max = kHashQueueMax,

@@ -227,13 +227,20 @@ class Loader {
             warn("listener." + std::to_string(i) + ".url",
                  "nobody can connect to " + to_string(listeners[i].url) +
                      ": it demands a user, and there are none",
-                 "set auth.password_file (see `stentor user add`), [auth.jwt], or auth.anonymous = "
-                 "\"always\"");
+                 "set auth.password_file (see `stentor user add`), [auth.jwt], [auth.http], or "
+                 "auth.anonymous = \"always\"");
         }
     }
 
     void check_login_service(const HttpAuthOptions& http) {
-        if (!http.is_on()) return;
+        if (!http.is_on()) {
+            if (!http.headers_file.empty() || !http.ca_file.empty() || http.certificates) {
+                warn("auth.http.url",
+                     "no service is asked: [auth.http] says how, but not whom",
+                     "set auth.http.url, or leave the section out");
+            }
+            return;
+        }
         const auto url = parse_service_url(http.url);
         if (!url || url->uses_tls) return;  // check_service_url has told
         if (url->host != "localhost" && !is_loopback_address(url->host)) {

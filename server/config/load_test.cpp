@@ -174,6 +174,16 @@ TEST(Load, RefusesMoreListenersThanThereMayBe) {
               std::string::npos);
 }
 
+TEST(Load, WarnsOfALoginServiceWithoutAnAddress) {
+    Sources sources;
+    sources.listen = {"mqtt://127.0.0.1:0"};
+    sources.settings = {"auth.http.headers_file=headers"};
+    const auto loaded = load(sources);
+    ASSERT_TRUE(loaded.has_value());
+    ASSERT_EQ(loaded->warnings.size(), 1U);
+    EXPECT_EQ(loaded->warnings[0].what, "no service is asked: [auth.http] says how, but not whom");
+}
+
 TEST(Load, WarnsOfAListenerThatLetsNobodyIn) {
     Sources sources;
     sources.listen = {"mqtt://0.0.0.0:0"};

@@ -295,7 +295,8 @@ std::vector<Key> connection_limit_keys() {
          .field = option<&Options::limits, &LimitOptions::connect_timeout>(),
          .min = 100,
          .max = 60 * kMinute,
-         .description = "Time from the connection to a complete CONNECT and its AUTH packets."},
+         .description = "Time from the connection to a complete CONNECT, and again for each AUTH "
+                        "packet behind it."},
         {.path = "limits.connects_per_second_max",
          .kind = Kind::count,
          .field = option<&Options::limits, &LimitOptions::connects_per_second_max>(),

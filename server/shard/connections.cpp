@@ -16,8 +16,9 @@ namespace {
 /// will, name, password) and properties.
 constexpr std::uint32_t kConnectBytesMax = 384 * 1024;
 
-/// Of all of them together, on a shard; twice as much at worst, see may_wait_for_connect().
-constexpr std::size_t kPartialConnectBytesMax = 32 * 1024 * 1024;
+/// Of all of them whose clients are not in yet, on a shard; twice as much at worst, see
+/// may_bring().
+constexpr std::size_t kConnectBytesOfAllMax = 32 * 1024 * 1024;
 
 std::size_t reading_pause(std::uint8_t only_bit) noexcept {
     // In the order of Shard's bits; the first of them is the opening's.
@@ -80,7 +81,7 @@ void Shard::free_connection(Connection& connection) {
     const std::uint32_t slot = connection.id.slot;
     const bool is_judged = connection.phase == Phase::authenticating || connection.verdict_due;
     if (is_judged) shared_.access->abandon(id_, connection.id);
-    forget_partial_connect(connection);
+    forget_connect_bytes(connection);
     connections_[slot].reset();
     free_connections_.push_back(slot);
     --connections_open_;
@@ -135,11 +136,15 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
         const auto* decoded = std::get_if<mqtt::Decoded>(&*step);
         if (decoded == nullptr) {
             if (connection->phase != Phase::handshake) return used;
-            if (may_wait_for_connect(*connection, bytes.size(), now)) return used;
+            if (may_bring(*connection, bytes.size(), now)) return used;
             drop_connection(*connection, false);
             return bytes.size();
         }
-        forget_partial_connect(*connection);
+        if (connection->phase == Phase::handshake &&
+            !may_bring(*connection, decoded->bytes_used, now)) {
+            drop_connection(*connection, false);
+            return bytes.size();
+        }
         used += decoded->bytes_used;
         connection->last_packet = now;
         const bool publishes = std::holds_alternative<mqtt::PublishView>(decoded->packet);
@@ -150,31 +155,33 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
     }
 }
 
-/// Nobody knows yet who sends it, and many may begin: once their bytes are too many, whoever brings
-/// more and has more than an equal part of the bound is closed. So who needs little comes in.
-bool Shard::may_wait_for_connect(Connection& connection, std::size_t bytes, Instant now) {
-    if (connection.connect_bytes == 0) ++partial_connects_;
-    partial_connect_bytes_ += bytes - connection.connect_bytes;
+/// So many bytes of a CONNECT are kept, in part or, until it is known who the client is, as a
+/// whole. Many may do that: once it is too much, whoever brings more and has more than an equal
+/// part of the bound is closed. So who needs little comes in.
+bool Shard::may_bring(Connection& connection, std::size_t bytes, Instant now) {
+    if (connection.connect_bytes == 0) ++connecting_;
+    connecting_bytes_ += bytes - connection.connect_bytes;
     connection.connect_bytes = static_cast<std::uint32_t>(bytes);
-    if (partial_connect_bytes_ <= kPartialConnectBytesMax) return true;
-    if (bytes <= kPartialConnectBytesMax / partial_connects_) return true;
+    if (connecting_bytes_ <= kConnectBytesOfAllMax) return true;
+    if (bytes <= kConnectBytesOfAllMax / connecting_) return true;
     ++counters_.connects_refused;
     static LogEvery every{5, std::chrono::seconds{10}};
     if (const auto pass = every.admit(now)) {
-        STENTOR_LOG(warn,
-                    LogEvent("connection_shed",
-                             {{"peer", connection.peer->address}, {"suppressed", pass.suppressed}}),
-                    "too many unfinished CONNECTs, {} MiB of them: one with {} bytes is closed",
-                    partial_connect_bytes_ / 1024 / 1024,
-                    bytes);
+        STENTOR_LOG(
+            warn,
+            LogEvent("connection_shed",
+                     {{"peer", connection.peer->address}, {"suppressed", pass.suppressed}}),
+            "CONNECTs of clients that are not in yet take {} MiB: one with {} bytes is closed",
+            connecting_bytes_ / 1024 / 1024,
+            bytes);
     }
     return false;
 }
 
-void Shard::forget_partial_connect(Connection& connection) noexcept {
+void Shard::forget_connect_bytes(Connection& connection) noexcept {
     if (connection.connect_bytes == 0) return;
-    partial_connect_bytes_ -= std::exchange(connection.connect_bytes, 0);
-    --partial_connects_;
+    connecting_bytes_ -= std::exchange(connection.connect_bytes, 0);
+    --connecting_;
 }
 
 /// A client that sends more than limits.messages_per_second_max is not read for a while.

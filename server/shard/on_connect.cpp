@@ -314,6 +314,7 @@ void Shard::attach(Connection& connection, Instant now) {
     entry.attached->before = std::move(before);
     connection.slot = entry.slot;
     connection.phase = Phase::attaching;
+    forget_connect_bytes(connection);
 
     for (Subscription& subscription : entry.subscriptions) {
         subscription.withheld = false;

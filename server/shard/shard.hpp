@@ -154,7 +154,7 @@ class Shard {
         Instant last_packet;
         TokenBucket rate;                 // of messages_per_second_max
         std::uint32_t slot = 0;           // session, in phases attaching and open
-        std::uint32_t connect_bytes = 0;  // of a CONNECT that has not come as a whole
+        std::uint32_t connect_bytes = 0;  // of its CONNECT, see may_bring()
         std::unique_ptr<PeerInfo> peer;
         std::unique_ptr<mqtt::ConnectRequest> request;  // until attached
         std::unique_ptr<AuthExchange> exchange;         // while enhanced authentication goes on
@@ -173,8 +173,8 @@ class Shard {
     void flush_dirty();
     void dispatch(Connection& connection, const mqtt::PacketView& packet, Instant now);
     [[nodiscard]] std::string_view client_of(const Connection& connection) noexcept;
-    [[nodiscard]] bool may_wait_for_connect(Connection& connection, std::size_t bytes, Instant now);
-    void forget_partial_connect(Connection& connection) noexcept;
+    [[nodiscard]] bool may_bring(Connection& connection, std::size_t bytes, Instant now);
+    void forget_connect_bytes(Connection& connection) noexcept;
     void refuse_packet(Connection& connection, const mqtt::ProtocolError& error, Instant now);
     void close(Connection& connection, const mqtt::Close& close, Instant now);
     void drop_connection(Connection& connection, bool send_rest);
@@ -487,8 +487,8 @@ class Shard {
     std::vector<std::uint32_t> free_connections_;
     Instant stepped_at_;  // what log lines are rationed by
     std::size_t connections_open_ = 0;
-    std::size_t partial_connects_ = 0;  // connections whose CONNECT has begun and not ended
-    std::size_t partial_connect_bytes_ = 0;
+    std::size_t connecting_ = 0;  // connections with connect_bytes
+    std::size_t connecting_bytes_ = 0;
     std::vector<ConnectionId> dirty_;
     std::vector<ConnectionId> leaving_;
 

@@ -150,6 +150,9 @@ TEST(Check, SaysWhichRuleDecides) {
     EXPECT_EQ(stentor({"check", "--publish", "x"}).status.code, 2);
     EXPECT_THAT(stentor({"check", "--as", "", "--publish", "x"}).out,
                 HasSubstr("allowed  a client without a name publishes to x: there are no rules"));
+    EXPECT_THAT(stentor({"check", "--as", "anna", "--subscribe", "$share/g/$SYS/#"}).out,
+                HasSubstr("refused  anna subscribes to $share/g/$SYS/#: no rule is needed: only "
+                          "admins read there"));
 }
 
 TEST(Check, ReportsEveryMistakeOfAFile) {

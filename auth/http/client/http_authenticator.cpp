@@ -1,5 +1,6 @@
 #include "auth/http/client/http_authenticator.hpp"
 
+#include "auth/executor.hpp"
 #include "auth/http/client/service_client.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
@@ -49,7 +50,7 @@ Result<void, HttpLoginProblem> check_authorities(const std::string& pem) {
     return {};
 }
 
-struct HttpLogins::Impl {
+struct HttpLogins::Impl final : ServiceClient::Asker {
     Impl(asio::io_context& loop, HttpLoginOptions options, std::unique_ptr<ssl::context> trust)
         : client{std::make_shared<ServiceClient>(
               loop,
@@ -59,12 +60,17 @@ struct HttpLogins::Impl {
                              .target = std::move(options.target),
                              .headers = std::move(options.headers),
                              .timeout = options.timeout,
-                             .connections_max = options.connections_max},
+                             .connections_max = options.connections_max,
+                             .queue_questions_max = kHttpQueueMax},
               std::move(trust),
-              [this](QuestionId id, const ServiceClient::Reply& reply) {
-                  desk.answered(id, reply, monotonic_now(), wall_clock_unix_ms());
-              })},
+              *this)},
           desk{std::move(options.desk), *client} {}
+
+    [[nodiscard]] std::optional<SecretText> begin(QuestionId id) override { return desk.begin(id); }
+    void answered(QuestionId id, const ServiceClient::Reply& reply) override {
+        desk.answered(id, reply, monotonic_now(), wall_clock_unix_ms());
+    }
+    void turned_away(QuestionId id) override { desk.turned_away(id); }
 
     void stop() {
         client->stop();
@@ -152,7 +158,7 @@ Result<std::shared_ptr<const HttpLogins>, HttpLoginProblem> HttpLogins::open(
 void HttpLogins::ask(Request request) const {
     WaitingPlace place{impl_->waiting};
     if (++impl_->waiting > kHttpWaitingMax) {
-        std::move(request).deny(Outcome::unavailable, "too many clients are being authenticated");
+        std::move(request).deny(Outcome::overloaded, kNoRoom);
         return;
     }
     struct Ask {

@@ -21,7 +21,9 @@
 
 namespace stentor::auth {
 
-inline constexpr std::size_t kHttpWaitingMax = 1024;  // clients whose login is being asked about
+inline constexpr std::size_t kHttpQueueMax = 1024;  // questions that wait for a connection
+/// Clients whose login is being asked about, or about to be: many may wait for one answer.
+inline constexpr std::size_t kHttpWaitingMax = 4 * kHttpQueueMax;
 
 struct HttpLoginOptions {
     bool uses_tls = false;
@@ -75,7 +77,7 @@ class HttpLogins {
     HttpLogins& operator=(const HttpLogins&) = delete;
     ~HttpLogins();
 
-    /// Never blocks. When too many wait, a client is told to come back later.
+    /// Never blocks. When too many wait, whoever brings most is closed and comes again.
     void ask(Request request) const;
     [[nodiscard]] const LoginCounters& counters() const noexcept;
 

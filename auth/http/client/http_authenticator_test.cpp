@@ -17,6 +17,7 @@
 
 #include <condition_variable>
 #include <functional>
+#include <future>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -137,12 +138,15 @@ class HttpLoginTest : public testing::Test {
         links.push_back(std::make_unique<HttpAuthenticator>(*logins, HttpAsksAbout::others));
         chain = std::make_shared<const Chain>(std::move(links), std::vector<std::string>{});
     }
-    void ask(Ticket ticket, const std::string& password) {
-        authenticate(
-            chain,
-            {.client_id = "c", .user = "anna", .password = password, .peer_address = "192.0.2.1"},
-            ticket,
-            sink);
+    void ask(Ticket ticket, const std::string& password, std::uint64_t lane = 1) {
+        authenticate(chain,
+                     {.client_id = "c",
+                      .user = "anna",
+                      .password = password,
+                      .peer_address = "192.0.2.1",
+                      .lane = lane},
+                     ticket,
+                     sink);
     }
     /// One client, and what is said of it.
     Decision visit(const std::string& password) {
@@ -268,13 +272,32 @@ TEST_F(HttpLoginTest, TooManyAreToldToComeBack) {
     const WebService service{[](const auto&, int, int) { return kNoAnswer; }};
     open(service);
     for (Ticket ticket = 1; ticket <= kHttpWaitingMax; ++ticket) ask(ticket, "hang");
-    EXPECT_EQ(visit("one more").outcome, Outcome::unavailable);
+    EXPECT_EQ(visit("one more").outcome, Outcome::overloaded);
     ASSERT_EQ(sink.all.size(), 1U);
     EXPECT_EQ(sink.all[0].second.why, "too many clients are being authenticated");
     loop.stop();
     sink.wait_for(kHttpWaitingMax + 1);
     EXPECT_EQ(sink.all.back().second.outcome, Outcome::unavailable);
     EXPECT_EQ(visit("late").why, "the broker is stopping");
+}
+
+TEST_F(HttpLoginTest, WhoeverAsksMostIsTurnedAwayForOthers) {
+    std::promise<void> begun;
+    const WebService service{[&](const auto&, int, int) {
+        begun.set_value();
+        return kNoAnswer;
+    }};
+    open(service, {.connections_max = 1});
+    ask(0, "being asked about");
+    begun.get_future().wait();
+    for (Ticket ticket = 1; ticket <= kHttpQueueMax; ++ticket) ask(ticket, std::to_string(ticket));
+    ask(kHttpQueueMax + 1, "somebody else", 2);
+    sink.wait_for(1);
+    loop.stop();
+    EXPECT_EQ(sink.all[0].first, kHttpQueueMax);
+    EXPECT_EQ(sink.all[0].second.outcome, Outcome::overloaded);
+    EXPECT_EQ(sink.all[1].second.outcome, Outcome::unavailable) << "the others waited until now";
+    EXPECT_EQ(sink.all.size(), kHttpQueueMax + 2);
 }
 
 TEST_F(HttpLoginTest, ARefusedConnectionIsAFailure) {

@@ -54,15 +54,14 @@ std::string host_field(const ServiceOptions& options) {
 }
 
 /// SNI, and that the certificate has to be for this host.
-void expect_host(SSL& ssl, const std::string& host) {
+[[nodiscard]] bool expect_host(SSL& ssl, const std::string& host) {
     if (is_address(host)) {
-        X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(&ssl), host.c_str());
-        return;
+        return X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(&ssl), host.c_str()) == 1;
     }
     // SSL_set_tlsext_host_name() with its C-style cast written out; it copies the name.
     std::string name = host;
     SSL_ctrl(&ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, name.data());
-    SSL_set1_host(&ssl, name.c_str());
+    return SSL_set1_host(&ssl, name.c_str()) == 1;
 }
 
 std::string tls_failure(SSL& ssl, const error_code& error) {
@@ -94,8 +93,8 @@ std::string read_failure(const error_code& error) {
 
 struct ServiceClient::Job {
     QuestionId id;
-    SecretText question;
     Instant deadline;
+    std::optional<SecretText> question = {};  // once it has begun
     bool is_done = false;
 };
 
@@ -117,22 +116,22 @@ struct ServiceClient::Said {
 ServiceClient::ServiceClient(asio::io_context& loop,
                              ServiceOptions options,
                              std::unique_ptr<ssl::context> trust,
-                             Told told)
+                             Asker& asker)
     : loop_{loop},
       options_{std::move(options)},
       host_field_{host_field(options_)},
       trust_{std::move(trust)},
-      told_{std::move(told)},
+      asker_{&asker},
       patience_{loop} {}
 
 ServiceClient::~ServiceClient() = default;
 
-void ServiceClient::ask(QuestionId id, SecretText question) {
-    const Instant deadline = monotonic_now() + options_.timeout;
-    auto job = std::make_shared<Job>(Job{id, std::move(question), deadline});
-    queue_.push_back(job);
+void ServiceClient::ask(QuestionId id, std::uint64_t lane, std::size_t bytes) {
+    auto job = std::make_shared<Job>(Job{id, monotonic_now() + options_.timeout});
+    queue_.push(lane, job, bytes);
     open_.push_back(std::move(job));
     watch_patience();
+    turn_away_excess();
     if (!idle_.empty()) {
         const WorkerPtr worker = std::move(idle_.back());
         idle_.pop_back();
@@ -147,8 +146,7 @@ void ServiceClient::ask(QuestionId id, SecretText question) {
 }
 
 void ServiceClient::stop() {
-    has_stopped_ = true;
-    told_ = nullptr;
+    asker_ = nullptr;
     queue_.clear();
     open_.clear();
     patience_.cancel();
@@ -160,9 +158,10 @@ void ServiceClient::stop() {
 
 /// A worker's life: asks what there is to ask, then waits for more; not for ever.
 asio::awaitable<void> ServiceClient::serve(std::shared_ptr<ServiceClient> self, WorkerPtr worker) {
-    while (!self->has_stopped_) {
+    while (self->asker_ != nullptr) {
         if (const JobPtr job = self->next_job()) {
             const Reply reply = co_await self->ask_in_time(*worker, *job);
+            job->question.reset();
             self->finish(job, reply);
             continue;
         }
@@ -177,17 +176,39 @@ asio::awaitable<void> ServiceClient::serve(std::shared_ptr<ServiceClient> self, 
 
 ServiceClient::JobPtr ServiceClient::next_job() {
     while (!queue_.empty()) {
-        JobPtr job = std::move(queue_.front());
-        queue_.pop_front();
-        if (!job->is_done) return job;
+        JobPtr job = queue_.take_next();
+        if (job->is_done) continue;  // its patience has ended
+        if (auto question = asker_->begin(job->id)) {
+            job->question.emplace(*std::move(question));
+            return job;
+        }
+        close(job);
     }
     return nullptr;
 }
 
-void ServiceClient::finish(const JobPtr& job, const Reply& reply) {
-    if (std::exchange(job->is_done, true) || !told_) return;
+/// Those whose patience has ended hold places until their turn comes: their lane's last ones go.
+void ServiceClient::turn_away_excess() {
+    while (queue_.size() > options_.queue_questions_max ||
+           queue_.bytes() > options_.queue_bytes_max) {
+        const JobPtr job = queue_.size() > options_.queue_questions_max
+                               ? queue_.take_last_of_longest()
+                               : queue_.take_last_of_heaviest();
+        if (job->is_done) continue;
+        close(job);
+        asker_->turned_away(job->id);
+    }
+}
+
+void ServiceClient::close(const JobPtr& job) {
+    job->is_done = true;
     while (!open_.empty() && open_.front()->is_done) open_.pop_front();
-    told_(job->id, reply);
+}
+
+void ServiceClient::finish(const JobPtr& job, const Reply& reply) {
+    if (job->is_done || asker_ == nullptr) return;
+    close(job);
+    asker_->answered(job->id, reply);
 }
 
 /// Looking up a name cannot be cut short: whoever waits is answered in time all the same.
@@ -242,7 +263,9 @@ asio::awaitable<std::string> ServiceClient::open(Worker& worker) {
     auto connection =
         std::make_unique<Connection>(std::in_place_type<TlsStream>, *std::move(socket), *trust_);
     auto& stream = std::get<TlsStream>(*connection);
-    expect_host(*stream.native_handle(), options_.host);
+    if (!expect_host(*stream.native_handle(), options_.host)) {
+        co_return "no certificate can be for such a host: " + options_.host;
+    }
     const auto [failed] = co_await stream.async_handshake(TlsStream::client, kTuple);
     if (failed) co_return tls_failure(*stream.native_handle(), failed);
     worker.connection = std::move(connection);
@@ -263,7 +286,7 @@ asio::awaitable<ServiceClient::Said> ServiceClient::converse_on(Worker& worker, 
 
 template <class Stream>
 asio::awaitable<ServiceClient::Said> ServiceClient::converse(Stream& stream, const Job& job) {
-    const std::string_view question = job.question.view();
+    const std::string_view question = job.question->view();
     http::request<http::span_body<const char>> request{http::verb::post, options_.target, 11};
     request.set(http::field::host, host_field_);
     request.set(http::field::user_agent, "stentor");

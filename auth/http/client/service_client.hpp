@@ -1,10 +1,12 @@
 #pragma once
 // Asks a web service over HTTP/1.1: a few connections that are kept, questions that wait for one of
-// them, and an end to all patience. Used on the thread of its io_context only.
+// them, fairly (FairQueue), and an end to all patience. At the bound of the queue whoever brings
+// most is turned away. Used on the thread of its io_context only.
 //
 // A question that a kept connection did not deliver (the service had closed it meanwhile) is asked
 // once more on a new one. Redirects are answers like any other: nobody follows them.
 
+#include "auth/fair_queue.hpp"
 #include "auth/http/login_answer.hpp"
 #include "auth/http/login_desk.hpp"
 #include "auth/http/service_headers.hpp"
@@ -19,8 +21,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
-#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -34,25 +36,36 @@ struct ServiceOptions {
     std::vector<ServiceHeader> headers = {};
     Duration timeout = std::chrono::seconds{5};  // of a question, from ask() to its answer
     std::size_t connections_max = 8;
+    std::size_t queue_questions_max = 1024;
+    std::size_t queue_bytes_max = std::size_t{16} << 20U;
 };
 
 class ServiceClient final : public LoginService,
                             public std::enable_shared_from_this<ServiceClient> {
   public:
     using Reply = Result<HttpReply, HttpFailure>;
-    using Told = std::function<void(QuestionId, const Reply&)>;
 
-    /// `trust`: whose certificates are believed; with TLS only. `told` hears of every question
-    /// once, until stop().
+    /// Whose questions these are: see LoginDesk.
+    class Asker {
+      public:
+        [[nodiscard]] virtual std::optional<SecretText> begin(QuestionId id) = 0;
+        virtual void answered(QuestionId id, const Reply& reply) = 0;
+        virtual void turned_away(QuestionId id) = 0;
+
+      protected:
+        ~Asker() = default;
+    };
+
+    /// `trust`: whose certificates are believed; with TLS only. `asker` is told until stop().
     ServiceClient(boost::asio::io_context& loop,
                   ServiceOptions options,
                   std::unique_ptr<boost::asio::ssl::context> trust,
-                  Told told);
+                  Asker& asker);
     ServiceClient(const ServiceClient&) = delete;
     ServiceClient& operator=(const ServiceClient&) = delete;
     ~ServiceClient();
 
-    void ask(QuestionId id, SecretText question) override;
+    void ask(QuestionId id, std::uint64_t lane, std::size_t bytes) override;
     /// Closes everything; nobody is told any more.
     void stop();
 
@@ -67,6 +80,8 @@ class ServiceClient final : public LoginService,
 
     static Awaitable<void> serve(std::shared_ptr<ServiceClient> self, WorkerPtr worker);
     [[nodiscard]] JobPtr next_job();
+    void turn_away_excess();
+    void close(const JobPtr& job);
     void finish(const JobPtr& job, const Reply& reply);
     void watch_patience();
 
@@ -82,14 +97,13 @@ class ServiceClient final : public LoginService,
     const ServiceOptions options_;
     const std::string host_field_;
     std::unique_ptr<boost::asio::ssl::context> trust_;
-    Told told_;
-    std::deque<JobPtr> queue_;  // not begun
-    std::deque<JobPtr> open_;   // in the order in which patience ends
+    Asker* asker_;             // null: stopped
+    FairQueue<JobPtr> queue_;  // not begun
+    std::deque<JobPtr> open_;  // in the order in which patience ends
     std::vector<WorkerPtr> workers_;
     std::vector<WorkerPtr> idle_;  // the one that worked last is asked first
     boost::asio::steady_timer patience_;
     bool is_watching_ = false;
-    bool has_stopped_ = false;
 };
 
 }  // namespace stentor::auth

@@ -236,6 +236,23 @@ class HttpAuthTest(access_kit.AccessCase):
         self.assertEqual(service.asked(), 3)
         self.assertEqual(service.questions[0][0]["address"], "192.0.2.7")
 
+    def test_a_fleet_behind_one_address_is_nobody_who_guesses(self):
+        go = threading.Event()
+        self.addCleanup(go.set)
+
+        def answer(question):
+            go.wait(30)
+            return by_password(question)
+
+        service = self.service(answer)
+        self.serve_with(service, listener=self.LISTENER + PROXY)
+        fleet = [self.client(before=FROM_AFAR) for _ in range(250)]
+        for number, client in enumerate(fleet):
+            client.request(f"c{number}", "fleet" if number % 2 else f"user{number}", PASSWORD)
+        service.wait_for()
+        go.set()
+        self.assertEqual([client.answer() for client in fleet], [0] * len(fleet))
+
     def test_the_rules_of_the_answer(self):
         self.rules("user anna\ntopic own/#\npattern deny +/+/secret\n")
         acl = {"pub": ["up/%c/#"], "sub": ["down/%c/+", "down/+/secret"], "all": ["%u"]}

@@ -16,9 +16,8 @@ def die_with_parent():
 
 
 class BrokerProcess:
-    """`STENTOR serve ARGUMENTS`. The constructor returns when the broker is ready or has ended;
-    its TCP doors are then in `ports`, in their order (none: it did not start). A thread of its own
-    collects what it logs."""
+    """`STENTOR serve ARGUMENTS`, which the constructor only starts. After wait_until_ready() its
+    TCP doors are in `ports`, in their order. A thread of its own collects what it logs."""
 
     def __init__(self, stentor, *arguments, patience, environment=None, **how):
         self.patience = patience
@@ -33,7 +32,15 @@ class BrokerProcess:
         self.reader.start()
 
     def wait_until_ready(self):
-        """Whether it is."""
+        """Whether it is; one that is not in time is killed."""
+        end = threading.Timer(self.patience, self.process.kill)
+        end.start()
+        try:
+            return self._reads_ready()
+        finally:
+            end.cancel()
+
+    def _reads_ready(self):
         for line in self.process.stdout:
             if match := re.match(r"listening url=\S+?:(\d+)(/\S*)?$", line.strip()):
                 self.ports.append(int(match.group(1)))
