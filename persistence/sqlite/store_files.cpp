@@ -122,7 +122,10 @@ struct Jump {
 
 [[nodiscard]] Result<void> make_directories(const SqliteEngineOptions& options) {
     for (const std::string& path : {options.directory, log_directory(options)}) {
-        STENTOR_TRY_VOID(make_directory(std::filesystem::absolute(path).lexically_normal()));
+        std::error_code error;
+        const auto absolute = std::filesystem::absolute(path, error);
+        if (error) return cannot("find the current directory, for", path, error.value());
+        STENTOR_TRY_VOID(make_directory(absolute.lexically_normal()));
     }
     return {};
 }

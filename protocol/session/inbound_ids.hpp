@@ -56,6 +56,14 @@ class InboundIds {
         ++carried_over_;
     }
 
+    /// This connection has brought its PUBLISH, too.
+    void came_again(PacketId id) noexcept {
+        const auto at = position(id);
+        if (at == entries_.end() || at->id != id || !at->carried_over) return;
+        at->carried_over = false;
+        --carried_over_;
+    }
+
     void erase(PacketId id) noexcept {
         const auto at = position(id);
         if (at == entries_.end() || at->id != id) return;

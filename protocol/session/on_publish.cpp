@@ -45,6 +45,11 @@ std::optional<PublishToRoute> Session::accept_publish(const PublishView& packet,
 
     if (packet.qos == QoS::exactly_once && inbound_) {
         if (const InboundPhase* phase = inbound_->ids.find(packet.packet_id)) {
+            inbound_->ids.came_again(packet.packet_id);
+            if (is_v5() && inbound_->unfinished() > limits_->receive_maximum) {
+                close(ReasonCode::receive_maximum_exceeded, "beyond our Receive Maximum 3.3.4", fx);
+                return std::nullopt;
+            }
             // A duplicate [MQTT-4.3.3-10]; before its commit there is nothing to say yet.
             if (*phase != InboundPhase::pending) {
                 send_ack(PacketType::pubrec, packet.packet_id, ReasonCode::success, fx);

@@ -7,36 +7,29 @@
 #include "protocol/session/session.hpp"
 
 #include <algorithm>
+#include <bitset>
+#include <cstdint>
 
 namespace stentor::mqtt {
 
 // Never 0, never one in use [MQTT-2.2.1-4]. Identifiers rise and wrap around. `free_ids_ahead` says
 // how many of the next ones are known to be free, so that those in flight are looked at about once
-// in 65,000 messages.
+// in 65,000 messages; each once then, in whatever order they were acknowledged.
 PacketId Session::allocate_packet_id() {
     Outbound& out = *outbound_;
     STENTOR_ASSERT(out.inflight.size() < 65'535);
-    for (;;) {
-        ++last_packet_id_;
-        if (last_packet_id_ == 0) {
-            if (out.free_ids_ahead > 0) --out.free_ids_ahead;
-            continue;
-        }
-        if (out.free_ids_ahead > 0) {
-            --out.free_ids_ahead;
-            return PacketId{last_packet_id_};
-        }
-        std::uint16_t nearest = 0xFFFF;
-        bool taken = false;
+    if (out.free_ids_ahead == 0) {
+        std::bitset<65'536> used;
+        used.set(0);
         for (std::size_t i = 0; i < out.inflight.size(); ++i) {
-            const std::uint16_t used = out.inflight[i].packet_id.value();
-            if (used == last_packet_id_) taken = true;
-            nearest = std::min(nearest, static_cast<std::uint16_t>(used - last_packet_id_ - 1));
+            used.set(out.inflight[i].packet_id.value());
         }
-        if (taken) continue;
-        out.free_ids_ahead = nearest;
-        return PacketId{last_packet_id_};
+        const auto next = [](std::uint16_t id) { return static_cast<std::uint16_t>(id + 1); };
+        while (used[next(last_packet_id_)]) ++last_packet_id_;
+        for (std::uint16_t id = next(last_packet_id_); !used[id]; ++id) ++out.free_ids_ahead;
     }
+    --out.free_ids_ahead;
+    return PacketId{++last_packet_id_};
 }
 
 bool Session::fits(const Message& message, const PublishDelivery& delivery) const noexcept {

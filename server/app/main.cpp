@@ -5,6 +5,10 @@
 #include "server/app/tool_commands.hpp"
 #include "server/app/version.hpp"
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -40,12 +44,32 @@ struct Runner {
     int operator()(const Done& done) const { return done.exit_code; }
 };
 
+/// A standard descriptor that is closed would be the next socket or file, and be written to.
+void open_closed_descriptors() {
+    for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) {
+        if (::fcntl(descriptor, F_GETFD) != -1 || errno != EBADF) continue;
+        (void)::open("/dev/null", descriptor == STDIN_FILENO ? O_RDONLY : O_WRONLY);
+    }
+}
+
+/// What a command has printed must have arrived: a disk may be full.
+int with_output_written(int exit_code) {
+    std::cout.flush();
+    if (std::cout || exit_code != kExitOk) return exit_code;
+    std::cerr << "stentor: standard output cannot be written\n";
+    return kExitFailed;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
+    open_closed_descriptors();
     try {
         Command command = parse_command_line({argv + 1, argv + argc});
-        return std::visit(Runner{}, command);
+        // A broker lives on when nobody reads what it has printed.
+        const bool serves = std::holds_alternative<ServeArguments>(command);
+        const int exit_code = std::visit(Runner{}, command);
+        return serves ? exit_code : with_output_written(exit_code);
     } catch (const std::exception& error) {
         // Exhausted memory, or a file system that throws: nothing above it knows more.
         std::cerr << "stentor: " << error.what() << '\n';

@@ -44,6 +44,8 @@ using server::Listener;
 using server::Mailbox;
 
 constexpr std::size_t kMailboxMessages = 4096;
+constexpr std::uint64_t kSharedWaitingBytesMax = 256U << 20U;  // docs/limits.md
+constexpr std::uint64_t kWillBytesMax = 256U << 20U;           // likewise
 constexpr Duration kReopenPauseMin = std::chrono::milliseconds{250};
 constexpr Duration kReopenPauseMax = std::chrono::seconds{30};
 
@@ -108,9 +110,11 @@ server::ShardOptions shard_options(const config::Options& options, std::uint16_t
     to.connect_timeout = from.connect_timeout;
     to.messages_per_second_max = from.messages_per_second_max;
     to.retained.messages_max = (from.retained_messages_max + shards - 1) / shards;
-    to.shared_waiting_messages_max = from.session_backlog_messages_max;
     to.backlog = {.messages_max = from.session_backlog_messages_max,
                   .bytes_max = from.session_backlog_bytes_max};
+    to.shared_waiting = to.backlog;
+    to.shared_waiting_bytes_of_all_max = kSharedWaitingBytesMax / shards;
+    to.will_bytes_max = kWillBytesMax / shards;
     return to;
 }
 

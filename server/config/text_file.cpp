@@ -3,6 +3,7 @@
 #include "base/descriptor.hpp"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <pwd.h>
 #include <unistd.h>
 
@@ -14,6 +15,8 @@
 
 namespace stentor::config {
 namespace {
+
+constexpr int kWriterMilliseconds = 2000;  // to begin writing to a pipe
 
 std::string current_user() {
     const passwd* user = ::getpwuid(::geteuid());  // commands and start-up: one thread asks
@@ -62,6 +65,12 @@ Result<std::string, ValueError> read_text_file(const std::string& path,
     if (S_ISDIR(facts.st_mode)) return failure(path, EISDIR);
     // Regular files and what /dev/stdin or <(...) of a shell can be.
     if (S_ISFIFO(facts.st_mode)) {
+        pollfd writer{file.get(), POLLIN, 0};
+        if (::poll(&writer, 1, kWriterMilliseconds) == 0) {
+            return ValueError{
+                .what = "cannot read " + path + ": it is a pipe and nobody writes to it",
+                .hint = "name a file, or start whoever writes first"};
+        }
         ::fcntl(file.get(), F_SETFL, 0);
     }
     std::string text;

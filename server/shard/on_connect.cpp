@@ -273,7 +273,32 @@ SessionEntry& Shard::prepare_entry(const mqtt::ConnectRequest& request,
     return entry != nullptr ? *entry : sessions_.create(request.client_id);
 }
 
+/// Wills stay in memory, for as long as their sessions want. Once they take too much, one that
+/// takes more than an equal part of the bound is refused.
+bool Shard::has_room_for_will(const mqtt::ConnectRequest& request) const noexcept {
+    if (!request.will) return true;
+    const std::size_t bytes = request.will->message->bytes();
+    return wills_.bytes + bytes <= options_.will_bytes_max ||
+           bytes <= options_.will_bytes_max / (wills_.wills + 1);
+}
+
 void Shard::attach(Connection& connection, Instant now) {
+    if (!has_room_for_will(*connection.request)) {
+        static LogEvery every{5, std::chrono::seconds{10}};
+        if (const auto pass = every.admit(now)) {
+            STENTOR_LOG(warn,
+                        LogEvent("will_refused",
+                                 {{"client", connection.request->client_id},
+                                  {"peer", connection.peer->address},
+                                  {"suppressed", pass.suppressed}}),
+                        "{} wills take {} MiB: there is no room for one of {} bytes",
+                        wills_.wills,
+                        wills_.bytes / 1024 / 1024,
+                        connection.request->will->message->bytes());
+        }
+        refuse_connect(connection, ReasonCode::quota_exceeded, "no room for so large a will");
+        return;
+    }
     mqtt::ConnectRequest request = std::move(*connection.request);
     connection.request.reset();
     bool session_present = false;
@@ -298,7 +323,7 @@ void Shard::attach(Connection& connection, Instant now) {
     entry.identity = connection.identity;
     ++entry.generation;
     std::unique_ptr<PendingWill> will;
-    if (request.will) will = std::make_unique<PendingWill>(PendingWill{std::move(*request.will)});
+    if (request.will) will = std::make_unique<PendingWill>(*std::move(request.will), wills_);
     request.will.reset();
 
     mqtt::SessionParts parts = entry.parts ? std::move(*entry.parts) : mqtt::SessionParts{};

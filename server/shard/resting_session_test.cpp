@@ -111,7 +111,11 @@ TEST(RestingSession, NothingIsForgottenByLayingItToRest) {
     EXPECT_FALSE(can_rest([](SessionEntry& e) { e.backlog_checking = true; }));
     EXPECT_FALSE(can_rest([](SessionEntry& e) { e.committed_through = Seq{999}; }));
     EXPECT_FALSE(can_rest([](SessionEntry& e) { e.will_stored = true; }));
-    EXPECT_FALSE(can_rest([](SessionEntry& e) { e.will = std::make_unique<PendingWill>(); }));
+    WillTotals wills;
+    EXPECT_FALSE(can_rest([&](SessionEntry& e) {
+        e.will = std::make_unique<PendingWill>(
+            mqtt::WillMessage{mqtt::Message::create({.topic = "t"}), 1}, wills);
+    }));
     EXPECT_FALSE(can_rest([](SessionEntry& e) { e.loss = std::make_unique<BacklogLoss>(); }));
     EXPECT_FALSE(can_rest(
         [](SessionEntry& e) { e.subscriptions[0].replay_next = std::make_unique<std::string>(); }));

@@ -21,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace stentor::server {
@@ -70,9 +71,33 @@ struct BacklogLoss {
     mqtt::DropReason reason = mqtt::DropReason::backlog_full;  // of the newest of them
 };
 
-struct PendingWill {
+/// Of the wills that a shard holds.
+struct WillTotals {
+    std::size_t wills = 0;
+    std::size_t bytes = 0;
+};
+
+class PendingWill {
+  public:
+    /// Counts in `totals`, which outlives it.
+    PendingWill(mqtt::WillMessage the_will, WillTotals& totals) noexcept
+        : will{std::move(the_will)}, totals_{&totals}, bytes_{will.message->bytes()} {
+        ++totals_->wills;
+        totals_->bytes += bytes_;
+    }
+    PendingWill(const PendingWill&) = delete;
+    PendingWill& operator=(const PendingWill&) = delete;
+    ~PendingWill() {
+        --totals_->wills;
+        totals_->bytes -= bytes_;
+    }
+
     mqtt::WillMessage will;
     Instant due = kNever;  // valid while detached
+
+  private:
+    WillTotals* totals_;
+    std::size_t bytes_;
 };
 
 /// What a stored session was before a CONNECT whose commit is still on its way, and is again if

@@ -106,8 +106,8 @@ void Shard::recover_session(const store::StoredSession& stored, BacklogLoad coun
     }
     if (stored.will) {
         entry.will_stored = true;
-        entry.will = std::make_unique<PendingWill>();
-        entry.will->will = {stored.will->message, stored.will->delay_seconds};
+        entry.will = std::make_unique<PendingWill>(
+            mqtt::WillMessage{stored.will->message, stored.will->delay_seconds}, wills_);
         const Duration delay = std::chrono::seconds{stored.will->delay_seconds};
         entry.will->due = std::min(saturating_add(entry.detached_at, delay), entry.expires_at());
         timers_.set(entry.will->due, TimerKind::will_delay, entry.slot, entry.generation);

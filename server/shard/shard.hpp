@@ -51,10 +51,12 @@ struct ShardOptions {
     Duration connect_timeout = std::chrono::seconds{10};
     Duration lazy_commit_interval = std::chrono::seconds{1};  // QoS 1 progress (rule 5)
     RetainedLimits retained;
-    std::uint32_t shared_waiting_messages_max = 100'000;  // of a group without attached member
-    BacklogBounds backlog;                                // of a durable session
-    std::uint32_t messages_per_second_max = 0;            // of a client; 0: no bound
-    std::uint64_t seed = 0;                               // of assigned client identifiers
+    BacklogBounds shared_waiting;  // of a group whose members have no room, in memory
+    std::uint64_t shared_waiting_bytes_of_all_max = 256U << 20U;  // of the shard's groups together
+    BacklogBounds backlog;                                        // of a durable session
+    std::uint64_t will_bytes_max = 256U << 20U;  // of the shard's sessions, in memory
+    std::uint32_t messages_per_second_max = 0;   // of a client; 0: no bound
+    std::uint64_t seed = 0;                      // of assigned client identifiers
 };
 
 /// What the shards of a process have in common; outlives them all. Any shard's thread may call any
@@ -197,6 +199,7 @@ class Shard {
     [[nodiscard]] bool may_leave_will(const Connection& connection) const;
     void move_out();
     void move_in(std::unique_ptr<MovedConnection> moved, Instant now);
+    [[nodiscard]] bool has_room_for_will(const mqtt::ConnectRequest& request) const noexcept;
     void attach(Connection& connection, Instant now);
     void watch_takeovers(std::string_view client,
                          const PeerInfo& old_peer,
@@ -239,7 +242,8 @@ class Shard {
     void on_pubrel(SessionEntry& entry, const mqtt::PubrelView& packet, Instant now);
     [[nodiscard]] static SubscriptionForecast::Granted foreseen(SessionEntry& entry,
                                                                 const std::string& filter);
-    [[nodiscard]] static std::size_t foreseen_count(const SessionEntry& entry) noexcept;
+    [[nodiscard]] static std::size_t foreseen_count(const SessionEntry& entry,
+                                                    std::size_t count) noexcept;
     static void foresee(SessionEntry& entry,
                         const std::string& filter,
                         SubscriptionForecast::Granted after);
@@ -492,6 +496,7 @@ class Shard {
     std::vector<ConnectionId> dirty_;
     std::vector<ConnectionId> leaving_;
 
+    WillTotals wills_;  // sessions count in it
     SessionTable sessions_;
     SubscriptionIndex index_;
     RetainedStore retained_;

@@ -91,11 +91,14 @@ void Shard::assign_shared(std::uint32_t slot, const MessagePtr& message, Seq seq
         }
         return;
     }
-    if (group->waiting.size() >= options_.shared_waiting_messages_max) {
+    const std::size_t bytes = message->bytes();
+    if (group->waiting.size() >= options_.shared_waiting.messages_max ||
+        group->waiting_bytes + bytes > options_.shared_waiting.bytes_max ||
+        groups_.waiting_bytes() + bytes > options_.shared_waiting_bytes_of_all_max) {
         drop(mqtt::DropReason::queue_full, {});
         return;
     }
-    group->waiting.push_back({message, seq});
+    groups_.append(*group, {message, seq});
     assign_waiting(*group, now);
 }
 
@@ -104,14 +107,13 @@ void Shard::assign_waiting(SharedGroups::Group& group, Instant now) {
     while (!group.waiting.empty()) {
         if (group.waiting.front().message->expired(now)) {
             drop(mqtt::DropReason::expired, {});
-            group.waiting.pop_front();
+            (void)groups_.take_first(group);
             continue;
         }
         SharedGroups::Member* member = SharedGroups::pick(group);
         if (member == nullptr) return;
         ++member->given;
-        const SharedGroups::Waiting next = std::move(group.waiting.front());
-        group.waiting.pop_front();
+        const SharedGroups::Waiting next = groups_.take_first(group);
         give(group, *member, next.message, next.seq);
     }
 }
@@ -226,7 +228,7 @@ void Shard::shared_return(SharedReturn returned, Instant now) {
         }
         return;
     }
-    SharedGroups::put_back(*group, {std::move(returned.message), returned.seq});
+    groups_.put_back(*group, {std::move(returned.message), returned.seq});
     assign_waiting(*group, now);
 }
 

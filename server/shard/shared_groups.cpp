@@ -71,6 +71,7 @@ SharedGroups::Group* SharedGroups::leave(const SharedLeave& leave) {
 
 void SharedGroups::erase(Group& group) {
     const std::uint32_t slot = group.slot;
+    waiting_bytes_ -= group.waiting_bytes;
     by_key_.erase(group.key);
     slots_[slot].reset();
     free_.push_back(slot);
@@ -97,7 +98,23 @@ SharedGroups::Member* SharedGroups::pick_connected(Group& group) noexcept {
     return next_member(group, [](const Member& member) { return !member.away; });
 }
 
+void SharedGroups::append(Group& group, Waiting message) {
+    group.waiting_bytes += message.message->bytes();
+    waiting_bytes_ += message.message->bytes();
+    group.waiting.push_back(std::move(message));
+}
+
+SharedGroups::Waiting SharedGroups::take_first(Group& group) noexcept {
+    Waiting first = std::move(group.waiting.front());
+    group.waiting.pop_front();
+    group.waiting_bytes -= first.message->bytes();
+    waiting_bytes_ -= first.message->bytes();
+    return first;
+}
+
 void SharedGroups::put_back(Group& group, Waiting message) {
+    group.waiting_bytes += message.message->bytes();
+    waiting_bytes_ += message.message->bytes();
     const auto younger = [&](const Waiting& other) { return other.seq > message.seq; };
     group.waiting.insert(std::find_if(group.waiting.begin(), group.waiting.end(), younger),
                          std::move(message));

@@ -10,6 +10,7 @@
 
 #include <boost/unordered/unordered_flat_map.hpp>
 
+#include <cstddef>
 #include <cstdint>
 #include <deque>
 #include <memory>
@@ -38,11 +39,13 @@ class SharedGroups {
         std::uint32_t slot = 0;
         std::size_t next = 0;  // round robin
         std::vector<Member> members;
-        /// QoS 1/2, until somebody has room. Whoever appends bounds it (shared_waiting_messages_max
-        /// of ShardOptions); put_back() may exceed that by what members had, at most their windows.
-        /// Logged messages are in Seq order among themselves; those that are not (kNoSeq) stand
-        /// where they came, and before the first logged one when they come back.
+        /// QoS 1/2, until somebody has room; changed by append(), take_first() and put_back().
+        /// Whoever appends bounds it (ShardOptions); put_back() may exceed that by what members
+        /// had, at most their windows. Logged messages are in Seq order among themselves; those
+        /// that are not (kNoSeq) stand where they came, and before the first logged one when they
+        /// come back.
         std::deque<Waiting> waiting;
+        std::size_t waiting_bytes = 0;  // a message that many groups wait for counts for each
     };
 
     struct Joined {
@@ -72,11 +75,16 @@ class SharedGroups {
     /// The same for a message that nobody acknowledges: any connected member.
     [[nodiscard]] static Member* pick_connected(Group& group) noexcept;
 
+    void append(Group& group, Waiting message);
+    /// There must be one.
+    Waiting take_first(Group& group) noexcept;
     /// Puts back what a member could not do: a logged message before what is younger. Never refused
     /// and looks at what waits, one after the other.
-    static void put_back(Group& group, Waiting message);
+    void put_back(Group& group, Waiting message);
 
     [[nodiscard]] std::size_t size() const noexcept { return by_key_.size(); }
+    /// Of all groups.
+    [[nodiscard]] std::size_t waiting_bytes() const noexcept { return waiting_bytes_; }
 
   private:
     [[nodiscard]] static Member* find_member(Group& group, const SharedMember& who) noexcept;
@@ -84,6 +92,7 @@ class SharedGroups {
     std::vector<std::unique_ptr<Group>> slots_;
     std::vector<std::uint32_t> free_;
     boost::unordered_flat_map<std::uint64_t, std::uint32_t> by_key_;
+    std::size_t waiting_bytes_ = 0;
 };
 
 }  // namespace stentor::server

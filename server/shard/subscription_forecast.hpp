@@ -30,7 +30,7 @@ class SubscriptionForecast {
             changed.after = now;
             changed.now = now.has_value();
         }
-        surplus_ += number(after) - number(changed.after);
+        surplus_ += number(after, filter) - number(changed.after, filter);
         changed.after = after;
         ++changed.on_their_way;
     }
@@ -40,10 +40,12 @@ class SubscriptionForecast {
         const auto at = filters_.find(filter);
         if (at == filters_.end()) return;
         Filter& changed = at->second;
-        surplus_ -= static_cast<int>(has_it) - static_cast<int>(changed.now);
+        const Granted there = has_it ? Granted{mqtt::QoS::at_most_once} : std::nullopt;
+        const Granted before = changed.now ? Granted{mqtt::QoS::at_most_once} : std::nullopt;
+        surplus_ -= number(there, filter) - number(before, filter);
         changed.now = has_it;
         if (--changed.on_their_way != 0) return;
-        surplus_ -= number(changed.after) - static_cast<int>(has_it);  // 0 unless one failed
+        surplus_ -= number(changed.after, filter) - number(there, filter);  // 0 unless one failed
         filters_.erase(at);
     }
 
@@ -53,7 +55,13 @@ class SubscriptionForecast {
         return at == filters_.end() ? nullptr : &at->second.after;
     }
 
-    /// How many subscriptions there will be, of `now` in the session.
+    /// What a subscription counts for: a long one takes as much memory as several.
+    [[nodiscard]] static std::size_t weight(std::string_view filter) noexcept {
+        constexpr std::size_t kBytesOfOne = 1024;
+        return 1 + filter.size() / kBytesOfOne;
+    }
+
+    /// How many subscriptions there will be, by weight, if there are `now` in the session.
     [[nodiscard]] std::size_t count(std::size_t now) const noexcept {
         return static_cast<std::size_t>(static_cast<std::ptrdiff_t>(now) + surplus_);
     }
@@ -66,7 +74,9 @@ class SubscriptionForecast {
         std::uint32_t on_their_way = 0;
         bool now = false;
     };
-    static int number(const Granted& granted) noexcept { return granted ? 1 : 0; }
+    static std::ptrdiff_t number(const Granted& granted, std::string_view filter) noexcept {
+        return granted ? static_cast<std::ptrdiff_t>(weight(filter)) : 0;
+    }
 
     std::unordered_map<std::string, Filter> filters_;
     std::ptrdiff_t surplus_ = 0;  // subscriptions there will be and are not, less the opposite

@@ -30,6 +30,21 @@ TEST(SubscriptionForecastTest, TheLastChangeOnItsWayCounts) {
     EXPECT_TRUE(forecast.empty());
 }
 
+TEST(SubscriptionForecastTest, ALongFilterIsSeveral) {
+    const std::string filter(65'535, 'x');
+    ASSERT_EQ(SubscriptionForecast::weight("a"), 1U);
+    ASSERT_EQ(SubscriptionForecast::weight(filter), 64U);
+    SubscriptionForecast forecast;
+    forecast.begin(filter, std::nullopt, QoS::at_least_once);
+    EXPECT_EQ(forecast.count(5), 69U);
+    forecast.end(filter, true);
+    EXPECT_EQ(forecast.count(69), 69U);
+    forecast.begin(filter, QoS::at_least_once, std::nullopt);
+    EXPECT_EQ(forecast.count(69), 5U);
+    forecast.end(filter, false);
+    EXPECT_EQ(forecast.count(5), 5U);
+}
+
 TEST(SubscriptionForecastTest, WhatFailedIsForgotten) {
     SubscriptionForecast forecast;
     forecast.begin("a", std::nullopt, QoS::at_least_once);

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <numeric>
 #include <unordered_set>
 #include <utility>
 
@@ -47,10 +48,10 @@ SubscriptionForecast::Granted Shard::foreseen(SessionEntry& entry, const std::st
     return subscription->options.qos;
 }
 
-std::size_t Shard::foreseen_count(const SessionEntry& entry) noexcept {
+/// By weight; `count` is what the session has now.
+std::size_t Shard::foreseen_count(const SessionEntry& entry, std::size_t count) noexcept {
     const auto& forecast = entry.attached->forecast;
-    return forecast == nullptr ? entry.subscriptions.size()
-                               : forecast->count(entry.subscriptions.size());
+    return forecast == nullptr ? count : forecast->count(count);
 }
 
 /// SUBSCRIBE (the QoS granted) or UNSUBSCRIBE, from now until has_happened().
@@ -95,14 +96,22 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
             return;
         }
     }
+    const std::size_t count =
+        std::accumulate(entry.subscriptions.begin(),
+                        entry.subscriptions.end(),
+                        std::size_t{0},
+                        [](std::size_t sum, const Subscription& each) {
+                            return sum + SubscriptionForecast::weight(each.text);
+                        });
     for (const mqtt::SubscriptionView wanted : packet.subscriptions) {
         PendingSubscription pending;
         pending.text = wanted.filter;
         pending.options = wanted.options;
         pending.code = judge_filter(entry, wanted);
         const SubscriptionForecast::Granted existing = foreseen(entry, pending.text);
-        if (!existing && foreseen_count(entry) >= options_.limits.subscriptions_per_session_max &&
-            static_cast<std::uint8_t>(pending.code) <= 2) {
+        if (!existing && static_cast<std::uint8_t>(pending.code) <= 2 &&
+            foreseen_count(entry, count) + SubscriptionForecast::weight(pending.text) >
+                options_.limits.subscriptions_per_session_max) {
             pending.code = ReasonCode::quota_exceeded;
         }
         if (pending.code == ReasonCode::quota_exceeded) ++counters_.subscriptions_over_quota;

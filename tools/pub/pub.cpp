@@ -110,7 +110,7 @@ class Publisher final : public ClientHandler {
         failed_ = true;
         reporter_.error(what, hint);
     }
-    void print_json(std::uint16_t id, ReasonCode reason) const;
+    void print_json(std::uint16_t id, ReasonCode reason);
 
     const PubOptions& options_;
     const Reporter& reporter_;
@@ -120,6 +120,7 @@ class Publisher final : public ClientHandler {
     std::uint32_t left_ = 1;  // publications of lines_.front() still to come
     bool input_ended_ = false;
     bool failed_ = false;
+    bool is_output_lost_ = false;
     bool delaying_ = false;
     std::size_t unanswered_ = 0;
     std::uint64_t unconfirmed_ = 0;  // QoS 0 messages sent on this connection
@@ -218,7 +219,7 @@ void Publisher::delivered() {
     });
 }
 
-void Publisher::print_json(std::uint16_t id, ReasonCode reason) const {
+void Publisher::print_json(std::uint16_t id, ReasonCode reason) {
     std::string line = R"({"topic":)";
     append_json_string(line, *options_.topic);
     line += fmt::format(R"(,"qos":{},"retain":{})", options_.qos, options_.retain ? 1 : 0);
@@ -226,8 +227,11 @@ void Publisher::print_json(std::uint16_t id, ReasonCode reason) const {
     line += fmt::format(
         R"(,"reason_code":{},"reason":"{}"}})", mqtt::to_number(reason), mqtt::name(reason));
     line += '\n';
-    std::fwrite(line.data(), 1, line.size(), stdout);
-    std::fflush(stdout);
+    const bool written =
+        std::fwrite(line.data(), 1, line.size(), stdout) == line.size() && std::fflush(stdout) == 0;
+    if (written || is_output_lost_) return;
+    is_output_lost_ = true;  // the messages go on: that they arrive matters more
+    fail(fmt::format("cannot write: {}", std::strerror(errno)));
 }
 
 asio::awaitable<void> Publisher::read_lines() {

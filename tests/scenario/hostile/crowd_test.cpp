@@ -132,6 +132,66 @@ TEST_P(Crowd, ASubscriberThatNeverReadsHurtsNobody) {
     EXPECT_LT(most, before + 150 * kMiB);
 }
 
+// 5.0 section 4.8.2: what no member has room for waits, but not without bound.
+TEST_P(Crowd, AShareThatDoesNotAcknowledgeTakesBoundedMemory) {
+    RawClient member{broker.port()};
+    member.open({.id = "member", .receive_maximum = 1});
+    member.send(subscribe(Version::v5, "$share/g/big", 1));
+    member.receive(9);
+    RawClient publisher = opened("publisher");
+    const std::size_t before = broker.resident_bytes();
+    const std::string payload(1000 * 1000, 'x');
+    for (int n = 0; n < 150; ++n) {
+        publisher.send(publish(Version::v5, "big", payload, 1, 1));
+        publisher.receive(4);
+    }
+    EXPECT_LT(broker.resident_bytes(), before + 100 * kMiB);
+    expect_quick();
+}
+
+/// CONNECT with a session and a will of 200 KB that waits for ever.
+Octets connect_with_large_will(const std::string& id) {
+    const Octets property = "\x26" + text("k") + text(std::string(49'994, 'x'));  // 50,000 octets
+    const Octets properties = "\x18\x7F\xFF\xFF\xFF" + property + property + property;
+    const Octets session = Octets{"\x05\x11\xFF\xFF\xFF\xFF"};
+    return packet(0x10,
+                  text("MQTT") + Octets{"\x05\x06\0\0", 4} + session + text(id) +
+                      Octets{"\xF5\x93\x09"} + properties + text("will") +
+                      text(std::string(50'000, 'x')));
+}
+
+TEST_P(Crowd, WillsThatWaitTakeBoundedMemory) {
+    const std::size_t before = broker.resident_bytes();
+    std::size_t refused = 0;
+    for (int n = 0; n < 1600; ++n) {
+        RawClient client{broker.port()};
+        client.send(connect_with_large_will("c" + std::to_string(n)));
+        const int code = static_cast<unsigned char>(client.receive(2).body.at(1));
+        ASSERT_TRUE(code == 0 || code == 0x97) << code;
+        refused += code == 0 ? 0 : 1;
+        if (code == 0) client.send(Octets{"\xE0\x01\x04"});  // DISCONNECT with Will Message
+    }
+    EXPECT_GT(refused, 100U);
+    EXPECT_LT(refused, 800U);
+    EXPECT_LT(broker.resident_bytes(), before + 400 * kMiB);
+    RawClient modest{broker.port()};
+    modest.open({.id = "modest", .will_topic = "will"});
+    expect_quick();
+}
+
+TEST_P(Crowd, LongFiltersAreFewer) {
+    RawClient client = opened("many");
+    int granted = 0;
+    for (int n = 0; n < 200; ++n) {
+        const std::string filter = std::to_string(n) + std::string(65'000, 'x');
+        client.send(subscribe(Version::v5, filter, 0));
+        const int code = static_cast<unsigned char>(client.receive(9).body.at(3));
+        EXPECT_TRUE(code == 0 || code == 0x97) << code;
+        granted += code == 0 ? 1 : 0;
+    }
+    EXPECT_EQ(granted, 10'000 / 64);
+}
+
 class ShortTimeout : public Crowd {
   protected:
     ShortTimeout() : Crowd{{"limits.connect_timeout=2s"}} {}

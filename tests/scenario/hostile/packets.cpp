@@ -36,7 +36,10 @@ Octets connect(const ConnectPacket& options) {
     Octets body = text(options.protocol_name);
     body.push_back(static_cast<char>(level));
     body.push_back(static_cast<char>(0x02 | (will ? 0x04 : 0)));
-    body += u16(options.keep_alive) + no_properties(options.version) + text(options.id);
+    body += u16(options.keep_alive);
+    body += options.receive_maximum == 0 ? no_properties(options.version)
+                                         : Octets{"\x03\x21"} + u16(options.receive_maximum);
+    body += text(options.id);
     if (will) body += no_properties(options.version) + text(options.will_topic) + text("gone");
     return packet(0x10, body);
 }

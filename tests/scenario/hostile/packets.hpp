@@ -27,7 +27,8 @@ struct ConnectPacket {
     std::uint16_t keep_alive = 0;
     std::string will_topic{};  // empty: no will
     std::string protocol_name = "MQTT";
-    unsigned level = 0;  // 0: of `version`
+    unsigned level = 0;                 // 0: of `version`
+    std::uint16_t receive_maximum = 0;  // 0: is not said; 5.0 only
 };
 [[nodiscard]] Octets connect(const ConnectPacket& options);
 

@@ -525,6 +525,15 @@ TEST_P(PubSub, WhatCannotBeWrittenIsNotAcknowledged) {
     EXPECT_EQ(run_tool("sub", session + Words{"-C", "3"}).out, "1\n2\n3\n");
 }
 
+TEST_P(PubSub, ResultsThatCannotBeWrittenAreAFailure) {
+    start();
+    std::string command = stentor_program() + " pub --json -q 1 -t a -m x";
+    for (const std::string& word : here()) command += " " + word;
+    const auto done = kit::run({"sh", "-c", command + " >/dev/full"});
+    EXPECT_EQ(done.status.code, 1);
+    EXPECT_THAT(done.err, HasSubstr("cannot write: No space left"));
+}
+
 /// A topic name of more levels than our broker takes: an offence, so it closes the connection.
 std::string too_many_levels() {
     std::string topic = "a";
