@@ -39,6 +39,13 @@ Result<void, ValueError> check_not_empty(std::string_view text) {
     return ValueError{.what = "must not be empty", .hint = {}};
 }
 
+Result<void, ValueError> check_data_directory(std::string_view text) {
+    if (text.empty()) return check_not_empty(text);
+    if (!text.starts_with(':') || text == ":memory:") return {};
+    return ValueError{.what = "is neither \":memory:\" nor a path",
+                      .hint = "for a directory of that name write \"./" + std::string{text} + '"'};
+}
+
 Result<void, ValueError> check_node_name(std::string_view text) {
     const bool good = !text.empty() && text.size() <= kNodeNameMax &&
                       std::all_of(text.begin(),

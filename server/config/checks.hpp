@@ -10,6 +10,8 @@
 namespace stentor::config {
 
 [[nodiscard]] Result<void, ValueError> check_not_empty(std::string_view text);
+/// A path, or ":memory:".
+[[nodiscard]] Result<void, ValueError> check_data_directory(std::string_view text);
 /// 1 to 64 printable characters, none of them a topic's or a URL's separator.
 [[nodiscard]] Result<void, ValueError> check_node_name(std::string_view text);
 /// "10.0.0.0/8", "192.0.2.1", "2001:db8::/32".

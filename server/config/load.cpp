@@ -66,6 +66,11 @@ class Loader {
 
   private:
     void read_file(const std::string& path) {
+        if (path.empty()) {
+            fail("configuration file",
+                 ValueError{.what = "its name is empty", .hint = "leave -c out to go without one"});
+            return;
+        }
         auto text = read_text_file(
             path,
             kConfigFileBytesMax,
@@ -122,7 +127,7 @@ class Loader {
         const auto equals = setting.find('=');
         const std::string source = "--set " + setting.substr(0, equals);
         if (equals == std::string::npos || equals == 0) {
-            fail(source,
+            fail("--set " + setting,
                  ValueError{.what = "a setting has a key and a value",
                             .hint = "for example --set limits.receive_maximum=20"});
             return;

@@ -130,6 +130,19 @@ TEST(Load, CollectsMistakesOfAllSources) {
     EXPECT_EQ(loaded.error().size(), 5U) << render(loaded.error());
 }
 
+TEST(Load, SaysWhatIsMeantByAlmostNothing) {
+    Sources sources;
+    sources.settings = {"=", "limits=3"};
+    sources.data_dir = ":Memory:";
+    const std::string all = errors_of(sources);
+    EXPECT_NE(all.find("--set =: error: a setting has a key and a value"), std::string::npos);
+    EXPECT_NE(all.find("\"limits\" is a section"), std::string::npos);
+    EXPECT_NE(all.find("for a directory of that name write \"./:Memory:\""), std::string::npos);
+    sources = {};
+    sources.file = "";
+    EXPECT_NE(errors_of(sources).find("its name is empty"), std::string::npos);
+}
+
 TEST(Load, SaysWhyAFileCannotBeRead) {
     const kit::TempDir dir;
     Sources sources;

@@ -67,7 +67,7 @@ std::vector<Key> node_keys() {
         {.path = "node.data_dir",
          .kind = Kind::text,
          .field = option<&Options::node, &NodeOptions::data_dir>(),
-         .check = check_not_empty,
+         .check = check_data_directory,
          .description = "Directory of the store, made if it is missing. `:memory:` keeps nothing."},
     };
 }

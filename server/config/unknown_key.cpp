@@ -3,6 +3,7 @@
 #include "base/suggest.hpp"
 #include "server/config/options_table.hpp"
 
+#include <algorithm>
 #include <string>
 #include <vector>
 
@@ -69,6 +70,14 @@ ValueError unknown_path(std::string_view path) {
     ValueError error{.what = "unknown key " + quoted(path), .hint = {}};
     std::vector<std::string_view> paths;
     for (const Key& key : keys()) paths.push_back(key.path);
+    const auto is_in_section = [&](std::string_view key) {
+        return key.starts_with(path) && key.substr(path.size()).starts_with('.');
+    };
+    if (std::any_of(paths.begin(), paths.end(), is_in_section)) {
+        error.what = quoted(path) + " is a section";
+        error.hint = "a key of it is set like this: " + std::string{path} + ".KEY=VALUE";
+        return error;
+    }
     if (const std::string_view guess = nearest(path, paths); !guess.empty()) {
         error.hint = "did you mean " + quoted(guess) + "?";
     } else if (const Key* other = namesake(path.substr(path.rfind('.') + 1))) {
