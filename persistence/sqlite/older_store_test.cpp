@@ -85,6 +85,20 @@ TEST_F(OlderStoreTest, FormatOneIsOpenedWithAllThatIsInIt) {
     EXPECT_EQ(store.read_all({"t/+"}).size(), 41U);
 }
 
+TEST_F(OlderStoreTest, FormatOneTakesWhatOnlyNewerFormatsHave) {
+    Store store{copy_of("store-1")};
+    ASSERT_TRUE(store.open().has_value());
+    Subscribed lower = samples::subscribed("waiting", "t/#");
+    lower.subscriptions[0].options.qos = mqtt::QoS::at_most_once;
+    lower.subscriptions[0].keeps_since = true;
+    ASSERT_TRUE(store.commit(lower).has_value());
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    const auto& subscriptions = store.recovered().state.sessions().at("waiting").subscriptions;
+    ASSERT_EQ(subscriptions.size(), 1U);
+    EXPECT_EQ(subscriptions[0].kept.last(), Seq{63});
+}
+
 TEST_F(OlderStoreTest, OneOfANewerFormatIsRefused) {
     for (const char* file : {"/state.db", "/log/00000000000000000001.db"}) {
         SqliteEngineOptions options = copy_of("store-1");

@@ -46,6 +46,7 @@ class RandomTraffic {
                 return SessionEnded{.client = client};
             case 3: {
                 Subscribed record = samples::subscribed(client, topic);
+                record.subscriptions[0].options.qos = static_cast<mqtt::QoS>(last.value() % 3);
                 record.subscriptions[0].replays_retained = random_.chance(1, 2);
                 record.subscriptions[0].keeps_since = random_.chance(1, 2);
                 return record;

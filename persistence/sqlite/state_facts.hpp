@@ -36,6 +36,11 @@ namespace stentor::store {
                     number(f.subscription_identifier) + number(f.since.value()) +
                     (f.replay_next ? "r'" + *f.replay_next + "' " : "") +
                     number(f.replay_until.value());
+            for (const KeptSpan& kept : f.kept.all()) {
+                if (kept.until <= s.sent_through) continue;  // forgotten at the next occasion
+                line += "k" + number(kept.since.value()) + number(kept.until.value()) +
+                        number(static_cast<int>(kept.qos));
+            }
         }
         lines.push_back(line);
     }

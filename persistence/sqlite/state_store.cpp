@@ -11,9 +11,12 @@
 namespace stentor::store {
 namespace {
 
+constexpr std::array<Migration, 1> kMigrations{
+    {{.from = 1, .sql = "ALTER TABLE subscription ADD COLUMN kept BLOB"}}};
+
 constexpr FileFormat kFormat{
     .application_id = 0x53'74'53'74,  // "StSt"
-    .version = 1,
+    .version = 2,
     .schema =
         "CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id = 1), applied_through INTEGER NOT NULL,"
         " at INTEGER NOT NULL, wall_unix_ms INTEGER NOT NULL, run_state INTEGER NOT NULL);"
@@ -25,12 +28,13 @@ constexpr FileFormat kFormat{
         " will BLOB) WITHOUT ROWID;"
         "CREATE TABLE subscription(client BLOB NOT NULL, place INTEGER NOT NULL,"
         " filter BLOB NOT NULL, options INTEGER NOT NULL, identifier INTEGER NOT NULL,"
-        " since INTEGER NOT NULL, replay_next BLOB, replay_until INTEGER NOT NULL,"
+        " since INTEGER NOT NULL, replay_next BLOB, replay_until INTEGER NOT NULL, kept BLOB,"
         " PRIMARY KEY(client, place)) WITHOUT ROWID;"
         "CREATE TABLE retained(topic BLOB PRIMARY KEY, seq INTEGER NOT NULL,"
         " message BLOB NOT NULL);"
         "CREATE UNIQUE INDEX retained_seq ON retained(seq);"
-        "CREATE TABLE pinned(seq INTEGER PRIMARY KEY, message BLOB NOT NULL)"};
+        "CREATE TABLE pinned(seq INTEGER PRIMARY KEY, message BLOB NOT NULL)",
+    .migrations = kMigrations};
 
 constexpr const char* kSessionColumns =
     "SELECT client, version, expiry_seconds, attached, detached_at, user, sent_through, transient,"
@@ -81,6 +85,35 @@ constexpr unsigned kRetainBit = 2;
         identifiers.insert(PacketId{load_u16(bytes)});
     }
     return identifiers;
+}
+
+// since, until, QoS
+constexpr std::size_t kKeptBytes = 17;
+
+/// What has not been sent yet.
+[[nodiscard]] Bytes packed(const KeptSpans& kept, Seq sent_through) {
+    Bytes bytes;
+    for (const KeptSpan& span : kept.all()) {
+        if (span.until <= sent_through) continue;
+        const std::size_t at = bytes.size();
+        bytes.resize(at + kKeptBytes);
+        const MutableByteView entry = MutableByteView{bytes}.subspan(at);
+        store_u64(entry, span.since.value());
+        store_u64(entry.subspan(8), span.until.value());
+        entry[16] = static_cast<std::byte>(span.qos);
+    }
+    return bytes;
+}
+
+[[nodiscard]] KeptSpans unpacked_kept(ByteView bytes, Seq sent_through) {
+    KeptSpans kept;
+    for (; bytes.size() >= kKeptBytes; bytes = bytes.subspan(kKeptBytes)) {
+        kept.keep({.since = Seq{load_u64(bytes)},
+                   .until = Seq{load_u64(bytes.subspan(8))},
+                   .qos = static_cast<mqtt::QoS>(bytes[16])},
+                  sent_through);
+    }
+    return kept;
 }
 
 [[nodiscard]] Bytes stored(const MessagePtr& message) {
@@ -139,7 +172,8 @@ Result<void> StateStore::prepare_statements() {
     const std::pair<Statement*, const char*> all[] = {
         {&select_session_, by_client.c_str()},
         {&select_subscriptions_,
-         "SELECT filter, options, identifier, since, replay_next, replay_until FROM subscription"
+         "SELECT filter, options, identifier, since, replay_next, replay_until, kept"
+         " FROM subscription"
          " WHERE client = ?1 ORDER BY place"},
         {&upsert_session_,
          "INSERT OR REPLACE INTO session(client, version, expiry_seconds, attached, detached_at,"
@@ -149,7 +183,7 @@ Result<void> StateStore::prepare_statements() {
         {&delete_subscriptions_, "DELETE FROM subscription WHERE client = ?1"},
         {&insert_subscription_,
          "INSERT INTO subscription(client, place, filter, options, identifier, since, replay_next,"
-         " replay_until) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)"},
+         " replay_until, kept) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9)"},
         {&update_replay_,
          "UPDATE subscription SET replay_next = ?3, replay_until = ?4"
          " WHERE client = ?1 AND place = ?2"},
@@ -242,6 +276,9 @@ Result<StoredSession> StateStore::read_session(Statement& row) {
         subscription.since = from.seq(3);
         if (!from.is_null(4)) subscription.replay_next.emplace(from.text(4));
         subscription.replay_until = from.seq(5);
+        if (!from.is_null(6)) {
+            subscription.kept = unpacked_kept(from.blob(6), session.sent_through);
+        }
     }
 }
 
@@ -354,6 +391,8 @@ Result<void> StateStore::write_subscriptions(const StoredSession& session) {
             .bind(8, subscription.replay_until);
         subscription.replay_next ? insert.bind(7, as_bytes(*subscription.replay_next))
                                  : insert.bind_null(7);
+        const Bytes kept = packed(subscription.kept, session.sent_through);
+        kept.empty() ? insert.bind_null(9) : insert.bind(9, ByteView{kept});
         STENTOR_TRY_VOID(insert.run());
     }
     return {};

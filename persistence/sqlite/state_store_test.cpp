@@ -71,6 +71,34 @@ TEST_F(StateStoreTest, TheSubscriptionsOfATransientSessionGoWithIt) {
     EXPECT_TRUE(loaded->sessions().at("c").subscriptions.empty());
 }
 
+/// SUBSCRIBE with QoS 0 came while messages waited. It is there until they have been sent.
+TEST_F(StateStoreTest, WhatIsKeptOfAnEarlierQosIsStored) {
+    const auto kept = [&] {
+        const auto loaded = store_->load();
+        return loaded ? loaded->sessions().at("c").subscriptions.at(0).kept : KeptSpans{};
+    };
+    open();
+    ASSERT_TRUE(store_->apply(Seq{1}, samples::attached("c")).has_value());
+    ASSERT_TRUE(store_->apply(Seq{2}, samples::subscribed("c", "t")).has_value());
+    Subscribed again = samples::subscribed("c", "t");
+    again.subscriptions[0].options.qos = mqtt::QoS::at_most_once;
+    again.subscriptions[0].keeps_since = true;
+    ASSERT_TRUE(store_->apply(Seq{9}, again).has_value());
+    commit(Seq{9});
+    open();
+    KeptSpans expected;
+    expected.keep({.since = Seq{2}, .until = Seq{9}, .qos = mqtt::QoS::exactly_once}, Seq{1});
+    EXPECT_EQ(kept(), expected);
+    ASSERT_TRUE(store_->apply(Seq{10}, samples::delivered("c", Seq{8})).has_value());
+    commit(Seq{10});
+    open();
+    EXPECT_EQ(kept(), expected);
+    ASSERT_TRUE(store_->apply(Seq{11}, samples::delivered("c", Seq{9})).has_value());
+    commit(Seq{11});
+    open();
+    EXPECT_TRUE(kept().empty());
+}
+
 TEST_F(StateStoreTest, WhatWasNotCommittedIsGone) {
     open();
     ASSERT_TRUE(store_->apply(Seq{1}, samples::attached("kept")).has_value());

@@ -60,15 +60,31 @@ class Places {
     return subscription.replay_next.has_value();
 }
 
+/// From when on the subscription that `wanted` replaces counts, and what it owes until then.
+void replace(StoredSubscription& subscription,
+             const SubscriptionRecord& wanted,
+             Seq seq,
+             Seq sent_through) {
+    const mqtt::QoS before = subscription.options.qos;
+    // What a shared one gets does not wait in the log.
+    if (leaves_span(before, wanted.options.qos, wanted.keeps_since) &&
+        !subscription.filter.starts_with("$share/")) {
+        subscription.kept.keep({.since = subscription.since, .until = seq, .qos = before},
+                               sent_through);
+    }
+    if (!wanted.keeps_since) subscription.since = seq;
+}
+
 }  // namespace
 
 std::optional<Seq> needed_from(const StoredSession& session) noexcept {
-    if (session.subscriptions.empty()) return std::nullopt;
-    const auto oldest =
-        std::min_element(session.subscriptions.begin(),
-                         session.subscriptions.end(),
-                         [](const auto& a, const auto& b) { return a.since < b.since; });
-    return next(std::max(session.sent_through, oldest->since));
+    std::optional<Seq> needed;
+    const auto also = [&](Seq seq) { needed = needed ? std::min(*needed, seq) : seq; };
+    for (const StoredSubscription& subscription : session.subscriptions) {
+        also(next(std::max(session.sent_through, subscription.since)));
+        if (const auto kept = subscription.kept.needed_from(session.sent_through)) also(*kept);
+    }
+    return needed;
 }
 
 void StoredState::apply(Seq seq, const Record& record) {
@@ -225,9 +241,10 @@ void StoredState::on(Seq seq, const Subscribed& record) {
                                         .subscription_identifier = 0,
                                         .since = seq,
                                         .replay_next = std::nullopt,
-                                        .replay_until = {}});
-        } else if (!wanted.keeps_since) {
-            subscription->since = seq;
+                                        .replay_until = {},
+                                        .kept = {}});
+        } else {
+            replace(*subscription, wanted, seq, session->sent_through);
         }
         subscription->options = wanted.options;
         subscription->subscription_identifier = wanted.subscription_identifier;

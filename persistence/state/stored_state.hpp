@@ -9,6 +9,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "persistence/record.hpp"
+#include "persistence/state/kept_spans.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +31,9 @@ struct StoredSubscription {
     // string: from the first); nullopt: done or never wanted.
     std::optional<std::string> replay_next;
     Seq replay_until;
+    // What waited when QoS 0 came. Some of it may lie at or below the session's `sent_through`:
+    // that has been sent.
+    KeptSpans kept;
 };
 
 struct StoredSession {
@@ -52,8 +56,9 @@ struct StoredSession {
 };
 
 /// The lowest position whose message this session may still ask the log for by its filters: the one
-/// after `sent_through`, or after its oldest subscription. nullopt: none (without subscriptions
-/// nothing can match). Unfinished messages do not count: engines keep those anyway.
+/// after `sent_through`, or after its oldest subscription (or what one has kept). nullopt: none
+/// (without subscriptions nothing can match). Unfinished messages do not count: engines keep those
+/// anyway.
 [[nodiscard]] std::optional<Seq> needed_from(const StoredSession& session) noexcept;
 
 struct StoredRetained {

@@ -371,6 +371,57 @@ TEST_F(StoredStateTest, ASessionNeedsTheLogFromItsPositionOrItsFirstSubscription
     EXPECT_EQ(needed_from(session()), Seq{51});
 }
 
+Subscribed with_qos(mqtt::QoS qos, bool keeps_since, const std::string& filter = "t") {
+    Subscribed record = subscribed("c", filter);
+    record.subscriptions[0].options.qos = qos;
+    record.subscriptions[0].keeps_since = keeps_since;
+    return record;
+}
+
+TEST_F(StoredStateTest, SubscribingWithQos0KeepsWhatWaits) {
+    apply(attached("c"));
+    const Seq first = apply(with_qos(mqtt::QoS::exactly_once, false));
+    apply(logged("t"));
+    const Seq until = apply(with_qos(mqtt::QoS::at_most_once, true));
+    const KeptSpan kept{.since = first, .until = until, .qos = mqtt::QoS::exactly_once};
+    EXPECT_THAT(subscription("t").kept.all(), ElementsAre(kept));
+    const Seq again = apply(with_qos(mqtt::QoS::at_least_once, false));
+    EXPECT_EQ(subscription("t").since, again);
+    EXPECT_EQ(needed_from(session()), next(first)) << "what waited still does";
+    const Seq later = apply(with_qos(mqtt::QoS::at_most_once, true));
+    const KeptSpan newer{.since = again, .until = later, .qos = mqtt::QoS::at_least_once};
+    EXPECT_THAT(subscription("t").kept.all(), ElementsAre(kept, newer));
+    apply(delivered("c", until));
+    EXPECT_EQ(needed_from(session()), next(again));
+    apply(Unsubscribed{.client = "c", .filters = {"t"}});
+    apply(with_qos(mqtt::QoS::at_most_once, false));
+    EXPECT_TRUE(subscription("t").kept.empty());
+}
+
+TEST_F(StoredStateTest, SubscribingWithQos0KeepsNothingThatCannotWait) {
+    apply(attached("c"));
+    apply(with_qos(mqtt::QoS::at_most_once, false));
+    apply(with_qos(mqtt::QoS::at_most_once, true));
+    EXPECT_TRUE(subscription("t").kept.empty()) << "it was QoS 0 before";
+    apply(with_qos(mqtt::QoS::at_least_once, false, "$share/g/t"));
+    apply(with_qos(mqtt::QoS::at_most_once, true, "$share/g/t"));
+    EXPECT_TRUE(subscription("$share/g/t").kept.empty()) << "a share does not wait in the log";
+    apply(with_qos(mqtt::QoS::at_least_once, false));
+    apply(delivered("c", Seq{100}));
+    apply(with_qos(mqtt::QoS::at_most_once, true));
+    EXPECT_TRUE(subscription("t").kept.empty()) << "all has been sent";
+}
+
+/// An UNSUBSCRIBE or a SUBSCRIBE with QoS 0 before it has failed to get into the log.
+TEST_F(StoredStateTest, ASubscriptionThatStartsAnewByMistakeKeepsWhatWaits) {
+    apply(attached("c"));
+    const Seq first = apply(with_qos(mqtt::QoS::at_least_once, false));
+    const Seq again = apply(with_qos(mqtt::QoS::at_least_once, false));
+    const KeptSpan kept{.since = first, .until = again, .qos = mqtt::QoS::at_least_once};
+    EXPECT_THAT(subscription("t").kept.all(), ElementsAre(kept));
+    EXPECT_EQ(subscription("t").since, again);
+}
+
 // --- retained values (rule 9) ---
 
 TEST_F(StoredStateTest, RetainedValuesAreSetReplacedAndCleared) {

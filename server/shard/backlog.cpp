@@ -107,7 +107,7 @@ void Shard::consider_backlog(SessionEntry& entry, Seq needed) {
 void Shard::count_backlog(SessionEntry& entry, Seq position) {
     const bool counts_all = backlog_load_ >= entry.backlog_count_at;
     BacklogRead read{.who = {entry.slot, entry.generation},
-                     .filters = wanted_filters(entry),
+                     .filters = wanted_filters(entry, position),
                      .after = position,
                      .until = counts_all ? applied_ : std::min(applied_, give_way_.highest()),
                      .counts_all = counts_all,
@@ -183,8 +183,9 @@ bool Shard::waits_for(SessionEntry& entry,
     const bool is_wanted =
         std::any_of(matching_filters_.begin(), matching_filters_.end(), [&](std::string_view text) {
             const Subscription* subscription = entry.find(text);  // null: unsubscribed meanwhile
-            return subscription != nullptr && logged.seq > subscription->since &&
-                   subscription->options.qos != mqtt::QoS::at_most_once &&
+            return subscription != nullptr &&
+                   subscription->granted(logged.seq).value_or(mqtt::QoS::at_most_once) !=
+                       mqtt::QoS::at_most_once &&
                    !(subscription->options.no_local && message.publisher() == entry.client_id);
         });
     return is_wanted && may_read(entry, message.topic());
@@ -252,13 +253,10 @@ void Shard::send_connack(SessionEntry& entry) {
     session.send_connack(attached.session_present, properties, fx_);
 }
 
-store::FilterSetPtr Shard::wanted_filters(const SessionEntry& entry) {
+store::FilterSetPtr Shard::wanted_filters(const SessionEntry& entry, Seq position) {
     std::vector<std::string> filters;
     for (const Subscription& subscription : entry.subscriptions) {
-        if (subscription.options.qos == mqtt::QoS::at_most_once || subscription.share_key != 0) {
-            continue;
-        }
-        filters.push_back(subscription.text);
+        if (needed_for(subscription, position)) filters.push_back(subscription.text);
     }
     return make_intrusive<store::FilterSet>(std::move(filters));
 }

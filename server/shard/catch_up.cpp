@@ -38,12 +38,6 @@ constexpr std::uint64_t kNearlyLevel = 4096;  // positions: a session that only 
     return bytes;
 }
 
-/// Whether the session reads the log for it. What a shared one gets comes from its group, which
-/// says itself what it needs.
-[[nodiscard]] bool is_logged_for(const auto& subscription) noexcept {
-    return subscription.options.qos != QoS::at_most_once && subscription.share_key == 0;
-}
-
 }  // namespace
 
 void Shard::request_feed(SessionEntry& entry) {
@@ -112,12 +106,14 @@ void Shard::feed_from_log(SessionEntry& entry, Instant now) {
         // sent_through is ignored there.
         session.set_live(true);
         if (catch_up.filters && catch_up.filters->size() <= kFewFilters) {
-            catch_up.filters.reset();  // quickly collected again
-            catch_up.granting.reset();
+            catch_up.drop_filters();  // quickly collected again
         }
         return;
     }
     if (catch_up.reading || !session.request_room()) return;
+    if (catch_up.kept_until != kNoSeq && catch_up.kept_until <= session.sent_through()) {
+        catch_up.drop_filters();
+    }
     collect_filters(entry);
     if (catch_up.filters->empty()) {
         session.advance(applied_);
@@ -132,10 +128,14 @@ void Shard::collect_filters(SessionEntry& entry) {
     if (catch_up.filters) return;
     std::vector<std::string> asked;
     std::vector<std::string> granting;
+    const Seq position = entry.attached->session.sent_through();
+    catch_up.kept_until = kNoSeq;
     for (const Subscription& subscription : entry.subscriptions) {
         if (subscription.share_key != 0) continue;
-        const bool is_asked = is_logged_for(subscription);
+        const bool is_asked = needed_for(subscription, position).has_value();
         (is_asked ? asked : granting).push_back(subscription.text);
+        const Seq kept_until = subscription.kept.last();
+        if (kept_until > position) catch_up.kept_until = std::max(catch_up.kept_until, kept_until);
     }
     if (!granting.empty()) {
         granting.insert(granting.end(), asked.begin(), asked.end());
@@ -145,7 +145,8 @@ void Shard::collect_filters(SessionEntry& entry) {
 }
 
 /// Whether the session's subscriptions want a logged message; QoS 0 was delivered live or not at
-/// all. Fills `grant` (identifiers live until the next call).
+/// all, but for what waited when it replaced another. Fills `grant` (identifiers live until the
+/// next call).
 bool Shard::merge_grant(SessionEntry& entry,
                         const mqtt::Message& message,
                         Seq seq,
@@ -162,9 +163,10 @@ bool Shard::merge_grant(SessionEntry& entry,
         const Subscription* found = entry.find(text);
         STENTOR_ASSERT(found != nullptr, "the sets are collected anew when a subscription changes");
         const Subscription& subscription = *found;
-        if (seq <= subscription.since) continue;
+        const std::optional<QoS> granted = subscription.granted(seq);
+        if (!granted) continue;
         if (subscription.options.no_local && message.publisher() == entry.client_id) continue;
-        qos = std::max(qos, subscription.options.qos);
+        qos = std::max(qos, *granted);
         keeps_retain = keeps_retain || subscription.options.retain_as_published;
         if (subscription.identifier != 0) identifiers_.push_back(subscription.identifier);
     }
@@ -417,8 +419,9 @@ void Shard::housekeeping(std::uint32_t which, Instant now) {
 
 template <class AnySubscription>
 void Shard::survey_filter(const AnySubscription& subscription, Seq position) {
-    if (!is_logged_for(subscription)) return;
-    need_scan_.survey->add(subscription.text, next(std::max(subscription.since, position)));
+    if (const std::optional<Seq> needed = needed_for(subscription, position)) {
+        need_scan_.survey->add(subscription.text, *needed);
+    }
 }
 
 /// A slice of the look at all sessions: which position each still needs, and whose progress is to
@@ -446,6 +449,9 @@ void Shard::scan_needs(Instant now) {
 }
 
 void Shard::scan_awake(SessionEntry& entry, bool quiet, Instant now) {
+    for (Subscription& subscription : entry.subscriptions) {
+        subscription.kept.forget_through(entry.committed_through);
+    }
     if (const std::optional<Seq> needed = needed_position(entry)) {
         need_scan_.lowest = std::min(need_scan_.lowest, *needed);
         if (need_scan_.survey) survey_needs(entry);
@@ -460,16 +466,15 @@ void Shard::scan_awake(SessionEntry& entry, bool quiet, Instant now) {
 /// The same for one that rests, and stays so unless its backlog has to be counted.
 void Shard::scan_resting(std::uint32_t slot) {
     const RestingSession& resting = *sessions_.resting(slot);
-    std::optional<Seq> oldest;
+    std::optional<Seq> needed;
     resting.for_each_subscription([&](const RestingSubscription& subscription) {
-        if (!is_logged_for(subscription)) return;
-        oldest = oldest ? std::min(*oldest, subscription.since) : subscription.since;
+        const std::optional<Seq> here = needed_for(subscription, resting.position());
+        if (here) needed = needed ? std::min(*needed, *here) : *here;
         if (need_scan_.survey) survey_filter(subscription, resting.position());
     });
-    if (!oldest) return;
-    const Seq needed = next(std::max(*oldest, resting.position()));
-    need_scan_.lowest = std::min(need_scan_.lowest, needed);
-    if (backlog_is_due(slot, needed, resting.backlog_count_at()) && take_backlog_turn(slot)) {
+    if (!needed) return;
+    need_scan_.lowest = std::min(need_scan_.lowest, *needed);
+    if (backlog_is_due(slot, *needed, resting.backlog_count_at()) && take_backlog_turn(slot)) {
         SessionEntry& entry = sessions_.wake(slot);
         count_backlog(entry, entry.sent_through);
     }
@@ -544,13 +549,12 @@ std::optional<Seq> Shard::needed_position(const SessionEntry& entry) {
 }
 
 std::optional<Seq> Shard::needed_by_filters(const SessionEntry& entry) {
-    std::optional<Seq> oldest;
+    std::optional<Seq> needed;
     for (const Subscription& subscription : entry.subscriptions) {
-        if (!is_logged_for(subscription)) continue;
-        oldest = oldest ? std::min(*oldest, subscription.since) : subscription.since;
+        const std::optional<Seq> here = needed_for(subscription, entry.committed_through);
+        if (here) needed = needed ? std::min(*needed, *here) : *here;
     }
-    if (!oldest) return std::nullopt;
-    return next(std::max(*oldest, entry.committed_through));
+    return needed;
 }
 
 }  // namespace stentor::server

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <limits>
 #include <memory>
+#include <span>
 #include <string>
 #include <type_traits>
 
@@ -26,16 +27,23 @@ class RestingSession::Writer {
     }
     void put(std::string_view text) noexcept { put(text.data(), text.size()); }
 
-    void put_subscription(const Subscription& from) noexcept {
+    /// All up to `position` has been sent.
+    void put_subscription(const Subscription& from, Seq position) noexcept {
         SubscriptionHead head{};
         head.since = from.since;
         head.text_bytes = static_cast<std::uint16_t>(from.text.size());
         head.options = from.options.to_byte();
         if (from.share_key != 0) head.flags |= kHasShareKey;
         if (from.identifier != 0) head.flags |= kHasIdentifier;
+        if (from.kept.last() > position) head.flags |= kHasKept;
         put(&head, kSubscriptionHeadBytes);
         if (from.share_key != 0) put(from.share_key);
         if (from.identifier != 0) put(from.identifier);
+        if ((head.flags & kHasKept) != 0) {
+            const std::span<const store::KeptSpan> kept = from.kept.all();
+            put(static_cast<std::uint8_t>(kept.size()));
+            put(kept.data(), kept.size_bytes());
+        }
         put(std::string_view{from.text});
     }
     [[nodiscard]] std::size_t written() const noexcept { return written_; }
@@ -81,7 +89,9 @@ RestingSession::RestingSession(const SessionEntry& entry, RestingBlocks& blocks)
         out.put(head);
         out.put(std::string_view{entry.client_id});
         out.put(std::string_view{entry.identity.user});
-        for (const Subscription& each : entry.subscriptions) out.put_subscription(each);
+        for (const Subscription& each : entry.subscriptions) {
+            out.put_subscription(each, entry.sent_through);
+        }
     };
     Writer size{nullptr};
     write(size);
@@ -118,6 +128,14 @@ const std::byte* RestingSession::read(const std::byte* at, RestingSubscription& 
     to.since = head.since;
     if ((head.flags & kHasShareKey) != 0) take(&to.share_key, sizeof to.share_key);
     if ((head.flags & kHasIdentifier) != 0) take(&to.identifier, sizeof to.identifier);
+    if ((head.flags & kHasKept) != 0) {
+        std::uint8_t count = 0;
+        for (take(&count, sizeof count); count != 0; --count) {
+            store::KeptSpan span;
+            take(&span, sizeof span);
+            to.kept.keep(span, kNoSeq);
+        }
+    }
     to.text = as_text({at, head.text_bytes});
     return at + head.text_bytes;
 }
@@ -144,6 +162,7 @@ void RestingSession::wake(SessionEntry& entry) const {
         to.options = each.options;
         to.identifier = each.identifier;
         to.since = each.since;
+        to.kept = each.kept;
     });
     if (from.last_packet_id != 0) {
         entry.parts = std::make_unique<mqtt::SessionParts>();

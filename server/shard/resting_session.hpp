@@ -26,6 +26,7 @@ struct RestingSubscription {
     mqtt::SubscriptionOptions options;
     std::uint32_t identifier = 0;
     Seq since;
+    store::KeptSpans kept;
 };
 
 class RestingSession {
@@ -88,7 +89,8 @@ class RestingSession {
         mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
         bool admin = false;
     };
-    // Before each subscription's text; share key and identifier stand between where flagged.
+    // Before each subscription's text; share key, identifier and what is kept of an earlier QoS (a
+    // count, then so many) stand between where flagged.
     struct SubscriptionHead {
         Seq since;
         std::uint16_t text_bytes = 0;
@@ -97,6 +99,7 @@ class RestingSession {
     };
     static constexpr std::uint8_t kHasShareKey = 1;
     static constexpr std::uint8_t kHasIdentifier = 2;
+    static constexpr std::uint8_t kHasKept = 4;
     // Without the padding at its end.
     static constexpr std::size_t kSubscriptionHeadBytes = 12;
 

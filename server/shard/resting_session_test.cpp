@@ -51,6 +51,7 @@ void expect_same(const SessionEntry& a, const SessionEntry& b) {
         EXPECT_EQ(a.subscriptions[i].options, b.subscriptions[i].options);
         EXPECT_EQ(a.subscriptions[i].identifier, b.subscriptions[i].identifier);
         EXPECT_EQ(a.subscriptions[i].since, b.subscriptions[i].since);
+        EXPECT_EQ(a.subscriptions[i].kept, b.subscriptions[i].kept);
     }
     EXPECT_EQ(a.parts == nullptr, b.parts == nullptr);
     if (a.parts && b.parts) {
@@ -69,6 +70,9 @@ TEST(RestingSession, WakesAsItWas) {
     full.subscriptions[1].share_key = UINT64_MAX;
     full.subscriptions[1].options = {.qos = mqtt::QoS::exactly_once};
     full.subscriptions[1].options.retain_handling = mqtt::RetainHandling::do_not_send;
+    full.subscriptions[0].options = {.qos = mqtt::QoS::at_most_once};
+    full.subscriptions[0].kept.keep({.since = Seq{1}, .until = Seq{1100}}, Seq{1000});
+    full.subscriptions[0].kept.keep({.since = Seq{1200}, .until = Seq{1300}}, Seq{1000});
     SessionEntry bare = typical();
     bare.client_id = "x";
     bare.identity.user.clear();
@@ -96,6 +100,20 @@ TEST(RestingSession, IsSmall) {
     EXPECT_LE(resting.bytes(), 24U + 2 * 32 + 80) << "80 bytes besides the texts";
     resting.reset(blocks);
     EXPECT_EQ(sizeof(RestingSession), sizeof(void*));
+}
+
+TEST(RestingSession, WhatHasBeenSentIsNotKept) {
+    SessionEntry entry = typical();
+    RestingBlocks blocks;
+    RestingSession plain{entry, blocks};
+    entry.subscriptions[0].kept.keep({.since = Seq{1}, .until = Seq{1000}}, Seq{1});
+    RestingSession resting{entry, blocks};
+    EXPECT_EQ(resting.bytes(), plain.bytes());
+    SessionEntry woken;
+    resting.wake(woken);
+    EXPECT_TRUE(woken.subscriptions[0].kept.empty());
+    resting.reset(blocks);
+    plain.reset(blocks);
 }
 
 TEST(RestingSession, NothingIsForgottenByLayingItToRest) {

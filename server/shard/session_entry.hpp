@@ -5,6 +5,7 @@
 #include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "persistence/contract/engine.hpp"
+#include "persistence/state/kept_spans.hpp"
 #include "protocol/session/session.hpp"
 #include "server/core/access.hpp"
 #include "server/core/interest_table.hpp"
@@ -14,6 +15,7 @@
 #include "server/shard/shard_message.hpp"
 #include "server/shard/subscription_forecast.hpp"
 
+#include <algorithm>
 #include <cstdint>
 #include <deque>
 #include <list>
@@ -40,13 +42,35 @@ struct Subscription {
     // null: there is none.
     std::unique_ptr<std::string> replay_next;
     Seq replay_until;  // the latest replay's, done or not
+    // A durable subscription's messages that waited when QoS 0 replaced another. Those that have
+    // been sent are forgotten when the log knows it, some time later.
+    store::KeptSpans kept;
+
+    /// What it grants a logged message; nothing if it was not there then.
+    [[nodiscard]] std::optional<mqtt::QoS> granted(Seq seq) const noexcept {
+        const mqtt::QoS by_earlier = kept.at(seq);
+        if (seq > since) return std::max(options.qos, by_earlier);
+        if (by_earlier == mqtt::QoS::at_most_once) return std::nullopt;
+        return by_earlier;
+    }
 };
+
+/// The lowest position above `position` for which a session reads the log because of this
+/// subscription. What a shared one gets comes from its group, which says itself what it needs.
+[[nodiscard]] std::optional<Seq> needed_for(const auto& subscription, Seq position) noexcept {
+    if (subscription.share_key != 0) return std::nullopt;
+    const std::optional<Seq> kept = subscription.kept.needed_from(position);
+    if (subscription.options.qos == mqtt::QoS::at_most_once) return kept;
+    const Seq needed = next(std::max(subscription.since, position));
+    return kept ? std::min(*kept, needed) : needed;
+}
 
 /// How a durable session reads the log while it is behind.
 struct CatchUp {
     store::FilterSetPtr filters;  // what the log is asked for; null: to be collected anew
     // Those that decide how a message is delivered, QoS 0 among them; null: the same.
     store::FilterSetPtr granting;
+    Seq kept_until;  // behind it some of `filters` may not be asked for any more; kNoSeq: all are
     bool reading = false;
     std::uint64_t cookie = 0;  // of the read on its way; an answer to an earlier one is ignored
     std::vector<store::PageEntry> page;
@@ -57,6 +81,10 @@ struct CatchUp {
     // rest waits here, in memory.
     std::size_t page_messages = 128;
 
+    void drop_filters() noexcept {
+        filters.reset();
+        granting.reset();
+    }
     /// And what it takes.
     void drop_page() noexcept {
         page = {};

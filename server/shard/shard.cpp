@@ -82,6 +82,8 @@ void Shard::recover_session(const store::StoredSession& stored, BacklogLoad coun
             to.replay_next = std::make_unique<std::string>(*from.replay_next);
         }
         to.replay_until = from.replay_until;
+        to.kept = from.kept;
+        to.kept.forget_through(stored.sent_through);
     }
     std::sort(entry.subscriptions.begin(),
               entry.subscriptions.end(),

@@ -260,6 +260,10 @@ class Shard {
     // subscriptions.cpp
     void activate(FinishSubscribe& operation, Seq seq, Instant now);
     void make_room(SessionEntry& entry, FinishSubscribe& operation, Seq seq);
+    static void replace(const SessionEntry& entry,
+                        Subscription& subscription,
+                        const PendingSubscription& wanted,
+                        Seq seq);
     void activate_one(SessionEntry& entry,
                       FinishSubscribe& operation,
                       const PendingSubscription& wanted,
@@ -400,7 +404,8 @@ class Shard {
     void conclude_backlog(SessionEntry& entry, const BacklogRead& read, Instant now);
     void count_loss(SessionEntry& entry, const BacklogCheck::Outcome& outcome, Instant now);
     void send_connack(SessionEntry& entry);
-    [[nodiscard]] static store::FilterSetPtr wanted_filters(const SessionEntry& entry);
+    [[nodiscard]] static store::FilterSetPtr wanted_filters(const SessionEntry& entry,
+                                                            Seq position);
 
     // retained.cpp
     void apply_retained(Seq seq, const store::MessageRecord& record, Instant now);

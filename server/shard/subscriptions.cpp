@@ -196,6 +196,20 @@ void Shard::make_room(SessionEntry& entry, FinishSubscribe& operation, Seq seq) 
                        by_text);
 }
 
+/// From when on the subscription that `wanted` replaces counts, and what it owes until then.
+void Shard::replace(const SessionEntry& entry,
+                    Subscription& subscription,
+                    const PendingSubscription& wanted,
+                    Seq seq) {
+    const mqtt::QoS before = subscription.options.qos;
+    if (entry.durable && subscription.share_key == 0 &&
+        store::leaves_span(before, wanted.options.qos, wanted.keeps_since)) {
+        subscription.kept.keep({.since = subscription.since, .until = seq, .qos = before},
+                               entry.committed_through);
+    }
+    if (!wanted.keeps_since) subscription.since = seq;
+}
+
 void Shard::activate_one(SessionEntry& entry,
                          FinishSubscribe& operation,
                          const PendingSubscription& wanted,
@@ -206,7 +220,7 @@ void Shard::activate_one(SessionEntry& entry,
     if (!wanted.is_new) {
         // It was raised once more.
         lower_interest(subscription->text, entry.durability(subscription->options));
-        if (!wanted.keeps_since) subscription->since = seq;
+        replace(entry, *subscription, wanted, seq);
     }
     subscription->options = wanted.options;
     subscription->withheld = false;
@@ -229,8 +243,7 @@ void Shard::activate_one(SessionEntry& entry,
     }
     // What was read from the log was read with the filters as they were.
     CatchUp& catch_up = entry.attached->catch_up;
-    catch_up.filters.reset();
-    catch_up.granting.reset();
+    catch_up.drop_filters();
     catch_up.drop_page();
     catch_up.reading = false;
     (void)now;
@@ -314,9 +327,7 @@ void Shard::activate(FinishUnsubscribe& operation, Instant now) {
         unindex_subscription(*entry, *subscription, Leaving::for_good);
         if (entry->attached != nullptr) {
             if (entry->attached->replays.drop(filter)) request_feed(*entry);
-            CatchUp& catch_up = entry->attached->catch_up;
-            catch_up.filters.reset();  // a page with too much in it does no harm
-            catch_up.granting.reset();
+            entry->attached->catch_up.drop_filters();  // a page with too much in it does no harm
         }
         lower_interest(subscription->text, entry->durability(subscription->options));
         subscription->ended = true;

@@ -30,7 +30,9 @@ bool Oracle::owed_by(const Subscription& subscription,
         const bool replaced = i + 1 < subscription.versions.size() &&
                               subscription.versions[i + 1].acked < message.sent;
         if (replaced) continue;
-        if (version.options.qos == QoS::at_most_once) return false;
+        // What waits keeps the QoS that it came by [MQTT-3.8.4-4].
+        const bool came_later = i != 0 && message.acked < version.requested;
+        if (version.options.qos == QoS::at_most_once && !came_later) return false;
         if (!wants(version.options, client, message)) return false;
     }
     return begun;

@@ -107,6 +107,8 @@ class Check {
             beyond("the position of session " + client, session.sent_through);
             for (const StoredSubscription& subscription : session.subscriptions) {
                 beyond("a subscription of session " + client, subscription.since);
+                beyond("what waits for session " + client + " with its earlier QoS",
+                       subscription.kept.last());
             }
             for (const Unfinished& item : session.unfinished) {
                 beyond("an unfinished delivery of session " + client, item.seq);

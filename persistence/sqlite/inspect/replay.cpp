@@ -116,6 +116,15 @@ std::string description(const StoredSession& session) {
             item.add("replay_next", *subscription.replay_next)
                 .add("replay_until", subscription.replay_until.value());
         }
+        std::vector<Fields> kept;
+        for (const KeptSpan& span : subscription.kept.all()) {
+            if (span.until <= session.sent_through) continue;
+            kept.emplace_back()
+                .add("since", span.since.value())
+                .add("until", span.until.value())
+                .add("qos", static_cast<int>(span.qos));
+        }
+        if (!kept.empty()) item.add("kept", kept);
     }
     if (!unfinished.empty()) fields.add("unfinished", unfinished);
     if (!inbound.empty()) fields.add("inbound", inbound);
