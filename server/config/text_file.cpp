@@ -16,7 +16,18 @@
 namespace stentor::config {
 namespace {
 
-constexpr int kWriterMilliseconds = 2000;  // to begin writing to a pipe
+constexpr int kWriterMilliseconds = 2000;  // to open a pipe that one is to read
+
+/// Whether somebody has the pipe open to write, however long that may take, or had, or opens it in
+/// time. `begin` gets what has been read to find out.
+bool has_writer(int pipe, std::string& begin) {
+    pollfd writer{pipe, POLLIN, 0};
+    if (::poll(&writer, 1, kWriterMilliseconds) != 0) return true;
+    char first = 0;
+    const ssize_t got = ::read(pipe, &first, 1);
+    if (got > 0) begin.push_back(first);
+    return got != 0;  // EAGAIN: it has one
+}
 
 std::string current_user() {
     const passwd* user = ::getpwuid(::geteuid());  // commands and start-up: one thread asks
@@ -63,17 +74,16 @@ Result<std::string, ValueError> read_text_file(const std::string& path,
     struct stat facts {};
     if (::fstat(file.get(), &facts) != 0) return failure(path, errno);
     if (S_ISDIR(facts.st_mode)) return failure(path, EISDIR);
+    std::string text;
     // Regular files and what /dev/stdin or <(...) of a shell can be.
     if (S_ISFIFO(facts.st_mode)) {
-        pollfd writer{file.get(), POLLIN, 0};
-        if (::poll(&writer, 1, kWriterMilliseconds) == 0) {
+        if (!has_writer(file.get(), text)) {
             return ValueError{
                 .what = "cannot read " + path + ": it is a pipe and nobody writes to it",
                 .hint = "name a file, or start whoever writes first"};
         }
         ::fcntl(file.get(), F_SETFL, 0);
     }
-    std::string text;
     constexpr std::size_t kStep = 65'536;
     while (true) {
         const std::size_t have = text.size();

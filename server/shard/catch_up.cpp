@@ -502,10 +502,7 @@ void Shard::finish_need_scan() {
     for (std::uint32_t slot = 0; slot < groups_.slots(); ++slot) {
         const SharedGroups::Group* group = groups_.at(slot);
         if (group == nullptr) continue;
-        const auto first = std::find_if(group->waiting.begin(),
-                                        group->waiting.end(),
-                                        [](const auto& waiting) { return waiting.seq != kNoSeq; });
-        if (first != group->waiting.end()) need_scan_.survey->add(group->filter, first->seq);
+        if (const auto lowest = group->lowest()) need_scan_.survey->add(group->filter, *lowest);
     }
     shared_.engine->survey(id_, *std::move(need_scan_.survey));
     need_scan_.survey.reset();

@@ -274,11 +274,13 @@ SessionEntry& Shard::prepare_entry(const mqtt::ConnectRequest& request,
 }
 
 /// Wills stay in memory, for as long as their sessions want. Once they take too much, one that
-/// takes more than an equal part of the bound is refused.
-bool Shard::has_room_for_will(const mqtt::ConnectRequest& request) const noexcept {
+/// takes more than an equal part of the bound, and more than the one that it replaces, is refused.
+bool Shard::has_room_for_will(const mqtt::ConnectRequest& request) {
     if (!request.will) return true;
+    const SessionEntry* entry = sessions_.find(request.client_id);
+    const std::size_t replaced = entry != nullptr && entry->will ? entry->will->bytes() : 0;
     const std::size_t bytes = request.will->message->bytes();
-    return wills_.bytes + bytes <= options_.will_bytes_max ||
+    return bytes <= replaced || wills_.bytes - replaced + bytes <= options_.will_bytes_max ||
            bytes <= options_.will_bytes_max / (wills_.wills + 1);
 }
 

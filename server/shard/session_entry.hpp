@@ -120,6 +120,8 @@ class PendingWill {
         totals_->bytes -= bytes_;
     }
 
+    [[nodiscard]] std::size_t bytes() const noexcept { return bytes_; }
+
     mqtt::WillMessage will;
     Instant due = kNever;  // valid while detached
 

@@ -199,7 +199,7 @@ class Shard {
     [[nodiscard]] bool may_leave_will(const Connection& connection) const;
     void move_out();
     void move_in(std::unique_ptr<MovedConnection> moved, Instant now);
-    [[nodiscard]] bool has_room_for_will(const mqtt::ConnectRequest& request) const noexcept;
+    [[nodiscard]] bool has_room_for_will(const mqtt::ConnectRequest& request);
     void attach(Connection& connection, Instant now);
     void watch_takeovers(std::string_view client,
                          const PeerInfo& old_peer,

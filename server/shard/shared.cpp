@@ -73,8 +73,8 @@ void Shard::shared_leave(const SharedLeave& leave, Instant now) {
         if (SharedGroups::Group* group = groups_.find(leave.key)) assign_waiting(*group, now);
         return;
     }
-    if (!emptied->waiting.empty()) {
-        drop(mqtt::DropReason::session_ended, {}, emptied->waiting.size());
+    if (emptied->has_waiting()) {
+        drop(mqtt::DropReason::session_ended, {}, emptied->waiting_messages());
     }
     (void)index_.remove(emptied->filter, SubscriberId::shared_group(emptied->slot));
     groups_.erase(*emptied);
@@ -92,7 +92,7 @@ void Shard::assign_shared(std::uint32_t slot, const MessagePtr& message, Seq seq
         return;
     }
     const std::size_t bytes = message->bytes();
-    if (group->waiting.size() >= options_.shared_waiting.messages_max ||
+    if (group->waiting_messages() >= options_.shared_waiting.messages_max ||
         group->waiting_bytes + bytes > options_.shared_waiting.bytes_max ||
         groups_.waiting_bytes() + bytes > options_.shared_waiting_bytes_of_all_max) {
         drop(mqtt::DropReason::queue_full, {});
@@ -104,8 +104,8 @@ void Shard::assign_shared(std::uint32_t slot, const MessagePtr& message, Seq seq
 
 /// Gives away what waits, as far as members have room.
 void Shard::assign_waiting(SharedGroups::Group& group, Instant now) {
-    while (!group.waiting.empty()) {
-        if (group.waiting.front().message->expired(now)) {
+    while (group.has_waiting()) {
+        if (group.first().expired(now)) {
             drop(mqtt::DropReason::expired, {});
             (void)groups_.take_first(group);
             continue;
@@ -277,11 +277,7 @@ std::optional<Seq> Shard::shared_needs() {
     for (std::uint32_t slot = 0; slot < groups_.slots(); ++slot) {
         const SharedGroups::Group* group = groups_.at(slot);
         if (group == nullptr) continue;
-        for (const SharedGroups::Waiting& waiting : group->waiting) {
-            if (waiting.seq == kNoSeq) continue;
-            lowest = lowest ? std::min(*lowest, waiting.seq) : waiting.seq;
-            break;  // they are in order
-        }
+        if (const auto here = group->lowest()) lowest = lowest ? std::min(*lowest, *here) : *here;
     }
     return lowest;
 }

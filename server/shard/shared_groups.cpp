@@ -105,8 +105,14 @@ void SharedGroups::append(Group& group, Waiting message) {
 }
 
 SharedGroups::Waiting SharedGroups::take_first(Group& group) noexcept {
-    Waiting first = std::move(group.waiting.front());
-    group.waiting.pop_front();
+    Waiting first;
+    if (const auto oldest = group.returned.begin(); oldest != group.returned.end()) {
+        first = {std::move(oldest->second), oldest->first.first};
+        group.returned.erase(oldest);
+    } else {
+        first = std::move(group.waiting.front());
+        group.waiting.pop_front();
+    }
     group.waiting_bytes -= first.message->bytes();
     waiting_bytes_ -= first.message->bytes();
     return first;
@@ -115,9 +121,16 @@ SharedGroups::Waiting SharedGroups::take_first(Group& group) noexcept {
 void SharedGroups::put_back(Group& group, Waiting message) {
     group.waiting_bytes += message.message->bytes();
     waiting_bytes_ += message.message->bytes();
-    const auto younger = [&](const Waiting& other) { return other.seq > message.seq; };
-    group.waiting.insert(std::find_if(group.waiting.begin(), group.waiting.end(), younger),
-                         std::move(message));
+    group.returned.emplace(std::pair{message.seq, group.returns++}, std::move(message.message));
+}
+
+std::optional<Seq> SharedGroups::Group::lowest() const {
+    const auto back = returned.lower_bound({stentor::next(kNoSeq), 0});
+    if (back != returned.end()) return back->first.first;
+    const auto first = std::find_if(
+        waiting.begin(), waiting.end(), [](const Waiting& each) { return each.seq != kNoSeq; });
+    if (first == waiting.end()) return std::nullopt;
+    return first->seq;
 }
 
 }  // namespace stentor::server

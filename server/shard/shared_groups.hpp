@@ -13,8 +13,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <map>
 #include <memory>
+#include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace stentor::server {
@@ -41,11 +44,26 @@ class SharedGroups {
         std::vector<Member> members;
         /// QoS 1/2, until somebody has room; changed by append(), take_first() and put_back().
         /// Whoever appends bounds it (ShardOptions); put_back() may exceed that by what members
-        /// had, at most their windows. Logged messages are in Seq order among themselves; those
-        /// that are not (kNoSeq) stand where they came, and before the first logged one when they
-        /// come back.
+        /// had, at most their windows. In the order in which they came, which is Seq order for
+        /// those that are logged.
         std::deque<Waiting> waiting;
+        /// What members gave back: older than all of that, so first; unlogged ones before the rest.
+        std::map<std::pair<Seq, std::uint64_t>, MessagePtr> returned;
+        std::uint64_t returns = 0;      // the second part of keys: as they came
         std::size_t waiting_bytes = 0;  // a message that many groups wait for counts for each
+
+        [[nodiscard]] bool has_waiting() const noexcept {
+            return !returned.empty() || !waiting.empty();
+        }
+        [[nodiscard]] std::size_t waiting_messages() const noexcept {
+            return returned.size() + waiting.size();
+        }
+        /// What take_first() would take. There must be something.
+        [[nodiscard]] const mqtt::Message& first() const noexcept {
+            return *(returned.empty() ? waiting.front().message : returned.begin()->second);
+        }
+        /// The lowest position among what waits; nothing: all of that is unlogged.
+        [[nodiscard]] std::optional<Seq> lowest() const;
     };
 
     struct Joined {
@@ -78,8 +96,8 @@ class SharedGroups {
     void append(Group& group, Waiting message);
     /// There must be one.
     Waiting take_first(Group& group) noexcept;
-    /// Puts back what a member could not do: a logged message before what is younger. Never refused
-    /// and looks at what waits, one after the other.
+    /// Puts back what a member could not do, before what is younger. Never refused; a pool of
+    /// workers that vanishes gives back all it had.
     void put_back(Group& group, Waiting message);
 
     [[nodiscard]] std::size_t size() const noexcept { return by_key_.size(); }

@@ -174,6 +174,13 @@ TEST_P(Crowd, WillsThatWaitTakeBoundedMemory) {
     EXPECT_GT(refused, 100U);
     EXPECT_LT(refused, 800U);
     EXPECT_LT(broker.resident_bytes(), before + 400 * kMiB);
+    // Whoever has left one may leave it again: a fleet comes back as it was.
+    for (int n = 0; n < 50; ++n) {
+        RawClient client{broker.port()};
+        client.send(connect_with_large_will("c" + std::to_string(n)));
+        EXPECT_EQ(client.receive(2).body.at(1), 0);
+        client.send(Octets{"\xE0\x01\x04"});
+    }
     RawClient modest{broker.port()};
     modest.open({.id = "modest", .will_topic = "will"});
     expect_quick();
