@@ -1,9 +1,8 @@
 #include "auth/authenticators.hpp"
+#include "auth/test_doubles.hpp"
 
 #include <gtest/gtest.h>
 
-#include <condition_variable>
-#include <mutex>
 #include <string>
 #include <utility>
 #include <vector>
@@ -11,41 +10,8 @@
 namespace stentor::auth {
 namespace {
 
-/// Runs jobs when the test says so, and takes at most `room` of them.
-class ManualExecutor final : public Executor {
-  public:
-    void post(std::unique_ptr<Job> job) override {
-        if (jobs.size() == room) {
-            job->turned_away();
-        } else {
-            jobs.push_back(std::move(job));
-        }
-    }
-    void run_all() {
-        for (const auto& job : std::exchange(jobs, {})) {
-            if (job->is_due()) job->run();
-        }
-    }
-    std::size_t room = 10;
-    std::vector<std::unique_ptr<Job>> jobs;
-};
-
-// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): final, and never deleted by its base
-class Decisions final : public DecisionSink {
-  public:
-    void decided(Ticket ticket, Decision decision) noexcept override {
-        const std::lock_guard lock{mutex};
-        all.emplace_back(ticket, std::move(decision));
-        changed.notify_all();
-    }
-    void wait_for(std::size_t count) {
-        std::unique_lock lock{mutex};
-        changed.wait(lock, [&] { return all.size() >= count; });
-    }
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::vector<std::pair<Ticket, Decision>> all;
-};
+using test::Decisions;
+using test::ManualExecutor;
 
 std::shared_ptr<const PasswordFile> users() {
     // mosquitto_passwd 2.0.11, password "correct horse"

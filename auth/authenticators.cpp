@@ -1,36 +1,29 @@
 #include "auth/authenticators.hpp"
 
+#include "auth/request_job.hpp"
+
 #include <utility>
 
 namespace stentor::auth {
 namespace {
 
-class VerifyPassword final : public Job {
+class VerifyPassword final : public RequestJob {
   public:
     VerifyPassword(std::shared_ptr<const PasswordFile> file, Request request) noexcept
-        : file_{std::move(file)}, request_{std::move(request)} {}
+        : RequestJob{std::move(request)}, file_{std::move(file)} {}
 
-    [[nodiscard]] std::uint64_t lane() const noexcept override {
-        return request_.credentials().lane;
-    }
-    [[nodiscard]] std::size_t bytes() const noexcept override {
-        return request_.credentials().bytes();
-    }
-    [[nodiscard]] bool is_due() override { return request_.begins(); }
-    void turned_away() override { std::move(request_).deny(Outcome::overloaded, kNoRoom); }
     void run() override {
-        const ConnectCredentials& credentials = request_.credentials();
+        const ConnectCredentials& credentials = request().credentials();
         if (file_->verify(*credentials.user, *credentials.password)) {
             std::string name = *credentials.user;
-            std::move(request_).accept("password", std::move(name));
+            std::move(request()).accept("password", std::move(name));
         } else {
-            std::move(request_).pass_on();
+            std::move(request()).pass_on();
         }
     }
 
   private:
     std::shared_ptr<const PasswordFile> file_;
-    Request request_;
 };
 
 }  // namespace

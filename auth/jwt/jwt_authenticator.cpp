@@ -1,5 +1,6 @@
 #include "auth/jwt/jwt_authenticator.hpp"
 
+#include "auth/request_job.hpp"
 #include "base/clock.hpp"
 
 #include <utility>
@@ -20,34 +21,26 @@ void JwtKeyRing::replace(JwtKeySet keys) {
     keys_.swap(fresh);
 }
 
-class JwtAuthenticator::Verify final : public Job {
+class JwtAuthenticator::Verify final : public RequestJob {
   public:
     Verify(std::shared_ptr<const JwtPolicy> policy,
            std::shared_ptr<const JwtKeyRing> keys,
            Request request) noexcept
-        : policy_{std::move(policy)}, keys_{std::move(keys)}, request_{std::move(request)} {}
+        : RequestJob{std::move(request)}, policy_{std::move(policy)}, keys_{std::move(keys)} {}
 
-    [[nodiscard]] std::uint64_t lane() const noexcept override {
-        return request_.credentials().lane;
-    }
-    [[nodiscard]] std::size_t bytes() const noexcept override {
-        return request_.credentials().bytes();
-    }
-    [[nodiscard]] bool is_due() override { return request_.begins(); }
-    void turned_away() override { std::move(request_).deny(Outcome::overloaded, kNoRoom); }
     void run() override {
-        const ConnectCredentials& from = request_.credentials();
+        const ConnectCredentials& from = request().credentials();
         auto verdict = verify_jwt(*from.password,
                                   *policy_,
                                   *keys_->current(),
                                   {.client_id = from.client_id, .user = from.user},
                                   wall_clock_unix_ms());
         if (!verdict) {
-            std::move(request_).deny(Outcome::bad_credentials,
-                                     "the token is refused: " + verdict.error().why);
+            std::move(request()).deny(Outcome::bad_credentials,
+                                      "the token is refused: " + verdict.error().why);
             return;
         }
-        std::move(request_).accept(
+        std::move(request()).accept(
             "jwt",
             std::move(verdict->user),
             {.grants = std::move(verdict->grants), .valid_for = verdict->valid_for});
@@ -56,7 +49,6 @@ class JwtAuthenticator::Verify final : public Job {
   private:
     std::shared_ptr<const JwtPolicy> policy_;
     std::shared_ptr<const JwtKeyRing> keys_;
-    Request request_;
 };
 
 JwtAuthenticator::JwtAuthenticator(std::shared_ptr<const JwtPolicy> policy,

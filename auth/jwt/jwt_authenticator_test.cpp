@@ -3,6 +3,7 @@
 #include "auth/authenticators.hpp"
 #include "auth/jwt/jwt_method.hpp"
 #include "auth/jwt/token_maker.hpp"
+#include "auth/test_doubles.hpp"
 #include "base/clock.hpp"
 
 #include <gmock/gmock.h>
@@ -16,26 +17,8 @@
 namespace stentor::auth {
 namespace {
 
+using test::ManualExecutor;
 using testing::HasSubstr;
-
-/// Runs jobs when the test says so, and takes at most `room` of them.
-class ManualExecutor final : public Executor {
-  public:
-    void post(std::unique_ptr<Job> job) override {
-        if (jobs.size() == room) {
-            job->turned_away();
-        } else {
-            jobs.push_back(std::move(job));
-        }
-    }
-    void run_all() {
-        for (const auto& job : std::exchange(jobs, {})) {
-            if (job->is_due()) job->run();
-        }
-    }
-    std::size_t room = 10;
-    std::vector<std::unique_ptr<Job>> jobs;
-};
 
 // NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): final, and never deleted by its base
 class LastDecision final : public DecisionSink {

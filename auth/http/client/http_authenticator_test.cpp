@@ -1,5 +1,7 @@
 #include "auth/http/client/http_authenticator.hpp"
 
+#include "auth/test_doubles.hpp"
+
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/awaitable.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -15,10 +17,8 @@
 #include <boost/beast/http/string_body.hpp>
 #include <gtest/gtest.h>
 
-#include <condition_variable>
 #include <functional>
 #include <future>
-#include <mutex>
 #include <string>
 #include <thread>
 #include <utility>
@@ -32,11 +32,11 @@ namespace http = boost::beast::http;
 using asio::ip::tcp;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using test::Decisions;
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 const std::string kNoAnswer = "no answer";  // and the connection stays open
 const std::string kClose = "close";
-constexpr seconds kPatience{20};
 
 std::string reply(const std::string& body, const std::string& more = {}) {
     return "HTTP/1.1 200 OK\r\n" + more + "Content-Length: " + std::to_string(body.size()) +
@@ -105,23 +105,6 @@ class WebService {
     std::atomic<int> open_{0};
     std::atomic<int> most_{0};
     std::thread thread_;
-};
-
-// NOLINTNEXTLINE(cppcoreguidelines-virtual-class-destructor): final, and never deleted by its base
-class Decisions final : public DecisionSink {
-  public:
-    void decided(Ticket ticket, Decision decision) noexcept override {
-        const std::lock_guard lock{mutex};
-        all.emplace_back(ticket, std::move(decision));
-        changed.notify_all();
-    }
-    void wait_for(std::size_t count) {
-        std::unique_lock lock{mutex};
-        ASSERT_TRUE(changed.wait_for(lock, kPatience, [&] { return all.size() >= count; }));
-    }
-    std::mutex mutex;
-    std::condition_variable changed;
-    std::vector<std::pair<Ticket, Decision>> all;
 };
 
 class HttpLoginTest : public testing::Test {
