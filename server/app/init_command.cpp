@@ -10,6 +10,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <filesystem>
@@ -164,6 +165,15 @@ Result<void, std::string> make_certificates(const InitArguments& arguments, Writ
     return {};
 }
 
+/// A host of the server's certificate, as a URL has it.
+std::string host_of_url(const InitArguments& arguments) {
+    const auto host = std::find_if(arguments.hosts.begin(),
+                                   arguments.hosts.end(),
+                                   [](const std::string& each) { return !each.starts_with('*'); });
+    if (host == arguments.hosts.end()) return arguments.hosts.empty() ? "localhost" : "HOST";
+    return host->find(':') == std::string::npos ? *host : '[' + *host + ']';
+}
+
 /// Names a file is made of.
 bool is_file_name(const std::string& name) {
     return !name.empty() && name != "." && name != ".." && name != "ca" && name != "server" &&
@@ -183,8 +193,8 @@ int first_broker(const InitArguments& arguments, Writer& files) {
               << "      (shown this once)\n\n"
               << "Start it there:  cd " << arguments.directory
               << " && stentor serve -c stentor.toml\n"
-              << "Clients trust ca.crt:  stentor sub --url mqtts://localhost:8883 --cafile "
-              << arguments.directory << "/ca.crt -u admin -P ... -t '#'\n";
+              << "Clients trust ca.crt:  stentor sub --url mqtts://" << host_of_url(arguments)
+              << ":8883 --cafile " << arguments.directory << "/ca.crt -u admin -P ... -t '#'\n";
     return kExitOk;
 }
 

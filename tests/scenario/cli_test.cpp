@@ -118,6 +118,20 @@ TEST(Check, AcceptsTheDefaults) {
     EXPECT_FALSE(std::filesystem::exists(dir.file("data")));
 }
 
+/// A name that the certificate has not would be refused by whoever does as it says.
+TEST(Init, ShowsAUrlThatTheCertificateIsFor) {
+    const kit::TempDir dir;
+    const auto init = [&](const std::string& name, std::vector<std::string> hosts) {
+        std::vector<std::string> all{"init", dir.file(name)};
+        for (const std::string& host : hosts) all.insert(all.end(), {"--host", host});
+        return stentor(all).out;
+    };
+    EXPECT_THAT(init("a", {}), HasSubstr("--url mqtts://localhost:8883 "));
+    EXPECT_THAT(init("b", {"*.example", "broker.example"}),
+                HasSubstr("--url mqtts://broker.example:8883 "));
+    EXPECT_THAT(init("c", {"::1"}), HasSubstr("--url mqtts://[::1]:8883 "));
+}
+
 TEST(Check, SaysWhichRuleDecides) {
     const kit::TempDir dir;
     const std::string rules = dir.write("acl",
