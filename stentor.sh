@@ -10,6 +10,7 @@ build_packages="ca-certificates git g++ cmake ninja-build ccache lld pkg-config
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev libpaho-mqttpp-dev libpaho-mqtt-dev
     clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
     mosquitto mosquitto-clients python3 python3-cryptography python3-jwt python3-paho-mqtt
+    python3-prometheus-client
     curl openssl strace faketime haproxy chromium"
 
 say() { printf '== %s\n' "$*" >&2; }

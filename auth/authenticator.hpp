@@ -71,6 +71,29 @@ enum class Outcome : std::uint8_t {
     challenged,       // of an Exchange only: the client has to answer `data`
 };
 
+inline constexpr std::size_t kOutcomes = static_cast<std::size_t>(Outcome::challenged) + 1;
+
+/// For counters: a promise to whoever reads them.
+[[nodiscard]] constexpr std::string_view name(Outcome outcome) noexcept {
+    switch (outcome) {
+        case Outcome::accepted:
+            return "accepted";
+        case Outcome::bad_credentials:
+            return "bad_credentials";
+        case Outcome::not_authorised:
+            return "not_authorized";
+        case Outcome::unavailable:
+            return "unavailable";
+        case Outcome::throttled:
+            return "throttled";
+        case Outcome::overloaded:
+            return "overloaded";
+        case Outcome::challenged:
+            return "challenged";
+    }
+    return "unknown";
+}
+
 struct Decision {
     Outcome outcome = Outcome::unavailable;
     Principal principal;  // of Outcome::accepted

@@ -19,6 +19,7 @@ void Session::send_ack(PacketType type, PacketId packet_id, ReasonCode reason, E
         close(ReasonCode::packet_too_large, "the client takes no acknowledgement that long", fx);
         return;
     }
+    fx.sent(type);
     pause_if_overloaded(fx);
 }
 
@@ -30,6 +31,7 @@ void Session::send_suback(PacketId packet_id, std::span<const ReasonCode> codes,
         close(ReasonCode::packet_too_large, "SUBACK exceeds the client's Maximum Packet Size", fx);
         return;
     }
+    fx.sent(PacketType::suback);
     pause_if_overloaded(fx);
 }
 
@@ -42,12 +44,14 @@ void Session::send_unsuback(PacketId packet_id, std::span<const ReasonCode> code
             ReasonCode::packet_too_large, "UNSUBACK exceeds the client's Maximum Packet Size", fx);
         return;
     }
+    fx.sent(PacketType::unsuback);
     pause_if_overloaded(fx);
 }
 
 void Session::on(const PingreqView& /*packet*/, Effects& fx) {
     if (closed_) return;
     encode_pingresp(*fx.out);  // [MQTT-3.12.4-1]
+    fx.sent(PacketType::pingresp);
     pause_if_overloaded(fx);
     // A client that pings has had nothing else to say for a keep-alive interval.
     release_idle_memory();

@@ -169,6 +169,7 @@ void Session::send_connack(bool session_present,
         close(ReasonCode::packet_too_large, "CONNACK exceeds the client's Maximum Packet Size", fx);
         return;
     }
+    fx.sent(PacketType::connack);
     connack_sent_ = true;
     request_.authentication_data = {};
 }

@@ -42,6 +42,7 @@ void Session::send_disconnect(ReasonCode reason,
     PropertyWriter properties;
     if (!server_reference.empty()) properties.text(Property::server_reference, server_reference);
     if (!reason_string.empty()) properties.text(Property::reason_string, reason_string);
+    fx.sent(PacketType::disconnect);
     if (encode_disconnect(*fx.out,
                           request_.version,
                           {.reason = reason, .properties = properties.bytes()},

@@ -10,6 +10,8 @@
 #include "protocol/message.hpp"
 #include "protocol/session/connect_request.hpp"
 
+#include <array>
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -95,6 +97,11 @@ struct Effects {
     bool pause_reading = false;  // too much on the way, or answers unread; resume_reading ends it
     bool resume_reading = false;
     bool wants_more = false;  // there is room again after window_full: feed the session (pages)
+    // Of all calls so far: clear() leaves them.
+    std::array<std::uint64_t, 16> packets_sent{};  // by type
+    std::array<std::uint64_t, 3> messages_sent{};  // by QoS
+
+    void sent(PacketType type) noexcept { ++packets_sent[static_cast<std::size_t>(type)]; }
 
     void clear() noexcept {
         releases.clear();

@@ -61,13 +61,21 @@ Result<server::Door, Problem> make_door(const config::ListenerOptions& listener)
     server::Door door;
     const Scheme scheme = listener.url.scheme;
     const bool certified = !listener.tls.certificate_file.empty();
-    if (scheme == Scheme::mqtts || scheme == Scheme::wss) door.tls = server::Door::Tls::always;
+    if (scheme == Scheme::mqtts || scheme == Scheme::wss || scheme == Scheme::https) {
+        door.tls = server::Door::Tls::always;
+    }
     if (scheme == Scheme::automatic && certified) door.tls = server::Door::Tls::sniff;
     if (scheme == Scheme::ws || scheme == Scheme::wss) {
         door.speech = server::Door::Speech::web_socket;
         door.web_socket.path = listener.url.path;
     }
-    if (scheme == Scheme::automatic) door.speech = server::Door::Speech::sniff;
+    if (scheme == Scheme::automatic) {
+        door.speech = server::Door::Speech::sniff;
+        door.web_socket.serves_others = true;
+    }
+    if (scheme == Scheme::http || scheme == Scheme::https) {
+        door.speech = server::Door::Speech::http;
+    }
     door.web_socket.origins = listener.allowed_origins;
     door.proxy_header = listener.proxy_protocol;
     if (listener.connections_max != 0) {

@@ -6,6 +6,7 @@
 #include "base/random.hpp"
 #include "server/shard/transport_port.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace stentor::app {
@@ -124,7 +125,7 @@ class Gate::Talk final : public server::AuthExchange {
         if (gate_->bans_address(address_)) return banned("its address is banned");
         // The method knows the user before it looks at a proof.
         const auto attempt = gate_->throttle_.attempt(address_, exchange_->user());
-        if (gate_->throttle_.refuses(attempt, monotonic_now())) return throttled();
+        if (gate_->throttle_.refuses(attempt, monotonic_now())) return gate_->shown_out();
         return gate_->ask({shard, connection, edition_, attempt, client_id_},
                           [&](auth::Ticket ticket) {
                               exchange_->next(as_text(data), auth::Turn{chain_, ticket, *gate_});
@@ -211,7 +212,7 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
     if ((request.user_name || request.password) && peer.certificate_name.empty()) {
         attempt =
             throttle_.attempt(counted_address(peer), request.user_name.value_or(std::string{}));
-        if (throttle_.refuses(attempt, monotonic_now())) return throttled();
+        if (throttle_.refuses(attempt, monotonic_now())) return shown_out();
     }
     auth::ConnectCredentials credentials;
     credentials.client_id = request.client_id;
@@ -228,6 +229,40 @@ std::optional<server::Admission> Gate::admit(const mqtt::ConnectRequest& request
     return ask(asker, [&](auth::Ticket ticket) {
         auth::authenticate(std::move(chain), std::move(credentials), ticket, *this);
     });
+}
+
+void Gate::admit_visitor(admin::HttpCredentials credentials,
+                         const server::PeerInfo& peer,
+                         std::function<void(server::Admission)> answer) {
+    if (bans_address(peer.address)) {
+        answer(banned("its address is banned"));
+        return;
+    }
+    auth::Throttle::Attempt attempt;
+    const bool guesses = credentials.user || credentials.password;
+    if (guesses && peer.certificate_name.empty()) {
+        attempt =
+            throttle_.attempt(counted_address(peer), credentials.user.value_or(std::string{}));
+        if (throttle_.refuses(attempt, monotonic_now())) {
+            answer(shown_out());
+            return;
+        }
+    }
+    auth::ConnectCredentials asked;
+    asked.user = std::move(credentials.user);
+    asked.password = std::move(credentials.password);
+    asked.locality = locality_of(peer);
+    asked.peer_address = peer.address;
+    asked.certificate_name = peer.certificate_name;
+    asked.lane = lane_of(attempt);
+    if (peer.listener < listeners_.size()) asked.listener = listeners_[peer.listener];
+    const std::uint32_t edition = edition_.load();  // before the chain: never too new
+    std::shared_ptr<const auth::Chain> chain = current_chain();
+    Asker asker{.edition = edition, .attempt = attempt, .visitor = answer};
+    auto at_once = ask(std::move(asker), [&](auth::Ticket ticket) {
+        auth::authenticate(std::move(chain), std::move(asked), ticket, *this);
+    });
+    if (at_once) answer(*std::move(at_once));
 }
 
 std::unique_ptr<server::AuthExchange> Gate::begin_exchange(const mqtt::ConnectRequest& request,
@@ -248,6 +283,22 @@ std::unique_ptr<server::AuthExchange> Gate::begin_exchange(const mqtt::ConnectRe
         found->begin({.client_id = request.client_id, .user = request.user_name, .lane = lane}));
 }
 
+void Gate::count_decision(auth::Outcome outcome) noexcept {
+    decisions_[static_cast<std::size_t>(outcome)].fetch_add(1, std::memory_order_relaxed);
+}
+
+std::array<std::uint64_t, auth::kOutcomes> Gate::decisions() const noexcept {
+    std::array<std::uint64_t, auth::kOutcomes> counts{};
+    std::copy(decisions_.begin(), decisions_.end(), counts.begin());
+    return counts;
+}
+
+/// By the throttle, before anybody was asked.
+server::Admission Gate::shown_out() noexcept {
+    count_decision(auth::Outcome::throttled);
+    return throttled();
+}
+
 std::shared_ptr<const auth::Chain> Gate::current_chain() const {
     const std::lock_guard lock{mutex_};
     return chain_;
@@ -256,11 +307,12 @@ std::shared_ptr<const auth::Chain> Gate::current_chain() const {
 template <class Call>
 std::optional<server::Admission> Gate::ask(Asker asker, Call&& call) {
     InlineAnswer answer;
+    asker.asked_at = monotonic_now();
     {
         const std::lock_guard lock{mutex_};
         answer.ticket = next_ticket_++;
         askers_.emplace(answer.ticket, asker);
-        asking_[asker.key()] = answer.ticket;
+        if (!asker.visitor) asking_[asker.key()] = answer.ticket;
     }
     InlineAnswer::current = &answer;
     call(answer.ticket);
@@ -283,6 +335,10 @@ void Gate::count(const Asker& asker, auth::Outcome outcome) {
 
 /// What follows from a decision besides the answer.
 server::Admission Gate::conclude(const Asker& asker, auth::Decision decision) {
+    const auto took =
+        std::chrono::duration_cast<std::chrono::microseconds>(monotonic_now() - asker.asked_at);
+    decision_times_.add(static_cast<std::uint64_t>(std::max<std::int64_t>(took.count(), 0)));
+    count_decision(decision.outcome);
     count(asker, decision.outcome);
     if (decision.outcome == auth::Outcome::accepted && has_bans_.load()) {
         const auto bans = current_bans();
@@ -328,7 +384,7 @@ void Gate::abandon(ShardId shard, ConnectionId connection) noexcept {
 
 void Gate::forget_askers() {
     const std::lock_guard lock{mutex_};
-    for (auto& [ticket, asker] : askers_) asker.has_gone = true;
+    for (auto& [ticket, asker] : askers_) asker.has_gone = !asker.visitor;
     asking_.clear();
 }
 
@@ -359,6 +415,11 @@ void Gate::decided(auth::Ticket ticket, auth::Decision decision) noexcept {
     const bool has_gone = still->second.has_gone;
     forget(still);
     if (has_gone) return;
+    if (asker.visitor) {
+        lock.unlock();
+        asker.visitor(std::move(admission));
+        return;
+    }
     mailboxes_[asker.shard.value()]->push_reserved(
         server::Admitted{asker.connection, std::move(admission)});
 }

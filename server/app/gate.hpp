@@ -7,11 +7,15 @@
 #include "auth/authenticator.hpp"
 #include "auth/ban_list.hpp"
 #include "auth/throttle.hpp"
+#include "server/admin/http_access.hpp"
 #include "server/core/access.hpp"
+#include "server/metrics/histogram.hpp"
 #include "server/shard/mailbox.hpp"
 
+#include <array>
 #include <atomic>
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -24,7 +28,9 @@
 
 namespace stentor::app {
 
-class Gate final : public server::AccessControl, private auth::DecisionSink {
+class Gate final : public server::AccessControl,
+                   public admin::HttpAccess,
+                   private auth::DecisionSink {
   public:
     Gate(std::shared_ptr<const auth::Chain> chain,
          std::shared_ptr<const auth::Acl> acl,
@@ -44,10 +50,18 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
     void set_bans(std::shared_ptr<const auth::BanList> bans);
     [[nodiscard]] bool bans_address(std::string_view address) const;
 
+    /// From credentials to decisions, in microseconds.
+    [[nodiscard]] metrics::Histogram decision_times() const noexcept {
+        return decision_times_.copy();
+    }
+
+    /// How many there were, by auth::Outcome; those of whom the throttle refused among them.
+    [[nodiscard]] std::array<std::uint64_t, auth::kOutcomes> decisions() const noexcept;
+
     /// While closed, every client is told that the server is not available (0x88).
     enum class Door : std::uint8_t { open, closed };
     void set_door(Door door) noexcept { door_.store(door); }
-    /// The connections that wait for an answer have gone: nobody is told.
+    /// The shards' connections that wait for an answer have gone: nobody is told.
     void forget_askers();
 
     [[nodiscard]] std::optional<server::Admission> admit(const mqtt::ConnectRequest& request,
@@ -55,6 +69,10 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
                                                          ShardId shard,
                                                          ConnectionId connection) override;
     void abandon(ShardId shard, ConnectionId connection) noexcept override;
+    /// Of those who come by HTTP; also while closed: operators want to look then.
+    void admit_visitor(admin::HttpCredentials credentials,
+                       const server::PeerInfo& peer,
+                       std::function<void(server::Admission)> answer) override;
     [[nodiscard]] std::unique_ptr<server::AuthExchange> begin_exchange(
         const mqtt::ConnectRequest& request, const server::PeerInfo& peer) override;
     [[nodiscard]] bool allows(server::TopicAction action,
@@ -71,13 +89,15 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
     class Talk;
     struct InlineAnswer;
     struct Asker {
-        ShardId shard;
-        ConnectionId connection;
+        ShardId shard = {};
+        ConnectionId connection = {};
         std::uint32_t edition = 0;  // when it asked
         auth::Throttle::Attempt attempt = {};
         std::string client_id = {};  // empty while nobody is banned
         bool has_begun = false;      // the throttle waits for its end()
         bool has_gone = false;
+        std::function<void(server::Admission)> visitor = {};  // not a shard's connection then
+        Instant asked_at = {};
 
         [[nodiscard]] std::pair<std::uint32_t, std::uint64_t> key() const noexcept {
             return {shard.value(), connection.packed()};
@@ -87,6 +107,8 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
     using Askers = std::unordered_map<auth::Ticket, Asker>;
     [[nodiscard]] std::string banned_client(const mqtt::ConnectRequest& request) const;
     [[nodiscard]] server::Admission conclude(const Asker& asker, auth::Decision decision);
+    void count_decision(auth::Outcome outcome) noexcept;
+    [[nodiscard]] server::Admission shown_out() noexcept;
     void count(const Asker& asker, auth::Outcome outcome);
     [[nodiscard]] const auth::Acl& current_acl() const;
     [[nodiscard]] std::shared_ptr<const auth::Chain> current_chain() const;
@@ -104,7 +126,9 @@ class Gate final : public server::AccessControl, private auth::DecisionSink {
     std::atomic<std::uint32_t> edition_{1};
     std::atomic<bool> has_bans_{false};
     auth::Throttle throttle_;
-    mutable std::mutex mutex_;  // guards what follows
+    metrics::SharedHistogram decision_times_;
+    std::array<std::atomic<std::uint64_t>, auth::kOutcomes> decisions_{};  // by Outcome
+    mutable std::mutex mutex_;                                             // guards what follows
     std::shared_ptr<const auth::Chain> chain_;
     std::shared_ptr<const auth::BanList> bans_;
     std::shared_ptr<const auth::Acl> acl_;

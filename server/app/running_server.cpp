@@ -7,6 +7,7 @@
 #include "persistence/memory/memory_engine.hpp"
 #include "persistence/sqlite/sqlite_engine.hpp"
 #include "protocol/message.hpp"
+#include "server/app/control_plane.hpp"
 #include "server/app/doors.hpp"
 #include "server/app/file_watch.hpp"
 #include "server/app/gate.hpp"
@@ -53,14 +54,16 @@ constexpr Duration kReopenPauseMax = std::chrono::seconds{30};
 class CommitFanout final : public store::CommitSink {
   public:
     CommitFanout(const std::vector<std::unique_ptr<Mailbox>>& mailboxes,
-                 std::function<void()> failed)
-        : mailboxes_{&mailboxes}, failed_{std::move(failed)} {}
+                 std::function<void()> failed,
+                 std::function<void(const store::CommitGroup&)> committed)
+        : mailboxes_{&mailboxes}, failed_{std::move(failed)}, committed_{std::move(committed)} {}
 
     void group_committed(store::CommitGroupPtr group) override {
         last_.store(group->last());
         for (const auto& mailbox : *mailboxes_) {
             mailbox->push_reserved(server::GroupCommitted{group});
         }
+        committed_(*group);
     }
     void ticket_done(ShardId shard, store::CommitTicket ticket, Result<void> result) override {
         (*mailboxes_)[shard.value()]->push_reserved(server::TicketDone{ticket, result});
@@ -77,6 +80,7 @@ class CommitFanout final : public store::CommitSink {
   private:
     const std::vector<std::unique_ptr<Mailbox>>* mailboxes_;
     const std::function<void()> failed_;
+    const std::function<void(const store::CommitGroup&)> committed_;
     std::atomic<Seq> last_{kNoSeq};
 };
 
@@ -221,6 +225,7 @@ class RunningServer final : public Server {
     FileWatch watch_;
     std::chrono::system_clock::time_point warn_again_;
     std::vector<std::string> urls_;
+    ControlPlane control_;
     Descriptor stopped_;
     std::optional<Problem> gave_up_;  // the supervisor's; read when it has ended
 
@@ -240,17 +245,26 @@ RunningServer::RunningServer(const config::Options& options, Access access)
                  [this](std::string_view address) { return gate_.bans_address(address); }},
       placement_{shard_count(options), random_hash_key()},
       connects_{options.limits.connects_per_second_max},
-      fanout_{mailboxes_, [this] { store_failed(); }},
+      fanout_{mailboxes_,
+              [this] { store_failed(); },
+              [this](const store::CommitGroup& group) { control_.committed(group); }},
+      control_{{.options = &options_,
+                .gate = &gate_,
+                .addresses = &addresses_,
+                .now = [this] { return clock_.now(); }}},
       stopped_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {
     if (access.bans) gate_.set_bans(std::move(access.bans));
 }
 
 RunningServer::~RunningServer() {
     STENTOR_ASSERT(!supervisor_.joinable(), "run() has returned, or open() has failed");
+    control_.finish();
 }
 
 Result<void, Problem> RunningServer::open() {
     STENTOR_TRY_VOID(open_listeners());
+    // Before the store is recovered, which can take a while: whoever watches is told so.
+    control_.open(listeners_, doors_, urls_);
     make_loops();
     auto engine = make_engine(options_, placement_.shards(), std::nullopt);
     auto recovered = engine->recover();
@@ -266,7 +280,10 @@ Result<void, Problem> RunningServer::open() {
 void RunningServer::make_loops() {
     for (std::uint16_t i = 0; i < placement_.shards(); ++i) {
         drivers_.push_back(std::make_unique<EpollDriver>(
-            server::EpollOptions{}, [this] { return clock_.now(); }, &addresses_));
+            server::EpollOptions{},
+            [this] { return clock_.now(); },
+            &addresses_,
+            &control_.receiver()));
         EpollDriver* driver = drivers_.back().get();
         mailboxes_.push_back(
             std::make_unique<Mailbox>(kMailboxMessages, [driver] { driver->wake(); }));
@@ -274,6 +291,7 @@ void RunningServer::make_loops() {
     }
     gate_.set_mailboxes(mailbox_pointers_);
     gate_.set_listeners(urls_);
+    control_.watch(mailbox_pointers_);
 }
 
 Surroundings RunningServer::surroundings() {
@@ -283,7 +301,8 @@ Surroundings RunningServer::surroundings() {
             .mailboxes = mailbox_pointers_,
             .listeners = listeners_,
             .doors = doors_,
-            .connects = &connects_};
+            .connects = &connects_,
+            .snapshots = &control_.snapshots()};
 }
 
 RunningServer::Group RunningServer::make_group(OpenStore store) {
@@ -356,6 +375,10 @@ bool RunningServer::serve(Group group, store::CommitSink& sink) {
     group_ = std::move(group);
     if (stops_) return false;
     for (const auto& driver : drivers_) driver->accept_again();
+    control_.shards_begin();
+    // Before a failure can be told that follows at once.
+    control_.set_readiness(&sink == &fanout_ ? admin::Readiness::ready
+                                             : admin::Readiness::store_failed);
     group_->start(sink);
     return true;
 }
@@ -426,6 +449,7 @@ void RunningServer::store_failed() {
     STENTOR_LOG(error,
                 LogEvent("store_failed", {{"directory", options_.node.data_dir}}),
                 "the store has failed: all clients are disconnected, it is opened anew");
+    control_.store_failed();
     for (const auto& driver : drivers_) driver->stop_accepting();
     for (Mailbox* mailbox : mailbox_pointers_) {
         mailbox->push_reserved(server::Drain{.reason = mqtt::ReasonCode::server_busy,
@@ -438,6 +462,7 @@ void RunningServer::request_stop(StopMode mode) {
     {
         const std::lock_guard lock{mutex_};
         stops_ = true;
+        control_.set_readiness(admin::Readiness::stopping);
         for (const auto& driver : drivers_) {
             driver->stop_accepting();
             if (mode == StopMode::at_once) driver->request_stop();
@@ -463,6 +488,7 @@ void RunningServer::set_bans(std::shared_ptr<const auth::BanList> bans) {
 
 Result<void, Problem> RunningServer::run() {
     supervisor_.join();
+    control_.finish();
     group_.reset();
     listeners_.clear();
     if (gave_up_) return *std::move(gave_up_);

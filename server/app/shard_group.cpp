@@ -21,7 +21,8 @@ ShardGroup::ShardGroup(const Surroundings& around,
                                      .engine = engine_.get(),
                                      .access = around_.gate,
                                      .mailboxes = around_.mailboxes,
-                                     .connects = around_.connects};
+                                     .connects = around_.connects,
+                                     .snapshots = around_.snapshots};
     for (std::size_t i = 0; i < around_.drivers.size(); ++i) {
         options.seed = random_seed();
         const ShardId id{static_cast<std::uint16_t>(i)};
@@ -54,6 +55,9 @@ void ShardGroup::finish() {
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
     if (is_started_) engine_->drain_and_close();
+    for (const auto& shard : shards_) {
+        if (is_started_) around_.snapshots->retired(shard->id(), shard->snapshot());
+    }
     is_started_ = false;
     around_.gate->forget_askers();
     std::vector<server::ShardMessage> left;

@@ -5,6 +5,7 @@
 // Owned by one thread; drain() may be called from any.
 
 #include "persistence/contract/engine.hpp"
+#include "server/admin/snapshots.hpp"
 #include "server/app/gate.hpp"
 #include "server/core/interest_table.hpp"
 #include "server/core/placement.hpp"
@@ -31,6 +32,7 @@ struct Surroundings {
     std::span<const server::Listener> listeners;
     std::span<const server::Door> doors;  // of the listeners
     server::SecondlyGate* connects = nullptr;
+    admin::Snapshots* snapshots = nullptr;
 };
 
 class ShardGroup {

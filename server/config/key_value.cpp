@@ -183,17 +183,6 @@ Assigned assign_url(const Key& key, ListenUrl& to, const RawValue& value) {
         UrlError error = std::move(url).error();
         return ValueError{.what = std::move(error.what), .hint = std::move(error.hint)};
     }
-    const std::vector<Scheme>& served = served_schemes();
-    if (std::find(served.begin(), served.end(), url->scheme) == served.end()) {
-        std::string names;
-        for (const Scheme scheme : served) {
-            const char* between = scheme == served.back() ? " and " : ", ";
-            names.append(names.empty() ? "" : between).append(scheme_name(scheme)).append("://");
-        }
-        return ValueError{.what = "this version of stentor does not serve " +
-                                  std::string{scheme_name(url->scheme)} + ":// yet",
-                          .hint = "it serves " + names};
-    }
     to = *std::move(url);
     return {};
 }

@@ -251,14 +251,4 @@ bool is_loopback(const ListenUrl& url) noexcept {
     return url.host == "localhost" || is_loopback_address(url.host);
 }
 
-const std::vector<Scheme>& served_schemes() {
-    static const std::vector<Scheme> kServed{Scheme::mqtt,
-                                             Scheme::mqtts,
-                                             Scheme::ws,
-                                             Scheme::wss,
-                                             Scheme::unix_socket,
-                                             Scheme::automatic};
-    return kServed;
-}
-
 }  // namespace stentor::config

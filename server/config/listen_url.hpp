@@ -8,7 +8,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace stentor::config {
 
@@ -51,8 +50,5 @@ struct UrlError {
 /// what it got. Whether a *peer* counts as local also depends on what it brings (a PROXY header,
 /// X-Forwarded-For); that is the transport's to say.
 [[nodiscard]] bool is_loopback(const ListenUrl& url) noexcept;
-
-/// What this build can open, in the order of the documentation.
-[[nodiscard]] const std::vector<Scheme>& served_schemes();
 
 }  // namespace stentor::config

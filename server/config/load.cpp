@@ -265,7 +265,8 @@ class Loader {
         const TlsOptions& tls = listener.tls;
         const std::string here = "listener." + std::to_string(number);
         const Scheme scheme = listener.url.scheme;
-        const bool needs = scheme == Scheme::mqtts || scheme == Scheme::wss;
+        const bool needs =
+            scheme == Scheme::mqtts || scheme == Scheme::wss || scheme == Scheme::https;
         const bool may = needs || scheme == Scheme::automatic;
         if (tls.certificate_file.empty() != tls.key_file.empty()) {
             fail_at(here + (tls.key_file.empty() ? ".tls.certificate" : ".tls.key"),

@@ -18,6 +18,7 @@ struct NodeOptions {
     std::string name = "stentor";
     std::uint32_t shards = 0;  // 0: one per core
     std::string data_dir = "./stentor-data";
+    std::chrono::milliseconds sys_interval{10'000};  // 0: $SYS is empty
 
     /// data_dir = ":memory:": nothing outlives the process.
     [[nodiscard]] bool keeps_nothing() const { return data_dir == ":memory:"; }

@@ -69,6 +69,11 @@ std::vector<Key> node_keys() {
          .field = option<&Options::node, &NodeOptions::data_dir>(),
          .check = check_data_directory,
          .description = "Directory of the store, made if it is missing. `:memory:` keeps nothing."},
+        {.path = "node.sys_interval",
+         .kind = Kind::duration,
+         .field = option<&Options::node, &NodeOptions::sys_interval>(),
+         .max = 60 * kMinute,
+         .description = "How often `$SYS/broker/...` is renewed. 0: it stays empty."},
     };
 }
 
@@ -78,9 +83,9 @@ std::vector<Key> listener_keys() {
          .kind = Kind::url,
          .field = listener<&ListenerOptions::url>(),
          .description = "Where to listen: `mqtt://host:port`, `mqtts://`, `ws://host:port/path`, "
-                        "`wss://`, `unix:///path`, `auto://` (all of them on one port, told apart "
-                        "by the first bytes). Port 0 picks a free one. Not served by this version "
-                        "yet: `http`, `https`."},
+                        "`wss://`, `http://`, `https://` (docs/http.md), `unix:///path`, "
+                        "`auto://` (all but the last on one port, told apart by the first bytes). "
+                        "Port 0 picks a free one."},
         {.path = "listener.proxy_protocol",
          .kind = Kind::boolean,
          .field = listener<&ListenerOptions::proxy_protocol>(),

@@ -148,10 +148,6 @@ TEST_F(OptionsTable, SaysWhatIsWrongWithAValue) {
          R"("a/b" is not a name)",
          R"(1 to 64 characters without blanks, '/', '+', '#', '"' and '\')"},
         {"node.data_dir", std::string{}, "must not be empty", ""},
-        {"listener.url",
-         std::string{"https://0.0.0.0"},
-         "this version of stentor does not serve https:// yet",
-         "it serves mqtt://, mqtts://, ws://, wss://, unix:// and auto://"},
     };
     for (const BadValue& each : bad) {
         const auto done = set(each.path, each.value);

@@ -41,12 +41,12 @@ first: `"90d"`, `"1h30m"`. A bare number is an error where a unit is needed, exc
 
 ## Listener URLs
 
-`mqtt://host:port`, `mqtts://`, `ws://host:port/path`, `wss://`, `unix:///path`, and `auto://` for
-all of them on one port, told apart by the first bytes; IPv6 addresses stand in brackets, port 0
-picks a free port. `0.0.0.0` means all IPv4 addresses, `[::]` all addresses; of a name's addresses
-the first IPv4 one is taken (`localhost` is 127.0.0.1). A listener is
-*loopback* if it is bound to 127.0.0.0/8, ::1 or a Unix socket. `http://` and
-`https://` are reserved and refused by this version.
+`mqtt://host:port`, `mqtts://`, `ws://host:port/path`, `wss://`, `http://host:port`, `https://`,
+`unix:///path`, and `auto://` for all but the last on one port, told apart by the first bytes; IPv6
+addresses stand in brackets, port 0 picks a free port. `0.0.0.0` means all IPv4 addresses, `[::]`
+all addresses; of a name's addresses the first IPv4 one is taken
+(`localhost` is 127.0.0.1). A listener is
+*loopback* if it is bound to 127.0.0.0/8, ::1 or a Unix socket.
 
 ## Reload
 

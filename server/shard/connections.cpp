@@ -72,6 +72,8 @@ Shard::Connection& Shard::create_connection(PeerInfo peer, Instant now) {
     Connection& connection = *connections_[slot];
     connection.id = {.slot = slot, .generation = ++connection_generations_[slot]};
     connection.last_packet = now;
+    if (peer.listener >= connections_of_.size()) connections_of_.resize(peer.listener + 1U);
+    ++connections_of_[peer.listener];
     connection.peer = std::make_unique<PeerInfo>(std::move(peer));
     ++connections_open_;
     return connection;
@@ -82,6 +84,7 @@ void Shard::free_connection(Connection& connection) {
     const bool is_judged = connection.phase == Phase::authenticating || connection.verdict_due;
     if (is_judged) shared_.access->abandon(id_, connection.id);
     forget_connect_bytes(connection);
+    --connections_of_[connection.peer->listener];
     connections_[slot].reset();
     free_connections_.push_back(slot);
     --connections_open_;
@@ -97,7 +100,7 @@ ConnectionId Shard::opened(PeerInfo peer, Instant now) {
                                  {{"peer", peer.address}, {"suppressed", pass.suppressed}}),
                         "limits.connects_per_second_max is reached: the client may come again");
         }
-        ++counters_.connects_refused;
+        turned_away(RefusedAtDoor::connects_per_second_max);
         return kNoConnection;
     }
     Connection& connection = create_connection(std::move(peer), now);
@@ -137,12 +140,12 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
         if (decoded == nullptr) {
             if (connection->phase != Phase::handshake) return used;
             if (may_bring(*connection, bytes.size(), now)) return used;
-            drop_connection(*connection, false);
+            drop_connection(*connection, false, ReasonCode::server_busy);
             return bytes.size();
         }
         if (connection->phase == Phase::handshake &&
             !may_bring(*connection, decoded->bytes_used, now)) {
-            drop_connection(*connection, false);
+            drop_connection(*connection, false, ReasonCode::server_busy);
             return bytes.size();
         }
         used += decoded->bytes_used;
@@ -164,7 +167,7 @@ bool Shard::may_bring(Connection& connection, std::size_t bytes, Instant now) {
     connection.connect_bytes = static_cast<std::uint32_t>(bytes);
     if (connecting_bytes_ <= kConnectBytesOfAllMax) return true;
     if (bytes <= kConnectBytesOfAllMax / connecting_) return true;
-    ++counters_.connects_refused;
+    turned_away(RefusedAtDoor::connect_bytes);
     static LogEvery every{5, std::chrono::seconds{10}};
     if (const auto pass = every.admit(now)) {
         STENTOR_LOG(
@@ -274,7 +277,7 @@ void Shard::refuse_packet(Connection& connection, const mqtt::ProtocolError& err
 /// the socket's.
 void Shard::close(Connection& connection, const mqtt::Close& close, Instant now) {
     if (connection.phase != Phase::open && connection.phase != Phase::attaching) {
-        drop_connection(connection, true);
+        drop_connection(connection, true, close.reason);
         return;
     }
     SessionEntry& entry = *sessions_.at(connection.slot);
@@ -283,11 +286,15 @@ void Shard::close(Connection& connection, const mqtt::Close& close, Instant now)
         entry.attached->session.send_disconnect(close.reason, close.detail, {}, fx_);
     }
     end_attachment(entry, close.will, now);
-    drop_connection(connection, true);
+    drop_connection(connection, true, close.reason);
 }
 
-void Shard::drop_connection(Connection& connection, bool send_rest) {
-    ++counters_.connections_closed;
+void Shard::drop_connection(Connection& connection, bool send_rest, ReasonCode reason) {
+    ++counters_.connections_closed[mqtt::to_number(reason)];
+    forget_connection(connection, send_rest);
+}
+
+void Shard::forget_connection(Connection& connection, bool send_rest) {
     if (!send_rest) connection.out.clear();
     transport_.close(connection.id, std::move(connection.out));
     free_connection(connection);
@@ -300,7 +307,15 @@ void Shard::disconnected(ConnectionId id, Instant now) {
         // Not by DISCONNECT: the will is published [MQTT-3.1.2-8].
         end_attachment(*sessions_.at(connection->slot), mqtt::CloseWill::publish, now);
     }
-    drop_connection(*connection, false);
+    ++counters_.connections_lost;
+    forget_connection(*connection, false);
+}
+
+void Shard::handed_over(ConnectionId id) {
+    Connection* connection = find(id);
+    STENTOR_ASSERT(connection != nullptr && connection->phase == Phase::handshake);
+    ++counters_.connections_to_http;
+    free_connection(*connection);
 }
 
 void Shard::writable(ConnectionId id, Instant now) {
@@ -417,7 +432,7 @@ void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
                 "{}",
                 waits_for_us ? "no decision about a client within the time allowed"
                              : "no CONNECT within the time allowed");
-    drop_connection(*connection, false);
+    forget_connection(*connection, false);
 }
 
 void Shard::keep_alive_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {

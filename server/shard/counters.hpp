@@ -63,13 +63,56 @@ enum class ReadingPause : std::uint8_t {
     return "unknown";
 }
 
+/// Why a connection was ended before it had said anything.
+enum class RefusedAtDoor : std::uint8_t {
+    connects_per_second_max,
+    max_connections,  // of its listener
+    banned,           // its address
+    connections_max,
+    connections_per_address_max,
+    connects_per_second_per_address_max,
+    http_connections_max,
+    connect_bytes,  // of all clients that are not in yet
+    count_,
+};
+
+[[nodiscard]] constexpr std::string_view name(RefusedAtDoor reason) noexcept {
+    switch (reason) {
+        case RefusedAtDoor::connects_per_second_max:
+            return "connects_per_second_max";
+        case RefusedAtDoor::max_connections:
+            return "max_connections";
+        case RefusedAtDoor::banned:
+            return "address_banned";
+        case RefusedAtDoor::connections_max:
+            return "connections_max";
+        case RefusedAtDoor::connections_per_address_max:
+            return "connections_per_address_max";
+        case RefusedAtDoor::connects_per_second_per_address_max:
+            return "connects_per_second_per_address_max";
+        case RefusedAtDoor::http_connections_max:
+            return "http_connections_max";
+        case RefusedAtDoor::connect_bytes:
+            return "connect_bytes";
+        case RefusedAtDoor::count_:
+            break;
+    }
+    return "unknown";
+}
+
+using RefusedAtDoorCounts =
+    std::array<std::uint64_t, static_cast<std::size_t>(RefusedAtDoor::count_)>;
+
 struct Counters {
     static constexpr std::size_t kDropReasons = static_cast<std::size_t>(mqtt::DropReason::count_);
     static constexpr std::size_t kReadingPauses = static_cast<std::size_t>(ReadingPause::count_);
 
     std::uint64_t connections_opened = 0;
-    std::uint64_t connections_closed = 0;
-    std::uint64_t connects_refused = 0;
+    std::array<std::uint64_t, 256> connections_closed{};  // by reason code
+    std::uint64_t connections_lost = 0;     // by the network, or the client without DISCONNECT
+    std::uint64_t connections_to_http = 0;  // neither opened nor closed here in the end
+    RefusedAtDoorCounts refused_at_door{};
+    std::array<std::uint64_t, 256> connects_refused{};  // by reason code
     std::uint64_t connect_timeouts = 0;      // no CONNECT, or no AUTH, within connect_timeout
     std::uint64_t handshakes_failed = 0;     // PROXY header, TLS or WebSocket: no MQTT was spoken
     std::uint64_t authentications_shed = 0;  // no room to look at what CONNECT brings
@@ -82,9 +125,14 @@ struct Counters {
     std::uint64_t keep_alive_timeouts = 0;
     std::uint64_t protocol_errors = 0;
     std::array<std::uint64_t, 16> packets_received{};  // by packet type
+    std::array<std::uint64_t, 16> packets_sent{};
     std::array<std::uint64_t, 3> messages_received{};  // by QoS
+    std::array<std::uint64_t, 3> messages_sent{};
+    // By QoS: nobody had subscribed. With QoS 0 who is away does not get it, and is not counted.
+    std::array<std::uint64_t, 3> messages_without_reader{};
     std::uint64_t messages_logged = 0;
-    std::uint64_t messages_matched = 0;  // deliveries asked of sessions
+    std::uint64_t messages_matched = 0;        // deliveries asked of sessions
+    std::uint64_t publish_bytes_received = 0;  // topics and payloads
     std::array<std::uint64_t, kDropReasons> messages_dropped{};
     std::uint64_t batches_failed = 0;
     std::uint64_t pages_read = 0;

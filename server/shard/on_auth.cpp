@@ -67,7 +67,7 @@ void Shard::answer_while_connecting(Connection& connection,
                                     const mqtt::PacketView& packet,
                                     Instant now) {
     if (std::holds_alternative<mqtt::DisconnectView>(packet)) {
-        drop_connection(connection, true);
+        drop_connection(connection, true, ReasonCode::normal_disconnection);
         return;
     }
     const auto* auth = std::get_if<mqtt::AuthView>(&packet);

@@ -77,7 +77,7 @@ void Shard::on_connect(Connection& connection, const mqtt::ConnectView& packet, 
 
 /// CONNACK with a reason, where the version has a way to say it, and the end of the connection.
 void Shard::refuse_connect(Connection& connection, ReasonCode reason, const char* detail) {
-    ++counters_.connects_refused;
+    ++counters_.connects_refused[mqtt::to_number(reason)];
     STENTOR_LOG(debug,
                 LogEvent("connect_refused",
                          {{"peer", connection.peer->address}, {"reason", mqtt::name(reason)}}),
@@ -103,7 +103,7 @@ void Shard::refuse_connect(Connection& connection, ReasonCode reason, const char
                 bytes_max);
         }
     }
-    drop_connection(connection, true);
+    drop_connection(connection, true, reason);
 }
 
 void Shard::log_not_admitted(const Connection& connection,
@@ -137,7 +137,7 @@ void Shard::admitted(Connection& connection, Admission admission, Instant now) {
         if (admission.silent) {
             // Many do not come again after a CONNACK that refuses them, but all after an end.
             ++counters_.authentications_shed;
-            drop_connection(connection, false);
+            forget_connection(connection, false);
             return;
         }
         refuse_connect(connection, admission.reason, why_not_admitted(admission.reason));
@@ -331,6 +331,7 @@ void Shard::attach(Connection& connection, Instant now) {
     mqtt::SessionParts parts = entry.parts ? std::move(*entry.parts) : mqtt::SessionParts{};
     entry.parts.reset();
     parts.sent_through = session_present ? entry.sent_through : applied_;
+    ++sessions_attached_;
     entry.attached = std::make_unique<Attachment>(
         mqtt::Session{std::move(request), options_.limits, std::move(parts)}, connection.id);
     entry.attached->session_present = session_present;
@@ -477,6 +478,7 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
     }
     auto records = std::move(attached.retry_when_attached);
     entry.attached.reset();
+    --sessions_attached_;
     retry_all(std::move(records));
     entry.detached_at = now;
     entry.sent_through = parts.sent_through;

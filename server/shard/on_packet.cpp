@@ -59,6 +59,7 @@ void Shard::on_publish(SessionEntry& entry, const mqtt::PublishView& packet, Ins
         return;
     }
     ++counters_.messages_received[static_cast<std::size_t>(packet.qos)];
+    counters_.publish_bytes_received += wanted->topic.size() + packet.payload.size();
     Routed routed;
     const std::uint64_t ticket = next_ingress_ticket_++;
     // $SYS belongs to the broker (MQTT 4.7.2).

@@ -19,6 +19,9 @@ constexpr std::size_t kSweepSteps = 1000;
 constexpr std::size_t kSweepSlices = 8;
 constexpr std::size_t kForgottenOnTheirWayMax = 8192;
 
+/// No wildcard reaches from elsewhere below $SYS [MQTT-4.7.2-1].
+bool is_brokers(std::string_view filter) { return filter.starts_with("$SYS/"); }
+
 }  // namespace
 
 void Shard::apply_retained(Seq seq, const store::MessageRecord& record, Instant now) {
@@ -214,6 +217,11 @@ void Shard::retained_query(RetainedQuery query, Instant now) {
         return;
     }
     RetainedPage page{.from = id_, .cookie = query.cookie, .cursor = std::move(query.cursor)};
+    if (is_brokers(query.filter)) {
+        broker_values_.match(query.filter, Seq{UINT64_MAX}, now, {}, page.cursor, page.values);
+        send_to(query.from, std::move(page));
+        return;
+    }
     const Seq through = std::max(query.through, query.unlogged_through);
     retained_.match(query.filter, through, now, {}, page.cursor, page.values);
     std::erase_if(page.values, [&](const RetainedValue& value) {
@@ -221,6 +229,17 @@ void Shard::retained_query(RetainedQuery query, Instant now) {
         return value.seq > query.through && is_logged;
     });
     send_to(query.from, std::move(page));
+}
+
+/// Not in the log: kept here as the newest there is, and delivered to whoever is connected.
+void Shard::broker_values(const BrokerValues& values, Instant now) {
+    for (const MessagePtr& message : values.messages) {
+        if (shared_.placement->of_topic(message->topic()) == id_) {
+            (void)broker_values_.store({.message = message, .seq = Seq{++broker_values_heard_}});
+        }
+        deliver_to_matching(message, {}, now);
+        close_deferred(now);
+    }
 }
 
 void Shard::answer_waiting_queries(Instant now) {

@@ -29,7 +29,10 @@ Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Insta
     const ReasonCode success =
         interest.shards.empty() ? ReasonCode::no_matching_subscribers : ReasonCode::success;
     if (!kept_for_sessions && !message->retain() && !how.inbound && how.fires_will_of.empty()) {
-        if (interest.shards.empty()) return {mqtt::Ingress::no_subscribers, success, nullptr, {}};
+        if (interest.shards.empty()) {
+            ++counters_.messages_without_reader[static_cast<std::size_t>(message->qos())];
+            return {mqtt::Ingress::no_subscribers, success, nullptr, {}};
+        }
         if (!how.behind_logged) {
             return {mqtt::Ingress::released, success, std::move(message), interest.shards};
         }
@@ -416,7 +419,7 @@ void Shard::fail_attach(SessionEntry& entry, Instant now) {
                                request.version,
                                {.session_present = false, .reason = ReasonCode::server_unavailable},
                                request.packet_bytes_max);
-    drop_connection(connection, true);
+    drop_connection(connection, true, ReasonCode::server_unavailable);
     for (const Subscription& subscription : entry.subscriptions) {
         unindex_subscription(entry, subscription, Leaving::away);
     }
@@ -425,6 +428,7 @@ void Shard::fail_attach(SessionEntry& entry, Instant now) {
     const std::unique_ptr<BeforeAttach> before = std::move(entry.attached->before);
     auto records = std::move(entry.attached->retry_when_attached);
     entry.attached.reset();
+    --sessions_attached_;
     if (before == nullptr) {
         entry.will.reset();
         entry.will_stored = false;

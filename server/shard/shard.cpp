@@ -157,6 +157,12 @@ void Shard::handle(ShardMessage& message, Instant now) {
         shared_done(*done, now);
     } else if (auto* returned = std::get_if<SharedReturn>(&message)) {
         shared_return(std::move(*returned), now);
+    } else if (const auto* question = std::get_if<TakeSnapshot>(&message)) {
+        if (shared_.snapshots != nullptr) {
+            shared_.snapshots->snapshot(id_, question->cookie, snapshot());
+        }
+    } else if (const auto* values = std::get_if<BrokerValues>(&message)) {
+        broker_values(*values, now);
     } else if (auto* kick = std::get_if<Kick>(&message)) {
         this->kick(*kick, now);
     } else if (auto* end = std::get_if<Drain>(&message)) {
@@ -389,6 +395,21 @@ bool Shard::drained() const noexcept {
     if (!draining_ || connections_open_ != 0) return false;
     return log_abandoned_ ||
            (commits_.empty() && commits_.batches_on_their_way() == 0 && local_.empty());
+}
+
+ShardSnapshot Shard::snapshot() const {
+    ShardSnapshot taken;
+    taken.counters = counters_;
+    taken.counters.messages_sent = fx_.messages_sent;
+    taken.counters.packets_sent = fx_.packets_sent;
+    taken.traffic = transport_.traffic();
+    taken.connections = connections_of_;
+    taken.sessions_connected = sessions_attached_;
+    taken.sessions_away = sessions_.size() - sessions_attached_;
+    taken.subscriptions = index_.subscriptions();
+    taken.shared_groups = groups_.size();
+    taken.retained_messages = retained_.size();
+    return taken;
 }
 
 std::string Shard::new_client_id() {

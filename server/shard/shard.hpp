@@ -30,6 +30,7 @@
 #include "server/shard/rates.hpp"
 #include "server/shard/session_table.hpp"
 #include "server/shard/shared_groups.hpp"
+#include "server/shard/snapshot.hpp"
 #include "server/shard/timers.hpp"
 #include "server/shard/transport_port.hpp"
 
@@ -68,6 +69,7 @@ struct ShardShared {
     AccessControl* access = nullptr;
     std::span<Mailbox* const> mailboxes;  // by ShardId
     SecondlyGate* connects = nullptr;     // null: no bound
+    SnapshotSink* snapshots = nullptr;    // null: nobody asks
 };
 
 class Shard {
@@ -87,10 +89,14 @@ class Shard {
     // --- the driver's calls: see TransportPort ---------------------------------------------------
     /// A connection was accepted on this shard. kNoConnection: refused, close it.
     [[nodiscard]] ConnectionId opened(PeerInfo peer, Instant now);
-    /// The driver has closed one by itself: its listener has as many as it may have.
-    void turned_away() noexcept { ++counters_.connects_refused; }
+    /// The driver has closed one by itself, at a bound.
+    void turned_away(RefusedAtDoor why) noexcept {
+        ++counters_.refused_at_door[static_cast<std::size_t>(why)];
+    }
     /// The driver could make no MQTT of what came: PROXY header, TLS, WebSocket.
     void handshake_failed() noexcept { ++counters_.handshakes_failed; }
+    /// It speaks HTTP and is not the driver's any more; before CONNECT.
+    void handed_over(ConnectionId connection);
     /// A TLS certificate or a proxy has said who the peer is; before received().
     void peer_is(ConnectionId connection, PeerInfo peer);
     /// Returns how many bytes were consumed; the others are to be offered again together with what
@@ -120,6 +126,7 @@ class Shard {
 
     [[nodiscard]] ShardId id() const noexcept { return id_; }
     [[nodiscard]] const Counters& counters() const noexcept { return counters_; }
+    [[nodiscard]] ShardSnapshot snapshot() const;
     [[nodiscard]] std::size_t connections() const noexcept { return connections_open_; }
     [[nodiscard]] std::size_t sessions() const noexcept { return sessions_.size(); }
     [[nodiscard]] std::size_t subscriptions() const noexcept { return index_.subscriptions(); }
@@ -179,7 +186,8 @@ class Shard {
     void forget_connect_bytes(Connection& connection) noexcept;
     void refuse_packet(Connection& connection, const mqtt::ProtocolError& error, Instant now);
     void close(Connection& connection, const mqtt::Close& close, Instant now);
-    void drop_connection(Connection& connection, bool send_rest);
+    void drop_connection(Connection& connection, bool send_rest, mqtt::ReasonCode reason);
+    void forget_connection(Connection& connection, bool send_rest);
     void connect_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
     void keep_alive_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
     void keep_to_rate(Connection& connection, Instant now);
@@ -429,6 +437,7 @@ class Shard {
     void retained_query(RetainedQuery query, Instant now);
     void answer_waiting_queries(Instant now);
     void retained_page(RetainedPage page, Instant now);
+    void broker_values(const BrokerValues& values, Instant now);
     void superseded_by_live(SessionEntry& entry, std::string_view topic);
     static void forget_value(RetainedReplay::Source& source, std::string_view topic);
 
@@ -498,6 +507,8 @@ class Shard {
     std::size_t connections_open_ = 0;
     std::size_t connecting_ = 0;  // connections with connect_bytes
     std::size_t connecting_bytes_ = 0;
+    std::size_t sessions_attached_ = 0;
+    std::vector<std::uint32_t> connections_of_;  // listeners
     std::vector<ConnectionId> dirty_;
     std::vector<ConnectionId> leaving_;
 
@@ -505,6 +516,8 @@ class Shard {
     SessionTable sessions_;
     SubscriptionIndex index_;
     RetainedStore retained_;
+    RetainedStore broker_values_;  // below $SYS, where nothing else is
+    std::uint64_t broker_values_heard_ = 0;
     SharedGroups groups_;
     Timers timers_;
     CommitQueue commits_;

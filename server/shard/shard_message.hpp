@@ -155,6 +155,17 @@ struct Drain {
     bool abandons_log = false;
 };
 
+/// How does the shard fare? Answered to ShardShared::snapshots.
+struct TakeSnapshot {
+    std::uint64_t cookie = 0;
+};
+
+/// What the broker says about itself below $SYS: retained, delivered, and never in the log. Goes to
+/// every shard.
+struct BrokerValues {
+    std::vector<MessagePtr> messages;  // retained, QoS 0
+};
+
 using ShardMessage = std::variant<GroupCommitted,
                                   TicketDone,
                                   PageRead,
@@ -170,6 +181,8 @@ using ShardMessage = std::variant<GroupCommitted,
                                   SharedReturn,
                                   SharedDone,
                                   Kick,
+                                  TakeSnapshot,
+                                  BrokerValues,
                                   Drain>;
 
 }  // namespace stentor::server

@@ -27,6 +27,15 @@ struct PeerInfo {
     std::string certificate_name;  // common name of its verified client certificate
 };
 
+/// What a shard's loop has moved so far, TLS and WebSocket included.
+struct Traffic {
+    std::uint64_t bytes_received = 0;
+    std::uint64_t bytes_sent = 0;
+    std::uint64_t tls_handshakes = 0;  // completed
+    std::uint64_t tls_turns_waited =
+        0;  // of handshakes, because others had used up the turn's time
+};
+
 /// A descriptor between two shards, with its transport state and the bytes that were read and not
 /// yet consumed. Destroying it closes the connection.
 class MovedSocket {
@@ -59,6 +68,8 @@ class TransportPort {
 
     /// Takes the connection out of this driver. The id is free at once.
     [[nodiscard]] virtual std::unique_ptr<MovedSocket> detach(ConnectionId connection) = 0;
+
+    [[nodiscard]] virtual Traffic traffic() const noexcept { return {}; }
 
     /// Puts one that another shard's driver detached under this driver and id. Reading is on.
     virtual void attach(ConnectionId connection, std::unique_ptr<MovedSocket> socket) = 0;

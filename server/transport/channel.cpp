@@ -85,7 +85,9 @@ Channel::State Channel::receive(MutableByteView bytes, Bytes& clear) {
     }
     if (tls != TlsStream::State::handshake) learn_from_tls();
     if (!inner.empty()) receive_clear(inner, clear);
-    if (tls == TlsStream::State::ended && state_ != State::failed) state_ = State::ended;
+    // A request that came along with the farewell is still to be answered.
+    const bool answers_first = state_ == State::failed || state_ == State::http;
+    if (tls == TlsStream::State::ended && !answers_first) state_ = State::ended;
     return state_;
 }
 
@@ -163,6 +165,13 @@ void Channel::choose_inner(ByteView bytes) {
         web_ = std::make_unique<WebSocket>(door_->web_socket);
         return;
     }
+    if (door_->speech == Door::Speech::http) {
+        state_ = State::http;
+        if (bytes.front() == kConnect) {
+            fail("MQTT on an HTTP door: use an mqtt:// or auto:// listener");
+        }
+        return;
+    }
     if (http) {
         fail("an HTTP request on an MQTT door: use a ws://, wss:// or auto:// listener");
         return;
@@ -185,6 +194,13 @@ void Channel::receive_clear(MutableByteView bytes, Bytes& clear) {
     }
     const WebSocket::State web = web_->state();
     to_network(answers);
+    if (web == WebSocket::State::other) {
+        const Bytes request = web_->take_request();
+        web_.reset();
+        clear.insert(clear.end(), request.begin(), request.end());
+        state_ = State::http;
+        return;
+    }
     if (web == WebSocket::State::open) state_ = State::open;
     if (web == WebSocket::State::ended) state_ = State::ended;
     if (web == WebSocket::State::failed) fail(web_->why());
@@ -201,23 +217,35 @@ void Channel::learn_from_tls() {
 /// Whoever has written X-Forwarded-For or the like, the peer is somebody's proxy. For whom it
 /// speaks is believed of trusted ones only, and they have to say it in a way that can be read.
 void Channel::learn_from_web_socket(Bytes& clear, mqtt::WireBuffer& answers) {
-    if (web_->is_for_others()) {
-        peer_.loopback_listener = false;
-        peer_changed_ = true;
-    }
-    if (!from_trusted_proxy_ || web_->forwarded_for().empty()) return;
-    auto client = forwarded_client(web_->forwarded_for(), door_->trusted_proxies);
-    if (!client) {
+    if (web_->state() == WebSocket::State::other) return;  // peer_behind() looks at each request
+    auto peer = peer_behind(web_->forwarded_for(), web_->is_for_others());
+    if (!peer) {
         clear.clear();
         if (web_->state() == WebSocket::State::failed) return;
-        web_->turn_away("X-Forwarded-For of a trusted proxy names no address as the client's",
-                        answers);
+        web_->turn_away(kForwardedForNobody, answers);
         return;
     }
-    if (client->address.empty()) return;
-    peer_.address = std::move(client->address);
-    peer_.port = client->port;
-    from_trusted_proxy_ = client->is_proxy;
+    if (!peer->changed) return;
+    peer_ = std::move(peer->info);
+    peer_changed_ = true;
+    from_trusted_proxy_ = peer->is_proxy;
+}
+
+std::optional<Channel::Behind> Channel::peer_behind(std::string_view forwarded_for,
+                                                    bool is_for_others) const {
+    Behind behind{.info = peer_, .is_proxy = from_trusted_proxy_, .changed = is_for_others};
+    behind.info.is_proxy = from_trusted_proxy_;
+    if (is_for_others) behind.info.loopback_listener = false;
+    if (!from_trusted_proxy_ || forwarded_for.empty()) return behind;
+    auto client = forwarded_client(forwarded_for, door_->trusted_proxies);
+    if (!client) return std::nullopt;
+    if (client->address.empty()) return behind;
+    behind.info.address = std::move(client->address);
+    behind.info.port = client->port;
+    behind.info.is_proxy = client->is_proxy;
+    behind.is_proxy = client->is_proxy;
+    behind.changed = true;
+    return behind;
 }
 
 /// Takes all of `clear`, which is what the innermost layer but TLS has made.
@@ -241,7 +269,8 @@ void Channel::send(mqtt::WireBuffer& out, std::size_t bytes_max) {
     const std::size_t bytes = std::min(out.size(), bytes_max);
     if (bytes == 0) return;
     const bool closed = web_ && web_->state() != WebSocket::State::open;  // RFC 6455 5.5.1
-    if (closed || (state_ != State::open && state_ != State::ended)) {
+    const bool speaks = state_ == State::open || state_ == State::ended || state_ == State::http;
+    if (closed || !speaks) {
         out.clear();  // nobody could have asked for it
         return;
     }

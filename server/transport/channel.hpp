@@ -1,8 +1,8 @@
 #pragma once
-// What stands between one socket's bytes and MQTT: in this order a PROXY header, TLS, a WebSocket,
-// each as the connection's door demands or as its first bytes say. Bytes in, bytes out: the epoll
-// loop moves them.
-// One per connection that needs it, on its connection's shard; moves along with it.
+// What stands between one socket's bytes and MQTT (or HTTP): in this order a PROXY header, TLS, a
+// WebSocket, each as the connection's door demands or as its first bytes say. Bytes in, bytes out:
+// the epoll loop moves them. One per connection that needs it, on its connection's shard, or on the
+// HTTP server's thread; moves along with it.
 //
 // Bounds: what is held back for want of more bytes is at most a PROXY header (2 KiB), a TLS record
 // (16 KiB) or the head of an HTTP request (8 KiB); the time for all that is the connect time-out.
@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 
 namespace stentor::server {
 
@@ -26,6 +27,7 @@ class Channel {
     enum class State : std::uint8_t {
         opening,  // nothing of MQTT can have come yet
         open,
+        http,    // the peer speaks HTTP: the loop hands the connection over
         ended,   // the peer is done
         failed,  // why() says what was wrong
     };
@@ -43,7 +45,8 @@ class Channel {
     }
     State go_on(Bytes& clear);
 
-    /// Moves at most `bytes_max` from `out` to network(), in the peer's wrapping. Only while open.
+    /// Moves at most `bytes_max` from `out` to network(), in the peer's wrapping. Only while open,
+    /// or http.
     void send(mqtt::WireBuffer& out, std::size_t bytes_max);
 
     /// Adds the layers' farewells to network(); nothing else may be called afterwards.
@@ -67,11 +70,27 @@ class Channel {
     [[nodiscard]] bool was_open() const noexcept { return was_open_; }
     /// For the log: what has not come that should be there before MQTT; null: nothing.
     [[nodiscard]] const char* waits_for() const noexcept;
+    /// TLS's farewell has come: nothing more will.
+    [[nodiscard]] bool has_ended() const noexcept {
+        return state_ == State::ended || (tls_ && tls_->state() == TlsStream::State::ended);
+    }
     /// No layer is left: the connection speaks MQTT itself, and the channel can go once network()
     /// is empty.
     [[nodiscard]] bool transparent() const noexcept;
     /// Who the peer is, once that is known and if it is not what accept() said; told once.
     [[nodiscard]] std::optional<PeerInfo> take_peer();
+    struct Behind {
+        PeerInfo info;
+        bool is_proxy = false;  // whoever it is has not said for whom it speaks
+        bool changed = false;   // it is not peer()
+    };
+    /// Who is behind an HTTP request with these X-Forwarded-For (all of them, with commas between);
+    /// `is_for_others`: the request says that it comes from elsewhere. Nothing: a trusted proxy has
+    /// written something that cannot be read.
+    [[nodiscard]] std::optional<Behind> peer_behind(std::string_view forwarded_for,
+                                                    bool is_for_others) const;
+    static constexpr const char* kForwardedForNobody =
+        "X-Forwarded-For of a trusted proxy names no address as the client's";
 
   private:
     /// What the next bytes are looked at for.

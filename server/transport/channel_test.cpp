@@ -323,6 +323,58 @@ TEST_F(ChannelTest, KnowsWhatItWaitsFor) {
     EXPECT_EQ(open.waits_for(), nullptr);
 }
 
+TEST_F(ChannelTest, HttpOnAnyPortComesOutInClearForSomebodyElse) {
+    door(Door::Tls::sniff, Door::Speech::sniff, options());
+    door_.web_socket.serves_others = true;
+    const std::string request = "GET /livez HTTP/1.1\r\nHost: broker\r\n\r\nGET /readyz";
+    for (const bool is_secure : {false, true}) {
+        Channel channel{door_, peer()};
+        Bytes clear;
+        TlsClient client{path("ca.crt"), "localhost"};
+        if (is_secure) {
+            client.start();
+            (void)talk(channel, client, clear);
+            (void)feed(channel, client.say(request.substr(0, 20)), clear);
+            EXPECT_EQ(channel.state(), Channel::State::opening);
+            EXPECT_EQ(feed(channel, client.say(request.substr(20)), clear), Channel::State::http);
+        } else {
+            (void)feed(channel, request.substr(0, 20), clear);
+            EXPECT_TRUE(clear.empty());
+            EXPECT_EQ(feed(channel, request.substr(20), clear), Channel::State::http);
+        }
+        EXPECT_EQ(as_text(clear), request);
+        // What follows comes through, and answers go back.
+        clear.clear();
+        EXPECT_EQ(feed(channel, is_secure ? client.say(" HT") : " HT", clear),
+                  Channel::State::http);
+        EXPECT_EQ(as_text(clear), " HT");
+        mqtt::WireBuffer out;
+        out.append(as_bytes("HTTP/1.1 200 OK\r\n"));
+        channel.send(out, out.size());
+        const std::string network = drain(channel.network());
+        if (is_secure) (void)client.step(network);
+        EXPECT_EQ(is_secure ? client.said() : network, "HTTP/1.1 200 OK\r\n");
+    }
+}
+
+TEST_F(ChannelTest, AWebSocketOnAnyPortIsStillOne) {
+    door(Door::Tls::never, Door::Speech::sniff, {});
+    door_.web_socket.serves_others = true;
+    Channel channel{door_, peer()};
+    Bytes clear;
+    EXPECT_EQ(feed(channel, kUpgrade + "\r\n", clear), Channel::State::open);
+    EXPECT_TRUE(drain(channel.network()).starts_with("HTTP/1.1 101 "));
+}
+
+TEST_F(ChannelTest, HttpDoorsTakeNoMqtt) {
+    Bytes clear;
+    Channel channel{door(Door::Tls::never, Door::Speech::http, {}), peer()};
+    EXPECT_EQ(feed(channel, std::string{kConnect}, clear), Channel::State::failed);
+    Channel fine{door_, peer()};
+    EXPECT_EQ(feed(fine, "GET / HTTP/1.1\r\n", clear), Channel::State::http);
+    EXPECT_EQ(as_text(clear), "GET / HTTP/1.1\r\n");
+}
+
 TEST_F(ChannelTest, ForwardedForIsReadFromTheEnd) {
     door(Door::Tls::never, Door::Speech::web_socket, {});
     door_.trusted_proxies =

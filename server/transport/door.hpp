@@ -1,6 +1,6 @@
 #pragma once
 // What a listener's connections speak before they speak MQTT: TLS, WebSocket, a PROXY header, or
-// whatever their first bytes say (auto://).
+// whatever their first bytes say (auto://); or HTTP, which is not the data plane's.
 // Made by the main thread, outlives its connections; immutable except for what lies in `tls`.
 
 #include "server/transport/network_list.hpp"
@@ -39,7 +39,12 @@ using PlaceAtDoor = std::unique_ptr<ConnectionCount, LeaveDoor>;
 
 struct Door {
     enum class Tls : std::uint8_t { never, always, sniff };
-    enum class Speech : std::uint8_t { mqtt, web_socket, sniff };
+    enum class Speech : std::uint8_t {
+        mqtt,
+        web_socket,
+        sniff,  // MQTT, WebSocket or HTTP
+        http,   // listened to by the HTTP server's thread
+    };
 
     Tls tls = Tls::never;
     Speech speech = Speech::mqtt;

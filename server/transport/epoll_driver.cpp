@@ -4,12 +4,8 @@
 #include "server/transport/socket_write.hpp"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <array>
 #include <cerrno>
-#include <cstring>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -31,24 +27,6 @@ constexpr std::size_t kClearBytesKept = std::size_t{512} * 1024;  // between two
 
 std::uint64_t tag_of(std::uint32_t slot) { return ConnectionId{slot, 0}.packed(); }
 
-PeerInfo peer_info(const sockaddr_storage& address, const Listener& listener) {
-    PeerInfo peer;
-    peer.listener = listener.index();
-    peer.loopback_listener = listener.is_loopback();
-    char text[INET6_ADDRSTRLEN] = {};
-    if (address.ss_family == AF_INET) {
-        const auto& v4 = reinterpret_cast<const sockaddr_in&>(address);
-        ::inet_ntop(AF_INET, &v4.sin_addr, text, sizeof text);
-        peer.port = ntohs(v4.sin_port);
-    } else if (address.ss_family == AF_INET6) {
-        const auto& v6 = reinterpret_cast<const sockaddr_in6&>(address);
-        ::inet_ntop(AF_INET6, &v6.sin6_addr, text, sizeof text);
-        peer.port = ntohs(v6.sin6_port);
-    }
-    peer.address = text;
-    return peer;
-}
-
 }  // namespace
 
 struct EpollDriver::Moved final : MovedSocket {
@@ -63,10 +41,12 @@ struct EpollDriver::Moved final : MovedSocket {
 
 EpollDriver::EpollDriver(const EpollOptions& options,
                          std::function<Instant()> now,
-                         AddressGate* addresses)
+                         AddressGate* addresses,
+                         HttpReceiver* http)
     : options_{options},
       clock_{std::move(now)},
       addresses_{addresses},
+      http_{http},
       epoll_{::epoll_create1(EPOLL_CLOEXEC)},
       wake_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)},
       lingering_{epoll_.get(), kLingeringSlots, options.lingering_max},
@@ -143,6 +123,7 @@ void EpollDriver::pause_accepting(bool pause) {
     if (pause == !accepting_ || (!pause && stop_accepting_.load(std::memory_order_relaxed))) return;
     accepting_ = !pause;
     for (std::size_t i = 0; i < listeners_.size(); ++i) {
+        if (doors_[i].speech == Door::Speech::http) continue;  // another thread's
         epoll_event event{.events = EPOLLIN | EPOLLEXCLUSIVE,
                           .data = {.u64 = tag_of(kListenerSlots + static_cast<std::uint32_t>(i))}};
         (void)::epoll_ctl(epoll_.get(),
@@ -164,8 +145,10 @@ void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events
         return;
     }
     if (id.slot >= kLingeringSlots) {
-        lingering_.on_event(
-            id.slot - kLingeringSlots, events, {arena_.get(), options_.arena_bytes}, bytes_sent_);
+        lingering_.on_event(id.slot - kLingeringSlots,
+                            events,
+                            {arena_.get(), options_.arena_bytes},
+                            traffic_.bytes_sent);
         return;
     }
     Socket* socket = find(id);
@@ -201,96 +184,33 @@ void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events
 }
 
 void EpollDriver::accept_some(Shard& shard, const Listener& listener) {
+    const Door& door = doors_[static_cast<std::size_t>(&listener - listeners_.data())];
     for (std::size_t i = 0; i < options_.accepts_per_turn; ++i) {
-        sockaddr_storage address{};
-        socklen_t size = sizeof address;
-        Descriptor accepted{::accept4(listener.descriptor(),
-                                      reinterpret_cast<sockaddr*>(&address),
-                                      &size,
-                                      SOCK_NONBLOCK | SOCK_CLOEXEC)};
-        if (!accepted) {
-            if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-                static LogEvery every{1, std::chrono::seconds{10}};
-                if (const auto pass = every.admit(now_)) {
-                    STENTOR_LOG(error,
-                                LogEvent("accept_failed", {{"suppressed", pass.suppressed}}),
-                                "no descriptors left for new connections: {}; raise the limit of "
-                                "open files (ulimit -n, LimitNOFILE=)",
-                                std::strerror(errno));
-                }
+        Accepted accepted;
+        RefusedAtDoor why{};
+        switch (accept_one(listener, door, addresses_, now_, accepted, why)) {
+            case AcceptOutcome::accepted:
+                break;
+            case AcceptOutcome::refused:
+                shard.turned_away(why);
+                continue;
+            case AcceptOutcome::no_descriptors:
                 pause_accepting(true);
                 accept_again_ =
                     saturating_add(now_, std::chrono::milliseconds{options_.accept_pause_ms});
-            }
-            return;
-        }
-        if (!listener.is_unix()) {
-            const int on = 1;
-            (void)::setsockopt(accepted.get(), IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
-        }
-        PeerInfo peer = peer_info(address, listener);
-        const Door& door = doors_[static_cast<std::size_t>(&listener - listeners_.data())];
-        peer.is_proxy = door.trusted_proxies.contains(peer.address);
-        AddressPlace address_place;
-        if (addresses_ != nullptr) {
-            const auto speaks =
-                peer.is_proxy ? AddressGate::Speaks::for_others : AddressGate::Speaks::for_itself;
-            const auto answer = addresses_->enter(peer.address, speaks, now_, address_place);
-            if (answer != AddressGate::Answer::welcome) {
-                refuse_address(shard, peer, answer);
-                continue;
-            }
-        }
-        PlaceAtDoor place_at_door;
-        if (door.connections) {
-            if (!door.connections->enter()) {
-                turn_away(shard, peer, *door.connections);
-                continue;
-            }
-            place_at_door.reset(door.connections.get());
+                return;
+            case AcceptOutcome::nobody_waits:
+                return;
         }
         std::unique_ptr<Channel> channel;
-        if (!door.plain()) channel = std::make_unique<Channel>(door, peer);
-        const ConnectionId id = shard.opened(std::move(peer), now_);
+        if (!door.plain()) channel = std::make_unique<Channel>(door, accepted.peer);
+        const ConnectionId id = shard.opened(std::move(accepted.peer), now_);
         if (id == kNoConnection) continue;
-        Socket& socket = place(id, std::move(accepted));
+        Socket& socket = place(id, std::move(accepted.descriptor));
         socket.channel = std::move(channel);
-        socket.place = std::move(place_at_door);
-        socket.address = std::move(address_place);
+        socket.place = std::move(accepted.place);
+        socket.address = std::move(accepted.address);
     }
-}
-
-/// Before CONNACK, even before TLS: a client that is shed comes again later.
-void EpollDriver::turn_away(Shard& shard, const PeerInfo& peer, const ConnectionCount& count) {
-    shard.turned_away();
-    static LogEvery every{5, std::chrono::seconds{10}};
-    if (const auto pass = every.admit(now_)) {
-        STENTOR_LOG(warn,
-                    LogEvent("connection_refused",
-                             {{"peer", peer.address},
-                              {"listener", peer.listener},
-                              {"suppressed", pass.suppressed}}),
-                    "max_connections = {} of this listener is reached",
-                    count.max());
-    }
-}
-
-/// By what is known of the address: before TLS, or as soon as a proxy has named it. No answer: it
-/// would cost more than the question.
-void EpollDriver::refuse_address(Shard& shard, const PeerInfo& peer, AddressGate::Answer why) {
-    shard.turned_away();
-    static LogEvery every{5, std::chrono::seconds{10}};
-    const auto pass = every.admit(now_);
-    if (!pass) return;
-    STENTOR_LOG(warn,
-                LogEvent("address_refused",
-                         {{"peer", peer.address},
-                          {"listener", peer.listener},
-                          {"reason", name(why)},
-                          {"suppressed", pass.suppressed}}),
-                "{}",
-                why == AddressGate::Answer::banned ? "the address is banned (auth.ban_file)"
-                                                   : "a bound of [limits] is reached");
 }
 
 /// If the channel has learned who the peer is, so do the shard and the bounds of addresses. False:
@@ -300,11 +220,10 @@ bool EpollDriver::learn_peer(Shard& shard, ConnectionId id) {
     const auto peer = socket.channel->take_peer();
     if (!peer) return true;
     if (addresses_ != nullptr) {
-        const auto speaks = socket.channel->peer_is_proxy() ? AddressGate::Speaks::for_others
-                                                            : AddressGate::Speaks::for_itself;
-        const auto answer = addresses_->turns_out(peer->address, speaks, now_, socket.address);
+        const auto answer = settle_address(
+            *addresses_, *peer, socket.channel->peer_is_proxy(), now_, socket.address);
         if (answer != AddressGate::Answer::welcome) {
-            refuse_address(shard, *peer, answer);
+            shard.turned_away(refusal_of(answer));
             socket.channel.reset();  // no farewells
             shard.disconnected(id, now_);
             return false;
@@ -351,7 +270,7 @@ void EpollDriver::receive(Shard& shard, ConnectionId id) {
     }
     const ssize_t got = ::recv(socket.descriptor.get(), arena_.get(), options_.arena_bytes, 0);
     if (got > 0) {
-        bytes_received_ += static_cast<std::size_t>(got);
+        traffic_.bytes_received += static_cast<std::size_t>(got);
         offer(shard, id, {arena_.get(), static_cast<std::size_t>(got)});
         return;
     }
@@ -393,7 +312,10 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
     }
     const bool may_cost = socket->channel->may_shake_hands();
     // The bytes stay where they are until the next turn.
-    if (may_cost && handshakes_left_ <= Duration::zero()) return;
+    if (may_cost && handshakes_left_ <= Duration::zero()) {
+        ++traffic_.tls_turns_waited;
+        return;
+    }
     const ssize_t got = ::recv(socket->descriptor.get(), arena_.get(), options_.arena_bytes, 0);
     if (got <= 0) {
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
@@ -401,9 +323,10 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
         return;
     }
     const auto bytes = static_cast<std::size_t>(got);
-    bytes_received_ += bytes;
+    traffic_.bytes_received += bytes;
     Channel& channel = *socket->channel;
     clear_.clear();
+    const bool shook = channel.shakes_hands();
     const Instant begin = may_cost ? clock_() : now_;
     Channel::State state = channel.receive({arena_.get(), bytes}, clear_);
     if (channel.is_behind_proxy_header()) {
@@ -411,8 +334,14 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
         state = channel.go_on(clear_);
     }
     if (may_cost) handshakes_left_ -= clock_() - begin;
+    const bool has_shaken = shook && !channel.shakes_hands();
+    if (has_shaken && state != Channel::State::failed) ++traffic_.tls_handshakes;
     flush_network(id, *socket);
     if (!learn_peer(shard, id)) return;
+    if (state == Channel::State::http) {
+        hand_over(shard, id);
+        return;
+    }
     if (state == Channel::State::failed) {
         shard.handshake_failed();
         report_failure(channel, channel.why());
@@ -429,6 +358,21 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
     } else if (state == Channel::State::ended) {
         peer_has_ended(shard, id);
     }
+}
+
+/// To the HTTP server's thread, with what has come and is in clear_.
+void EpollDriver::hand_over(Shard& shard, ConnectionId id) {
+    STENTOR_ASSERT(http_ != nullptr, "or the door would not let HTTP in");
+    Socket& socket = *find(id);
+    remove(socket);
+    HttpArrival arrival{.descriptor = std::move(socket.descriptor),
+                        .channel = std::move(socket.channel),
+                        .received = std::exchange(clear_, {}),
+                        .place = std::move(socket.place),
+                        .address = std::move(socket.address)};
+    socket = Socket{};
+    shard.handed_over(id);
+    http_->take(std::move(arrival));
 }
 
 void EpollDriver::offer(Shard& shard, ConnectionId id, ByteView bytes) {
@@ -471,7 +415,7 @@ void EpollDriver::flush_network(ConnectionId id, Socket& socket) {
     mqtt::WireBuffer& network = socket.channel->network();
     if (network.empty()) return;
     Sent sent = Sent::broken;
-    if (!socket.deaf) sent = send_gathered(socket.descriptor.get(), network, bytes_sent_);
+    if (!socket.deaf) sent = send_gathered(socket.descriptor.get(), network, traffic_.bytes_sent);
     if (sent == Sent::broken) {
         write_failed(socket, network);
         return;
@@ -534,7 +478,7 @@ void EpollDriver::write(ConnectionId connection, mqtt::WireBuffer& out) {
         return;
     }
     Sent sent = Sent::broken;
-    if (!socket->deaf) sent = send_gathered(socket->descriptor.get(), out, bytes_sent_);
+    if (!socket->deaf) sent = send_gathered(socket->descriptor.get(), out, traffic_.bytes_sent);
     if (sent == Sent::broken) {
         write_failed(*socket, out);
         return;
@@ -561,8 +505,10 @@ void EpollDriver::close(ConnectionId connection, mqtt::WireBuffer out) {
     Descriptor descriptor = std::move(socket->descriptor);
     *socket = Socket{};
     if (out.empty()) return;  // gone, or nothing left to say
-    lingering_.add(
-        std::move(descriptor), std::move(out), saturating_add(now_, options_.linger), bytes_sent_);
+    lingering_.add(std::move(descriptor),
+                   std::move(out),
+                   saturating_add(now_, options_.linger),
+                   traffic_.bytes_sent);
 }
 
 std::unique_ptr<MovedSocket> EpollDriver::detach(ConnectionId connection) {

@@ -13,6 +13,7 @@
 #include "protocol/codec/wire_buffer.hpp"
 #include "server/shard/shard.hpp"
 #include "server/shard/transport_port.hpp"
+#include "server/transport/accept.hpp"
 #include "server/transport/address_gate.hpp"
 #include "server/transport/channel.hpp"
 #include "server/transport/door.hpp"
@@ -42,11 +43,12 @@ struct EpollOptions {
 
 class EpollDriver final : public TransportPort {
   public:
-    /// `now` gives the store clock's time; `addresses` outlives the driver (null: everybody comes
-    /// in).
+    /// `now` gives the store clock's time; `addresses` (null: everybody comes in) and `http` (not
+    /// null where a door lets HTTP in) outlive the driver.
     EpollDriver(const EpollOptions& options,
                 std::function<Instant()> now,
-                AddressGate* addresses = nullptr);
+                AddressGate* addresses = nullptr,
+                HttpReceiver* http = nullptr);
     ~EpollDriver() override;
     EpollDriver(const EpollDriver&) = delete;
     EpollDriver& operator=(const EpollDriver&) = delete;
@@ -75,8 +77,7 @@ class EpollDriver final : public TransportPort {
     [[nodiscard]] std::unique_ptr<MovedSocket> detach(ConnectionId connection) override;
     void attach(ConnectionId connection, std::unique_ptr<MovedSocket> socket) override;
 
-    [[nodiscard]] std::uint64_t bytes_received() const noexcept { return bytes_received_; }
-    [[nodiscard]] std::uint64_t bytes_sent() const noexcept { return bytes_sent_; }
+    [[nodiscard]] Traffic traffic() const noexcept override { return traffic_; }
 
   private:
     struct Socket {
@@ -103,9 +104,8 @@ class EpollDriver final : public TransportPort {
     void poll_for(ConnectionId connection, Socket& socket);
     void remove(Socket& socket);
     void accept_some(Shard& shard, const Listener& listener);
-    void turn_away(Shard& shard, const PeerInfo& peer, const ConnectionCount& count);
     [[nodiscard]] bool learn_peer(Shard& shard, ConnectionId connection);
-    void refuse_address(Shard& shard, const PeerInfo& peer, AddressGate::Answer why);
+    void hand_over(Shard& shard, ConnectionId connection);
     void pause_accepting(bool pause);
     void on_event(Shard& shard, std::uint64_t tag, std::uint32_t events);
     void receive(Shard& shard, ConnectionId connection);
@@ -124,6 +124,7 @@ class EpollDriver final : public TransportPort {
     const EpollOptions options_;
     const std::function<Instant()> clock_;
     AddressGate* const addresses_;
+    HttpReceiver* const http_;
     Descriptor epoll_;
     Descriptor wake_;
     Lingering lingering_;
@@ -139,8 +140,7 @@ class EpollDriver final : public TransportPort {
     Instant accept_again_ = kNever;
     std::atomic<bool> stop_accepting_{false};
     std::atomic<bool> stop_{false};
-    std::uint64_t bytes_received_ = 0;
-    std::uint64_t bytes_sent_ = 0;
+    Traffic traffic_;
 };
 
 }  // namespace stentor::server

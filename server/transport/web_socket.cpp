@@ -2,6 +2,7 @@
 
 #include "base/address.hpp"
 #include "protocol/codec/utf8.hpp"
+#include "server/transport/http_fields.hpp"
 
 #include <boost/asio/buffer.hpp>
 #include <boost/beast/http/empty_body.hpp>
@@ -50,18 +51,15 @@ bool is_key(std::string_view key) {
                              static_cast<int>(key.size())) == 18;
 }
 
-void append(mqtt::WireBuffer& out, std::string_view text) { out.append(as_bytes(text)); }
-
-/// All fields of one name are one list (RFC 9110 5.3).
-std::string list_of(const http::fields& request, std::string_view name) {
-    std::string list;
-    const auto [begin, end] = request.equal_range({name.data(), name.size()});
-    for (auto field = begin; field != end; ++field) {
-        if (field != begin) list += ", ";
-        list += view(field->value());
-    }
-    return list;
+bool asks_for_web_socket(const http::request<http::empty_body>& request) {
+    const std::string connection = list_of(request, "Connection");
+    const std::string upgrade = list_of(request, "Upgrade");
+    return request.method() == http::verb::get && request.version() == 11 &&
+           http::token_list{connection}.exists("upgrade") &&
+           http::token_list{upgrade}.exists("websocket");
 }
+
+void append(mqtt::WireBuffer& out, std::string_view text) { out.append(as_bytes(text)); }
 
 bool stands_twice(const http::fields& request, http::field name) { return request.count(name) > 1; }
 
@@ -76,17 +74,6 @@ bool is_utf8(std::string_view text) {
     std::string without{text};
     std::replace(without.begin(), without.end(), '\0', ' ');
     return mqtt::is_mqtt_text(without);
-}
-
-/// Proxies write these; that one is there tells as much as what it says.
-bool is_mark_of_proxy(boost::beast::string_view field) {
-    static constexpr std::string_view kForwarded = "X-Forwarded-";
-    if (boost::beast::iequals(field.substr(0, kForwarded.size()),
-                              {kForwarded.data(), kForwarded.size()})) {
-        return true;
-    }
-    return boost::beast::iequals(field, "Forwarded") || boost::beast::iequals(field, "X-Real-IP") ||
-           boost::beast::iequals(field, "Via");
 }
 
 /// A page that a loopback host has served: "http://localhost:8080", "https://[::1]". Not "null",
@@ -157,6 +144,7 @@ std::size_t WebSocket::read_request(ByteView bytes, mqtt::WireBuffer& out) {
     const std::size_t from = held < kEnd.size() ? 0 : held - kEnd.size();
     const std::size_t end = as_text(upgrade.held).find(kEnd, from);
     if (std::min(end, upgrade.held.size()) > kRequestBytesMax) {
+        if (leaves_to_others()) return bytes.size();
         refuse(431, nullptr, "the head of the HTTP request is too long", out);
         return bytes.size();
     }
@@ -164,7 +152,11 @@ std::size_t WebSocket::read_request(ByteView bytes, mqtt::WireBuffer& out) {
     const std::size_t size = end + kEnd.size();
     boost::beast::error_code error;
     (void)upgrade.parser.put(boost::asio::const_buffer{upgrade.held.data(), size}, error);
-    if (error || !upgrade.parser.is_header_done()) {
+    const bool understood = !error && upgrade.parser.is_header_done();
+    if (!understood || !asks_for_web_socket(upgrade.parser.get())) {
+        if (leaves_to_others()) return bytes.size();
+    }
+    if (!understood) {
         refuse(400, nullptr, "what came is no HTTP request", out);
         return bytes.size();
     }
@@ -173,30 +165,34 @@ std::size_t WebSocket::read_request(ByteView bytes, mqtt::WireBuffer& out) {
     return size - held;
 }
 
+bool WebSocket::leaves_to_others() noexcept {
+    if (rules_->serves_others) state_ = State::other;
+    return rules_->serves_others;
+}
+
+Bytes WebSocket::take_request() { return std::move(upgrade_->held); }
+
 void WebSocket::look_who_asks() {
     const auto& request = upgrade_->parser.get();
     forwarded_for_ = list_of(request, "X-Forwarded-For");
     for (const auto& field : request) {
         const bool page_from_elsewhere =
             field.name() == http::field::origin && !is_loopback_origin(view(field.value()));
-        if (page_from_elsewhere || is_mark_of_proxy(field.name_string())) is_for_others_ = true;
+        if (page_from_elsewhere || is_mark_of_proxy(view(field.name_string())))
+            is_for_others_ = true;
     }
 }
 
 void WebSocket::answer_request(mqtt::WireBuffer& out) {
     look_who_asks();
     const auto& request = upgrade_->parser.get();
-    const std::string connection = list_of(request, "Connection");
-    const std::string upgrade = list_of(request, "Upgrade");
     const std::string offered = list_of(request, "Sec-WebSocket-Protocol");
     const std::string_view target = view(request.target());
     if (target.substr(0, target.find('?')) != rules_->path) {
         refuse(404, nullptr, "no such path; MQTT over WebSocket has another here", out);
         return;
     }
-    if (request.method() != http::verb::get || request.version() != 11 ||
-        !http::token_list{connection}.exists("upgrade") ||
-        !http::token_list{upgrade}.exists("websocket")) {
+    if (!asks_for_web_socket(request)) {
         refuse(
             426, "Upgrade: websocket\r\nConnection: Upgrade\r\n", "WebSocket is spoken here", out);
         return;

@@ -24,6 +24,8 @@ struct WebSocketRules {
     std::string path = "/mqtt";
     /// Values of Origin that browsers may come from; empty: all, and clients that send none always.
     std::vector<std::string> origins;
+    /// Other requests are somebody else's (State::other) instead of being refused.
+    bool serves_others = false;
 };
 
 class WebSocket {
@@ -33,6 +35,7 @@ class WebSocket {
         open,
         ended,   // the peer has closed; what is in `out` still goes to it
         failed,  // why() says what was wrong; likewise
+        other,   // what came asks for no WebSocket: take_request()
     };
 
     explicit WebSocket(const WebSocketRules& rules);
@@ -41,8 +44,10 @@ class WebSocket {
     WebSocket& operator=(const WebSocket&) = delete;
 
     /// Takes all of `bytes`, which it may change; appends what MQTT is to see to `clear` and
-    /// answers to the peer to `out`. Not after ended or failed.
+    /// answers to the peer to `out`. Not after ended, failed or other.
     State receive(MutableByteView bytes, Bytes& clear, mqtt::WireBuffer& out);
+    /// All that has come, in State::other.
+    [[nodiscard]] Bytes take_request();
 
     /// One binary frame of the first `bytes` of `from`, which must hold them, to `out`. Only while
     /// open.
@@ -75,6 +80,7 @@ class WebSocket {
 
     void look_who_asks();
     [[nodiscard]] std::size_t read_request(ByteView bytes, mqtt::WireBuffer& out);
+    [[nodiscard]] bool leaves_to_others() noexcept;
     void answer_request(mqtt::WireBuffer& out);
     void refuse(unsigned status, const char* extra_header, const char* why, mqtt::WireBuffer& out);
     void read_frames(MutableByteView bytes, Bytes& clear, mqtt::WireBuffer& out);

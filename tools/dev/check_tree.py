@@ -92,8 +92,9 @@ ROWS = [
     Row("server/transport",
         BELOW_CORE + ("server/core", "server/shard", "server/metrics"), ENGINES + ASIO,
         ("boost", "fmt", "posix", "sockets", "epoll", "openssl", "beast")),
+    # The transport for what stands between a socket and HTTP: docs/adr/0009-http-door.md.
     Row("server/admin",
-        BELOW_CORE + ("server/core", "server/shard", "server/metrics"),
+        BELOW_CORE + ("server/core", "server/shard", "server/transport", "server/metrics"),
         ENGINES + ("protocol/session",),
         ("boost", "fmt", "posix", "sockets", "openssl", "asio", "beast", "json")),
     Row("server/config", ("base", "protocol/topic", "*options.hpp"),

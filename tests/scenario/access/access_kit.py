@@ -44,12 +44,14 @@ class Client(Connection):
         self.request(*who, **how)
         return self.answer()
 
-    def request(self, client_id, user=None, password=None, keeps=False, window=None, clean=True):
+    def request(self, client_id, user=None, password=None, keeps=False, window=None, clean=True,
+                largest=None):
         flags = 0x80 * (user is not None) | 0x40 * (password is not None)
         body = text("MQTT") + bytes([self.version, flags | (2 if clean else 0), 0, 0])
         if self.version == 5:
             properties = b"\x11" + struct.pack("!I", 3600) if keeps else b""
             properties += b"\x21" + struct.pack("!H", window) if window else b""
+            properties += b"\x27" + struct.pack("!I", largest) if largest else b""
             body += varint(len(properties)) + properties
         body += text(client_id)
         body += text(user) if user is not None else b""

@@ -235,10 +235,12 @@ class Doors(unittest.TestCase):
                 broker.wait_for(hint, mark)
 
     def test_http_gets_an_answer_it_can_read(self):
-        broker = self.broker('url = "auto://127.0.0.1:0"\n' + self.TLS)
-        done = run("curl", "-s", "-i", "--cacert", str(self.dir / "ca.crt"),
-                   f"https://localhost:{broker.ports[0]}/mqtt")
-        self.assertIn("426 Upgrade Required", done.stdout)
+        broker = self.broker('url = "wss://127.0.0.1:0"\n' + self.TLS,
+                             'url = "auto://127.0.0.1:0"\n' + self.TLS)
+        for port, status in zip(broker.ports, ("426 Upgrade Required", "404 Not Found")):
+            done = run("curl", "-s", "-i", "--cacert", str(self.dir / "ca.crt"),
+                       f"https://localhost:{port}/mqtt")
+            self.assertIn(status, done.stdout)
 
     def test_versions(self):
         broker = self.broker(

@@ -1,0 +1,91 @@
+#include "server/admin/request_check.hpp"
+
+#include <boost/beast/core/string.hpp>
+#include <boost/beast/http/verb.hpp>
+
+#include <algorithm>
+#include <string_view>
+
+namespace stentor::admin {
+
+namespace http = boost::beast::http;
+
+namespace {
+
+std::string_view view(boost::beast::string_view text) { return {text.data(), text.size()}; }
+
+Reply bad_request(std::string_view error, std::string_view hint = {}) {
+    return error_reply(Status::bad_request, "bad_request", error, hint);
+}
+
+}  // namespace
+
+std::optional<Reply> check_head(const http::header<true, http::fields>& head) {
+    const std::string_view target = view(head.target());
+    if (!target.starts_with('/') && target != "*") {
+        return bad_request("the request's target is no path", "write \"GET /path HTTP/1.1\"");
+    }
+    const auto hosts = head.count(http::field::host);
+    if (hosts > 1 || (head.version() == 11 && hosts == 0)) {
+        return bad_request("a request needs one Host header");
+    }
+    if (head.count(http::field::transfer_encoding) != 0) {
+        const bool is_chunked =
+            head.count(http::field::transfer_encoding) == 1 &&
+            boost::beast::iequals(head[http::field::transfer_encoding], "chunked");
+        if (!is_chunked) {
+            return error_reply(Status::not_implemented,
+                               "not_implemented",
+                               "a Transfer-Encoding other than chunked");
+        }
+        if (head.version() != 11 || head.count(http::field::content_length) != 0) {
+            return bad_request("Transfer-Encoding with Content-Length, or in HTTP/1.0");
+        }
+    }
+    if (head.count(http::field::content_length) > 1) {
+        return bad_request("more than one Content-Length");
+    }
+    const std::string_view length = view(head[http::field::content_length]);
+    if (length.find_first_not_of("0123456789") != std::string_view::npos) {
+        return bad_request("a Content-Length that is no number");  // "5, 5" is two of them
+    }
+    // CORS is off: what another site's page asks a browser to do is not done.
+    const std::string_view origin = view(head[http::field::origin]);
+    if (!origin.empty()) {
+        const std::size_t slashes = origin.find("://");
+        const bool is_same = slashes != std::string_view::npos &&
+                             origin.substr(slashes + 3) == view(head[http::field::host]);
+        if (!is_same) {
+            return error_reply(Status::forbidden,
+                               "cross_origin",
+                               "a request from another site's page (Origin)",
+                               "CORS is off: let your own server ask this one");
+        }
+    }
+    return std::nullopt;
+}
+
+Reply reply_to(const boost::beast::error_code& error, bool head_is_done) {
+    if (error == http::error::header_limit || error == http::error::buffer_overflow) {
+        return error_reply(Status::request_header_fields_too_large,
+                           "header_too_large",
+                           "the head of the request is too long",
+                           "16 KiB are allowed");
+    }
+    if (error == http::error::body_limit) {
+        return error_reply(Status::payload_too_large,
+                           "body_too_large",
+                           "the body of the request is too long",
+                           "limits.packet_bytes_max bounds it where a body is expected at all");
+    }
+    if (error == http::error::bad_version) {
+        return error_reply(Status::http_version_not_supported,
+                           "http_version",
+                           "HTTP/1.1 and HTTP/1.0 are spoken here");
+    }
+    return bad_request(
+        head_is_done ? "the body of the request is malformed" : "what came is no HTTP request",
+        error.message());
+}
+
+}  // namespace stentor::admin

@@ -1,0 +1,35 @@
+#pragma once
+// How a shard fares, for metrics and $SYS: asked by mailbox (TakeSnapshot), answered with a value
+// that costs the shard a copy of its counters and nothing per client.
+
+#include "base/ids.hpp"
+#include "server/shard/counters.hpp"
+#include "server/shard/transport_port.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+namespace stentor::server {
+
+struct ShardSnapshot {
+    Counters counters;
+    Traffic traffic;
+    std::vector<std::uint32_t> connections;  // open, by listener
+    std::size_t sessions_connected = 0;
+    std::size_t sessions_away = 0;
+    std::size_t subscriptions = 0;
+    std::size_t shared_groups = 0;
+    std::size_t retained_messages = 0;
+};
+
+class SnapshotSink {
+  public:
+    /// On the shard's thread; must not block. `cookie` is the question's.
+    virtual void snapshot(ShardId shard, std::uint64_t cookie, ShardSnapshot snapshot) noexcept = 0;
+
+  protected:
+    ~SnapshotSink() = default;
+};
+
+}  // namespace stentor::server
