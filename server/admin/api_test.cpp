@@ -151,8 +151,21 @@ TEST_F(ApiTest, FiguresAreForAdministratorsAndThisMachine) {
     EXPECT_EQ(metrics(), 401U);
     peer.loopback_listener = true;
     EXPECT_EQ(metrics(), 200U);
-    host = "rebound.example";  // a page's own name, for 127.0.0.1
-    EXPECT_EQ(metrics(), 401U);
+    // Pages' own names, for 127.0.0.1.
+    for (const char* name : {"rebound.example",
+                             "127.example.org",
+                             "127.0.0.1.example.org:80",
+                             "localhost.example.org",
+                             "[::1",
+                             "[::1]example.org"}) {
+        host = name;
+        EXPECT_EQ(metrics(), 401U) << name;
+    }
+    for (const char* name : {"127.0.0.2", "[::1]", "[::1]:80", "LOCALHOST", ""}) {
+        host = name;
+        EXPECT_EQ(metrics(), 200U) << name;
+    }
+    host = "rebound.example";
     peer.loopback_listener = false;
     people.anybody = true;
     EXPECT_EQ(metrics(), 403U);

@@ -139,12 +139,20 @@ asio::awaitable<server::Admission> ask(HttpAccess& door,
 bool is_local(const Call& call) {
     if (!call.peer.loopback_listener) return false;
     std::string_view host = view((*call.request)[http::field::host]);
+    if (host.empty()) return true;
     if (host.starts_with('[')) {
-        return host.starts_with("[::1]");
+        const std::size_t end = host.find(']');
+        if (end == std::string_view::npos) return false;
+        const std::string_view rest = host.substr(end + 1);
+        if (!rest.empty() && !rest.starts_with(':')) return false;
+        host = host.substr(1, end - 1);
+    } else {
+        host = host.substr(0, host.find(':'));
+        if (boost::beast::iequals({host.data(), host.size()}, "localhost")) return true;
     }
-    host = host.substr(0, host.find(':'));
-    return host.empty() || boost::beast::iequals({host.data(), host.size()}, "localhost") ||
-           host.starts_with("127.");
+    // 127.example.org is anybody's name.
+    const auto address = AddressKey::of(host);
+    return address && address->is_loopback();
 }
 
 asio::awaitable<VisitorCheck::Outcome> VisitorCheck::identify(Call& call) {
