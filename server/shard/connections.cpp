@@ -35,7 +35,7 @@ const char* other_protocol(ByteView bytes) {
         return "a PROXY header on a listener without proxy_protocol";
     }
     if (first >= std::byte{'A'} && first <= std::byte{'Z'}) {
-        return "an HTTP request on an MQTT port: use a ws://, wss:// or auto:// listener";
+        return "an HTTP request on an MQTT port: use http:// (WebSocket: ws://) or auto://";
     }
     return nullptr;
 }

@@ -173,7 +173,7 @@ void Channel::choose_inner(ByteView bytes) {
         return;
     }
     if (http) {
-        fail("an HTTP request on an MQTT door: use a ws://, wss:// or auto:// listener");
+        fail("an HTTP request on an MQTT door: use https:// (for WebSocket wss://) or auto://");
         return;
     }
     state_ = State::open;
