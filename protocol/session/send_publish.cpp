@@ -46,7 +46,6 @@ bool Session::fits(const Message& message, const PublishDelivery& delivery) cons
 
 /// The packet without an alias must fit.
 void Session::append_publish(const Message& message, PublishDelivery delivery, Effects& fx) {
-    fx.sent(PacketType::publish);
     ++fx.messages_sent[static_cast<std::size_t>(delivery.qos)];
     const std::uint16_t aliases_max =
         std::min(request_.topic_alias_maximum, limits_->topic_aliases_max);

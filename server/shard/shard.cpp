@@ -5,6 +5,8 @@
 #include "protocol/topic/validate.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <numeric>
 #include <utility>
 
 namespace stentor::server {
@@ -402,6 +404,9 @@ ShardSnapshot Shard::snapshot() const {
     taken.counters = counters_;
     taken.counters.messages_sent = fx_.messages_sent;
     taken.counters.packets_sent = fx_.packets_sent;
+    // Its sessions count PUBLISH once only, by QoS.
+    taken.counters.packets_sent[static_cast<std::size_t>(mqtt::PacketType::publish)] =
+        std::accumulate(fx_.messages_sent.begin(), fx_.messages_sent.end(), std::uint64_t{0});
     taken.traffic = transport_.traffic();
     taken.connections = connections_of_;
     taken.sessions_connected = sessions_attached_;
