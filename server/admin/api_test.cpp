@@ -65,7 +65,7 @@ class People final : public HttpAccess, public server::AccessControl {
 };
 
 class ApiTest : public testing::Test {
-  protected:
+  public:
     static asio::awaitable<std::optional<std::string>> page() { co_return "figures"; }
 
     asio::awaitable<void> serving(Call call, Reply& out) {

@@ -123,7 +123,9 @@ asio::awaitable<void> HttpConnection::run() {
     bool goes_on = socket_.is_open();
     allow(limits_.head_time);
     idle_ = clear_.empty();
-    if (goes_on && !channel_->network().empty()) goes_on = co_await flush();
+    if (goes_on && !channel_->network().empty()) {
+        goes_on = co_await flush();
+    }
     while (goes_on && !finishing_) {
         goes_on = co_await serve_one();
         if (goes_on) {
@@ -171,7 +173,9 @@ asio::awaitable<bool> HttpConnection::serve_one() {
     Reply reply = co_await handler_.answer(call);
     const bool keep = parser.get().keep_alive() && !finishing_ && !channel_->has_ended();
     const bool written = co_await write(std::move(reply), parser, keep);
-    if (!keep) co_await see_off();
+    if (!keep) {
+        co_await see_off();
+    }
     co_return (written && keep);
 }
 
@@ -185,7 +189,9 @@ asio::awaitable<bool> HttpConnection::refuse(Reply reply, const Parser& parser) 
     const bool keep =
         whole && understood && parser.get().keep_alive() && !finishing_ && !channel_->has_ended();
     const bool written = co_await write(std::move(reply), parser, keep);
-    if (!keep) co_await see_off();
+    if (!keep) {
+        co_await see_off();
+    }
     co_return (keep && written);
 }
 

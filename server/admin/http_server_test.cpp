@@ -91,7 +91,7 @@ std::vector<int> statuses(std::string_view text) {
 }
 
 class HttpServerTest : public testing::Test {
-  protected:
+  public:
     void start() {
         auto listener = server::Listener::open({.host = "127.0.0.1", .port = 0, .path = {}}, 0);
         ASSERT_TRUE(listener);

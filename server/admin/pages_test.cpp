@@ -60,7 +60,7 @@ TEST(MetricsPage, TellsListenersApartAndWhenTheirCertificatesEnd) {
 }
 
 class SysTopicsTest : public testing::Test {
-  protected:
+  public:
     std::map<std::string, std::string> round(std::chrono::seconds at) {
         std::map<std::string, std::string> said;
         const auto seconds = static_cast<std::uint64_t>(at.count());

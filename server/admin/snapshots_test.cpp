@@ -13,7 +13,7 @@ namespace {
 namespace asio = boost::asio;
 
 class SnapshotsTest : public testing::Test {
-  protected:
+  public:
     void ask() {
         asio::co_spawn(io, taking(), asio::detached);
         io.restart();
