@@ -223,7 +223,7 @@ class Doors(unittest.TestCase):
                              'url = "ws://127.0.0.1:0/mqtt"')
         mqtt, mqtts, ws = broker.ports
         for port, said, hint in ((mqtt, b"\x16\x03\x01\x00\x05hello", "mqtts:// or auto://"),
-                                 (mqtt, b"GET / HTTP/1.1\r\n\r\n", "ws://, wss:// or auto://"),
+                                 (mqtt, b"GET / HTTP/1.1\r\n\r\n", "http:// (WebSocket: ws://)"),
                                  (mqtts, CONNECT, "plain MQTT on a TLS door"),
                                  (ws, CONNECT, "MQTT without a WebSocket"),
                                  (ws, b"\x16\x03\x01\x00\x05hello", "wss:// or auto://")):

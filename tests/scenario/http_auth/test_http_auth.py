@@ -294,7 +294,8 @@ class HttpAuthTest(access_kit.AccessCase):
 
     def test_administrators(self):
         self.serve_with(self.service(
-            lambda question: {"result": "allow", "admin": question["username"] == "root"}))
+            lambda question: {"result": "allow", "admin": question["username"] == "root"}),
+            listener="sys_interval = 0\n" + self.LISTENER)  # nothing between the answers
         for version in VERSIONS:
             root = self.connected("root", "root", version=version)
             self.assertEqual(root.subscribe("$SYS/#"), [1])
