@@ -230,13 +230,12 @@ Result<void> StateStore::read_references() {
         working_.restore(std::move(session));
         (void)working_.take_out(client);
     }
-    STENTOR_TRY(Statement pins, database_.prepare("SELECT seq, message FROM pinned"));
+    STENTOR_TRY(Statement pins, database_.prepare("SELECT seq, length(message) FROM pinned"));
     for (;;) {
         STENTOR_TRY(const Statement::Step step, pins.step());
         if (step == Statement::Step::done) return {};
-        STENTOR_TRY(const MessagePtr message, parse_message(pins.blob(1)));
-        working_.restore_pinned(pins.seq(0), message);
-        stored_pins_.emplace(pins.seq(0), pins.blob(1).size());
+        working_.restore_pinned(pins.seq(0));
+        stored_pins_.emplace(pins.seq(0), static_cast<std::size_t>(pins.integer(1)));
     }
 }
 
@@ -442,13 +441,16 @@ Result<void> StateStore::write_pins() {
         message_bytes_ -= pin->second;
         pin = stored_pins_.erase(pin);
     }
+    std::vector<Seq> written;
     for (const auto& [seq, message] : pinned) {
         if (stored_pins_.contains(seq)) continue;
         const Bytes bytes = stored(message);
         STENTOR_TRY_VOID(insert_pin_.bind(1, seq).bind(2, ByteView{bytes}).run());
         stored_pins_.emplace(seq, bytes.size());
         message_bytes_ += bytes.size();
+        written.push_back(seq);
     }
+    for (const Seq seq : written) working_.hand_over(seq);
     return {};
 }
 
@@ -480,9 +482,19 @@ Result<StoredState> StateStore::load() {
         STENTOR_TRY(const MessagePtr message, parse_message(retained.blob(1)));
         state.restore_retained({.seq = retained.seq(0), .message = message});
     }
-    for (const auto& [seq, message] : working_.pinned()) state.restore_pinned(seq, message);
+    for (const auto& [seq, message] : working_.pinned()) state.restore_pinned(seq);
     state.drop_unreferenced();
     return state;
+}
+
+Result<std::vector<Seq>> StateStore::damaged_pins() {
+    std::vector<Seq> damaged;
+    STENTOR_TRY(Statement pins, database_.prepare("SELECT seq, message FROM pinned ORDER BY seq"));
+    for (;;) {
+        STENTOR_TRY(const Statement::Step step, pins.step());
+        if (step == Statement::Step::done) return damaged;
+        if (!parse_message(pins.blob(1))) damaged.push_back(pins.seq(0));
+    }
 }
 
 std::vector<Seq> StateStore::unpinned_references(Seq first, Seq last) const {

@@ -1,7 +1,7 @@
 #pragma once
 // state.db: what the log's records amount to, in rows (docs/formats/segment.md). Records are
 // applied by StoredState's rules to the few sessions and topics they name, which are read before
-// and written after; memory holds only who refers to which position, and pinned messages.
+// and written after; memory holds only who refers to which position, and which messages are pinned.
 // One thread at a time.
 
 #include "base/clock.hpp"
@@ -66,6 +66,8 @@ class StateStore {
 
     /// All of it, for the shards.
     [[nodiscard]] Result<StoredState> load();
+    /// Pinned messages that cannot be read. Reads all of them.
+    [[nodiscard]] Result<std::vector<Seq>> damaged_pins();
     /// After the last record of a recovery: pins that nobody came to refer to are dropped.
     void finish_recovery() { working_.drop_unreferenced(); }
 

@@ -116,16 +116,24 @@ void StoredState::restore_retained(StoredRetained value) {
     STENTOR_ASSERT(is_new, "a topic has one value");
 }
 
-void StoredState::restore_pinned(Seq seq, const MessagePtr& message) {
-    if (pinned_.try_emplace(seq, message).second) message_bytes_ += message->bytes();
-}
+void StoredState::restore_pinned(Seq seq) { pinned_.try_emplace(seq); }
 
 void StoredState::drop_unreferenced() {
     std::erase_if(pinned_, [this](const auto& pin) {
         if (is_referenced(pin.first)) return false;
-        message_bytes_ -= pin.second->bytes();
+        no_longer_held(pin.second);
         return true;
     });
+}
+
+void StoredState::hand_over(Seq seq) {
+    MessagePtr& message = pinned_.at(seq);
+    no_longer_held(message);
+    message.reset();
+}
+
+void StoredState::no_longer_held(const MessagePtr& pinned) noexcept {
+    if (pinned != nullptr) message_bytes_ -= pinned->bytes();
 }
 
 std::optional<StoredSession> StoredState::take_out(const ClientId& client) {
@@ -391,7 +399,7 @@ void StoredState::release(Seq seq) {
     references_.erase(reference);
     const auto pinned = pinned_.find(seq);
     if (pinned == pinned_.end()) return;
-    message_bytes_ -= pinned->second->bytes();
+    no_longer_held(pinned->second);
     pinned_.erase(pinned);
 }
 

@@ -70,7 +70,7 @@ class StoredState {
   public:
     using Sessions = std::unordered_map<ClientId, StoredSession>;
     using Retained = std::unordered_map<std::string, StoredRetained>;
-    using Pinned = std::unordered_map<Seq, MessagePtr>;
+    using Pinned = std::unordered_map<Seq, MessagePtr>;  // null: see hand_over()
 
     /// Applies the record at position `seq`; positions ascend from call to call. Records of unknown
     /// sessions (a race with SessionEnded) change nothing.
@@ -84,7 +84,8 @@ class StoredState {
     /// and is about to list), and what keep() was given.
     [[nodiscard]] const Pinned& pinned() const noexcept { return pinned_; }
 
-    /// The message at `seq` if it is a current retained value or pinned; otherwise null.
+    /// The message at `seq` if it is a current retained value or pinned; otherwise null, also when
+    /// hand_over() was called.
     [[nodiscard]] MessagePtr held_message(Seq seq) const;
 
     /// Whether a session lists `seq` as unfinished (or may be about to, see pinned()).
@@ -103,9 +104,13 @@ class StoredState {
     void restore(StoredSession session);
     /// Adds a topic's current retained value; there must be none.
     void restore_retained(StoredRetained value);
-    /// Adds a pinned message, for whoever will refer to it until drop_unreferenced().
-    void restore_pinned(Seq seq, const MessagePtr& message);
+    /// Adds a position whose message is pinned and kept by the caller (as after hand_over()), for
+    /// whoever will refer to it until drop_unreferenced().
+    void restore_pinned(Seq seq);
     void drop_unreferenced();
+    /// The caller keeps the message of the pinned position `seq` from here on, until pinned() does
+    /// not have that position any more.
+    void hand_over(Seq seq);
 
     /// Takes a session or retained value out as if it were still here: what it refers to stays
     /// referenced. Nothing if there is none. put_back() is the way back, and must come before
@@ -138,6 +143,7 @@ class StoredState {
     void set_retained(Seq seq, const MessagePtr& message);
     void drop_retained(Retained::iterator value);
 
+    void no_longer_held(const MessagePtr& pinned) noexcept;
     void refer_to(Seq seq);
     void release(Seq seq);
 

@@ -574,6 +574,28 @@ TEST_F(StoredStateTest, AHeldValuePassesToTheOlderReplay) {
     EXPECT_EQ(pinned(value), "(none)");
 }
 
+TEST_F(StoredStateTest, APinnedMessageThatTheCallerKeepsTakesNoMemory) {
+    const Seq value = apply(retained("t", "1"));
+    apply(attached("c"));
+    apply(delivered("c", value, {unfinished(value, 1)}));
+    apply(retained("t", ""));
+    EXPECT_NE(state_.message_bytes(), 0U);
+    state_.hand_over(value);
+    EXPECT_EQ(state_.message_bytes(), 0U);
+    EXPECT_EQ(state_.held_message(value), nullptr);
+    EXPECT_TRUE(state_.pinned().contains(value));
+    state_.hand_over(value);
+    state_.drop_unreferenced();
+    EXPECT_TRUE(state_.pinned().contains(value));
+    apply(delivered("c", value));
+    EXPECT_TRUE(state_.pinned().empty());
+    state_.restore_pinned(value);
+    EXPECT_TRUE(state_.pinned().contains(value));
+    state_.drop_unreferenced();
+    EXPECT_TRUE(state_.pinned().empty());
+    EXPECT_EQ(state_.message_bytes(), 0U);
+}
+
 TEST_F(StoredStateTest, ANewReplayTakesThePlaceOfTheOneUnderWay) {
     const Seq first = apply(retained("t", "1"));
     apply(attached("c"));

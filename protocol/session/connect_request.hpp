@@ -24,7 +24,8 @@ struct SessionLimits {
     std::uint32_t packet_bytes_max = 1'048'576;  // of a packet towards us; announced in 5.0
     std::uint16_t receive_maximum = 100;         // QoS 1/2 towards us and not finished
     std::uint16_t inflight_maximum = 100;        // QoS 1/2 towards the client and not finished
-    std::uint16_t topic_aliases_max = 32;        // each direction
+    std::size_t inflight_bytes_max = std::size_t{8} << 20;  // of them; one more is always admitted
+    std::uint16_t topic_aliases_max = 32;                   // each direction
     std::uint16_t topic_levels_max = 64;
     std::uint32_t subscriptions_per_session_max = 10'000;
     std::uint32_t session_expiry_seconds_max = 90u * 24 * 3600;

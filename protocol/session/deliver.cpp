@@ -25,10 +25,16 @@ constexpr std::size_t kPacketIdsMax = 65'535;
 
 }  // namespace
 
+/// Whether one more message may be in flight.
+bool Session::inflight_has_room() const noexcept {
+    const Outbound& out = *outbound_;
+    return out.open < window() && out.inflight.size() < kPacketIdsMax &&
+           out.inflight_bytes < limits_->inflight_bytes_max;
+}
+
 bool Session::window_open() const noexcept {
     if (!outbound_) return window() > 0;
-    return outbound_->open < window() && outbound_->inflight.size() < kPacketIdsMax &&
-           outbound_->queue.empty() && !outbound_->outbox_full;
+    return inflight_has_room() && outbound_->queue.empty() && !outbound_->outbox_full;
 }
 
 bool Session::request_room() {
@@ -125,7 +131,7 @@ void Session::admit(
     Seq seq, const MessagePtr& message, const Grant& grant, Instant now, Effects& fx) {
     Outbound& out = outbound();
     Outgoing entry;
-    entry.message = message;
+    out.hold(entry, message);
     entry.seq = seq;
     entry.subscription_identifiers = SubscriptionIds{grant.subscription_identifiers};
     entry.packet_id = allocate_packet_id();
@@ -189,7 +195,7 @@ void Session::withdraw_queued(const std::function<bool(const Message&)>& may_sta
 
 void Session::send_queued(Instant now, Effects& fx) {
     Outbound& out = *outbound_;
-    while (!out.queue.empty() && out.open < window() && out.inflight.size() < kPacketIdsMax) {
+    while (!out.queue.empty() && inflight_has_room()) {
         if (!outbox_has_room(fx)) {
             out.outbox_full = true;
             return;

@@ -81,6 +81,15 @@ TEST(Deliver, WhatWaitsCanBeTakenBack) {
     EXPECT_THAT(script.puback(2), ElementsAre("PUBLISH q1 #3 b=b"));
 }
 
+TEST(Deliver, WhatIsBeyondTheBytesInFlightWaitsInTheQueue) {
+    Script script{test::transient(), {.inflight_bytes_max = 1}};
+    EXPECT_THAT(script.deliver({.payload = "a"}), ElementsAre("PUBLISH q1 #1 t=a"));
+    EXPECT_THAT(script.deliver({.payload = "b"}), IsEmpty());
+    EXPECT_THAT(script.deliver({.payload = "c"}), IsEmpty());
+    EXPECT_THAT(script.puback(1), ElementsAre("PUBLISH q1 #2 t=b"));
+    EXPECT_THAT(script.puback(2), ElementsAre("PUBLISH q1 #3 t=c"));
+}
+
 TEST(Deliver, QueueIsBoundedByCount) {
     Script script{test::transient(), {.inflight_maximum = 1, .transient_queue_messages_max = 2}};
     for (int i = 0; i < 3; ++i) (void)script.deliver({});
@@ -215,6 +224,32 @@ TEST(DeliverLogged, FullWindowPutsTheSessionBehind) {
     EXPECT_THAT(script.puback(1), ElementsAre("wants more"));
     EXPECT_THAT(script.logged(9, {.payload = "b"}), ElementsAre("PUBLISH q1 #2 t=b"));
     EXPECT_THAT(script.puback(2), IsEmpty());  // said once, until the next refusal
+}
+
+TEST(DeliverLogged, WhatIsInFlightIsBoundedByBytes) {
+    Script script{test::durable(), {.inflight_bytes_max = 1500}};
+    const ToClient large{.payload = std::string(1000, 'x')};
+    for (std::uint64_t seq = 1; seq <= 100; seq += 2) {
+        const auto first = static_cast<std::uint16_t>(seq);
+        EXPECT_EQ(script.logged(seq, large).size(), 1U);
+        EXPECT_EQ(script.logged(seq + 1, large).size(), 1U);  // the one that goes beyond
+        EXPECT_THAT(script.logged(seq + 2, {.payload = "small"}), ElementsAre("window full"));
+        EXPECT_THAT(script.puback(first), ElementsAre("wants more"));  // to the byte
+        EXPECT_TRUE(script.session().window_open());
+        EXPECT_THAT(script.puback(first + 1), IsEmpty());
+    }
+}
+
+TEST(DeliverLogged, AReceivedMessageTakesNoBytes) {
+    Script script{test::durable(), {.inflight_bytes_max = 500}};
+    (void)script.logged(1, {.payload = std::string(1000, 'x'), .qos = kQos2});
+    (void)script.take();
+    (void)script.commit();
+    EXPECT_THAT(script.logged(2, {.qos = kQos2}), ElementsAre("window full"));
+    (void)script.pubrec(1);
+    (void)script.take();
+    EXPECT_THAT(script.commit(), ElementsAre("PUBREL 1", "wants more"));
+    EXPECT_THAT(script.logged(2, {}), ElementsAre("PUBLISH q1 #2 t=m"));
 }
 
 TEST(DeliverLogged, FullOutboxPutsTheSessionBehind) {

@@ -18,6 +18,7 @@ void Session::finish(std::size_t index, Effects& fx) {
     Outgoing& entry = out.inflight[index];
     STENTOR_ASSERT(entry.phase != Outgoing::Phase::done);
     if (entry.share_tag != 0) fx.shares_done.push_back(entry.share_tag);
+    out.release(entry);
     --out.open;
     const bool was_sent = entry.phase == Outgoing::Phase::received || entry.on_wire;
     --(was_sent ? out.slots_used : out.unsent);
@@ -27,7 +28,6 @@ void Session::finish(std::size_t index, Effects& fx) {
     }
     entry.phase = Outgoing::Phase::done;
     entry.commit = Outgoing::Commit::needed;
-    entry.message.reset();
     entry.subscription_identifiers = {};
     ++out.done_to_tell;
     out.changed = true;
@@ -73,15 +73,14 @@ DeliveryChange Session::take(Extent extent) {
     return change;
 }
 
-std::optional<Seq> Session::lowest_unlisted() const noexcept {
+std::optional<Seq> Session::lowest_unlisted(bool earlier) const noexcept {
     std::optional<Seq> lowest;
     if (!outbound_) return lowest;
     for (std::size_t i = 0; i < outbound_->inflight.size(); ++i) {
         const Outgoing& entry = outbound_->inflight[i];
-        if (entry.seq == kNoSeq || entry.commit == Outgoing::Commit::settled ||
-            entry.phase == Outgoing::Phase::done) {
-            continue;
-        }
+        const bool is_listed =
+            entry.commit == Outgoing::Commit::settled && !(earlier && entry.repeated);
+        if (entry.seq == kNoSeq || is_listed || entry.phase == Outgoing::Phase::done) continue;
         lowest = lowest ? std::min(*lowest, entry.seq) : entry.seq;
     }
     return lowest;
@@ -132,6 +131,7 @@ SessionParts Session::take_parts() && {
                  .message = std::move(entry.message),
                  .retain = entry.retain,
                  .subscription_identifiers = {ids.begin(), ids.end()},
+                 .identifiers_lost = entry.identifiers_lost,
                  .was_sent = received || entry.on_wire || entry.repeated,
                  .share_tag = entry.share_tag});
         }

@@ -258,6 +258,39 @@ TEST(Resume, MissingMessagesAreAskedForAndRestored) {
     EXPECT_EQ(script.take(), "through 9 free 3");
 }
 
+TEST(Resume, AMessageComesBackWithItsSubscriptionIdentifiers) {
+    SessionParts parts = parts_of(9,
+                                  {entry(4, 1, kQos1, DeliveryPhase::sent, nullptr),
+                                   entry(6, 2, kQos1, DeliveryPhase::sent, nullptr)});
+    parts.inflight[0].subscription_identifiers = {7, 8};
+    parts.inflight[1].subscription_identifiers = {};
+    parts.inflight[1].identifiers_lost = true;
+    Script script{test::durable(), {}, std::move(parts)};
+    EXPECT_THAT(script.restore(4, ToClient{.subscription_identifiers = {1}}), IsEmpty());
+    EXPECT_THAT(script.restore(6, ToClient{.subscription_identifiers = {2, 3}}), IsEmpty());
+    EXPECT_THAT(
+        script.inflight_again(),
+        ElementsAre("PUBLISH q1 #1 t=m dup sub=7 sub=8", "PUBLISH q1 #2 t=m dup sub=2 sub=3"));
+}
+
+TEST(Resume, WhatIsStillMissingHasLostItsIdentifiersAtTheNextConnectionToo) {
+    SessionParts parts = parts_of(9, {entry(4, 1, kQos1, DeliveryPhase::sent, nullptr)});
+    parts.inflight[0].identifiers_lost = true;
+    Script script{test::durable(), {}, std::move(parts)};
+    const SessionParts left = std::move(script.session()).take_parts();
+    ASSERT_EQ(left.inflight.size(), 1U);
+    EXPECT_TRUE(left.inflight[0].identifiers_lost);
+}
+
+TEST(Resume, ThePositionsOfAnEarlierConnectionCanBeAskedFor) {
+    Script script{test::durable(), {}, parts_of(9, {entry(4, 1, kQos1)})};
+    EXPECT_EQ(script.session().lowest_unlisted(), std::nullopt);
+    EXPECT_EQ(script.session().lowest_unlisted(true), Seq{4});
+    (void)script.logged(10, {});
+    EXPECT_EQ(script.session().lowest_unlisted(), Seq{10});
+    EXPECT_EQ(script.session().lowest_unlisted(true), Seq{4});
+}
+
 TEST(Resume, MessageBeyondASmallerMaximumPacketSizeCountsAsSent) {
     ConnectRequest request = test::durable();
     request.packet_bytes_max = 20;

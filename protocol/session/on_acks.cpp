@@ -58,7 +58,7 @@ void Session::mark_received(std::size_t index) {
         ++out.slots_used;
     }
     entry.phase = Outgoing::Phase::received;
-    entry.message.reset();  // must not be sent again [MQTT-4.3.3-6]
+    out.release(entry);  // must not be sent again [MQTT-4.3.3-6]
     entry.on_wire = false;
     if (!durable()) return;
     entry.commit = Outgoing::Commit::needed;

@@ -1,9 +1,10 @@
 #pragma once
 // The part of a Session that exists while QoS 1/2 messages to the client are unfinished or waiting.
 // Internal to the session. Pure values, used on the session's shard.
-// Bounds, kept by the session: `inflight` by the client's Receive Maximum and inflight_maximum, and
-// what an earlier connection has left unfinished; `queue` by transient_queue_messages_max and
-// transient_queue_bytes_max, beyond which the new message is dropped and counted.
+// Bounds, kept by the session: `inflight` by the client's Receive Maximum, inflight_maximum,
+// inflight_bytes_max and one message more, and what an earlier connection has left unfinished;
+// `queue` by transient_queue_messages_max and transient_queue_bytes_max, beyond which the new
+// message is dropped and counted.
 
 #include "base/ids.hpp"
 #include "protocol/session/ring.hpp"
@@ -15,6 +16,7 @@
 #include <memory>
 #include <optional>
 #include <span>
+#include <utility>
 #include <vector>
 
 namespace stentor::mqtt {
@@ -64,6 +66,7 @@ struct Session::Outgoing {
     bool listed = false;    // a change names the identifier, so its end must be committed too
     bool on_wire = false;   // the packet of its phase has left: PUBLISH, or PUBREL
     bool repeated = false;  // from an earlier connection: DUP
+    bool identifiers_lost = false;  // see InflightMessage
 
     /// Whether the client can know the identifier, if only from an earlier connection: it may
     /// answer before we have repeated what it answers.
@@ -88,6 +91,7 @@ struct Session::Outbound {
     Ring<Outgoing> inflight;  // in the order of sending
     Ring<Queued> queue;       // transient sessions only
     std::size_t queue_bytes = 0;
+    std::size_t inflight_bytes = 0;  // of the messages in `inflight`
     /// PUBREL waits for the commit; in the order of the PUBRECs [MQTT-4.6.0-4].
     Ring<PacketId> pubrels_due;
     std::uint32_t changes_taken = 0;
@@ -101,6 +105,16 @@ struct Session::Outbound {
     bool urgent = false;               // ... and a QoS 2 packet waits for it
     bool outbox_full = false;          // seen at the last attempt
     bool starved = false;              // window_full was answered: wants_more is owed
+
+    void hold(Outgoing& entry, MessagePtr message) noexcept {
+        inflight_bytes += message->bytes();
+        entry.message = std::move(message);
+    }
+    void release(Outgoing& entry) noexcept {
+        if (!entry.message) return;
+        inflight_bytes -= entry.message->bytes();
+        entry.message.reset();
+    }
 
     [[nodiscard]] std::optional<std::size_t> find(PacketId id) const noexcept {
         if (inflight.empty()) return std::nullopt;

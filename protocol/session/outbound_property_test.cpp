@@ -228,7 +228,7 @@ class World {
         wire_.clear();
         std::vector<Seq> missing;
         session_->missing_messages(missing);
-        for (const Seq seq : missing) session_->restore_message(seq, stored(seq), {}, fx_);
+        for (const Seq seq : missing) session_->restore_message(seq, stored(seq), nullptr, fx_);
         session_->send_inflight_again(kNow, fx_);
         observe();
     }

@@ -9,6 +9,7 @@
 #include <algorithm>
 #include <bitset>
 #include <cstdint>
+#include <utility>
 
 namespace stentor::mqtt {
 
@@ -147,10 +148,11 @@ void Session::missing_messages(std::vector<Seq>& out) const {
     }
 }
 
-void Session::restore_message(Seq seq,
-                              MessagePtr message,
-                              std::vector<std::uint32_t> subscription_identifiers,
-                              Effects& fx) {
+void Session::restore_message(
+    Seq seq,
+    MessagePtr message,
+    const std::function<std::span<const std::uint32_t>()>& identifiers_anew,
+    Effects& fx) {
     if (!outbound_) return;
     Ring<Outgoing>& inflight = outbound_->inflight;
     for (std::size_t i = 0; i < inflight.size(); ++i) {
@@ -165,8 +167,10 @@ void Session::restore_message(Seq seq,
             }
             return;
         }
-        entry.message = std::move(message);
-        entry.subscription_identifiers = SubscriptionIds{subscription_identifiers};
+        outbound_->hold(entry, std::move(message));
+        if (std::exchange(entry.identifiers_lost, false)) {
+            entry.subscription_identifiers = SubscriptionIds{identifiers_anew()};
+        }
         return;
     }
 }

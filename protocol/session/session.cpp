@@ -35,7 +35,7 @@ Session::Session(ConnectRequest request, const SessionLimits& limits, SessionPar
         Outbound& out = outbound();
         const bool received = from.phase == DeliveryPhase::received;
         Outgoing entry;
-        entry.message = received ? MessagePtr{} : std::move(from.message);
+        if (!received && from.message) out.hold(entry, std::move(from.message));
         entry.seq = from.seq;
         entry.subscription_identifiers = SubscriptionIds{from.subscription_identifiers};
         entry.packet_id = from.packet_id;
@@ -45,6 +45,7 @@ Session::Session(ConnectRequest request, const SessionLimits& limits, SessionPar
         entry.listed = durable();
         entry.share_tag = from.share_tag;
         entry.repeated = true;
+        entry.identifiers_lost = from.identifiers_lost;
         STENTOR_ASSERT(entry.packet_id != kNoPacketId && !out.find(entry.packet_id));
         ++out.open;
         ++(received ? out.slots_used : out.unsent);

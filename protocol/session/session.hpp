@@ -64,14 +64,15 @@ class Session {
     /// Maximum follows as acknowledgements come. Messages are set in `parts` or come through
     /// restore_message() before.
     void send_inflight_again(Instant now, Effects& fx);
-    /// Appends the positions whose message is missing (after a restart).
+    /// Appends the positions whose message is not in memory.
     void missing_messages(std::vector<Seq>& out) const;
     /// Gives the message of an unfinished position back; null: it is not stored any more (counted
     /// as no_longer_stored), which ends the delivery: at once with QoS 1, with PUBREL and PUBCOMP
     /// in QoS 2, because the client may have the message. Unknown positions are ignored.
+    /// `identifiers_anew` is asked for the subscription identifiers if a restart has lost them.
     void restore_message(Seq seq,
                          MessagePtr message,
-                         std::vector<std::uint32_t> subscription_identifiers,
+                         const std::function<std::span<const std::uint32_t>()>& identifiers_anew,
                          Effects& fx);
 
     // --- from the client
@@ -174,8 +175,9 @@ class Session {
     [[nodiscard]] DeliveryChange take_whole_state();
     void delivery_committed(Instant now, Effects& fx);
 
-    /// The lowest position in flight that no commit is known to list.
-    [[nodiscard]] std::optional<Seq> lowest_unlisted() const noexcept;
+    /// The lowest position in flight that no commit is known to list. `earlier`: those that an
+    /// earlier connection has left count as well, because the commit that lists them is not done.
+    [[nodiscard]] std::optional<Seq> lowest_unlisted(bool earlier = false) const noexcept;
 
     // --- closing
     /// DISCONNECT with a reason to a 5.0 client that has had its CONNACK; nothing to others.
@@ -230,6 +232,7 @@ class Session {
     void deliver_at_most_once(const Message& message, const Grant& grant, Instant now, Effects& fx);
     [[nodiscard]] Logged take_logged(
         Seq seq, const MessagePtr& message, const Grant& grant, Instant now, Effects& fx);
+    [[nodiscard]] bool inflight_has_room() const noexcept;
     [[nodiscard]] bool has_room(const Effects& fx);
     void admit(Seq seq, const MessagePtr& message, const Grant& grant, Instant now, Effects& fx);
     void enqueue(const MessagePtr& message, const Grant& grant, Effects& fx);

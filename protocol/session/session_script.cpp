@@ -352,10 +352,9 @@ Lines Script::pinned(std::uint64_t seq, const ToClient& to) {
 }
 
 Lines Script::restore(std::uint64_t seq, const std::optional<ToClient>& to) {
-    session_.restore_message(Seq{seq},
-                             to ? message_of(*to, now_) : MessagePtr{},
-                             to ? to->subscription_identifiers : std::vector<std::uint32_t>{},
-                             fx_);
+    const auto identifiers_anew = [&] { return std::span{to.value().subscription_identifiers}; };
+    session_.restore_message(
+        Seq{seq}, to ? message_of(*to, now_) : MessagePtr{}, identifiers_anew, fx_);
     return observe();
 }
 

@@ -114,7 +114,8 @@ struct Effects {
 
 enum class DeliveryPhase : std::uint8_t { sent = 0, received = 1 };
 
-/// An outbound QoS 1/2 message that is not done; `message` may be null in phase received.
+/// An outbound QoS 1/2 message that is not done; `message` may be null in phase received, and for
+/// one that is in the log: it is read from there when the client is back.
 struct InflightMessage {
     Seq seq;  // kNoSeq: unlogged (transient sessions only)
     PacketId packet_id;
@@ -123,8 +124,9 @@ struct InflightMessage {
     MessagePtr message = {};
     bool retain = false;
     std::vector<std::uint32_t> subscription_identifiers = {};
-    bool was_sent = true;         // the client may have seen it
-    std::uint64_t share_tag = 0;  // see Grant
+    bool identifiers_lost = false;  // at a restart: the log does not keep them
+    bool was_sent = true;           // the client may have seen it
+    std::uint64_t share_tag = 0;    // see Grant
 };
 
 /// What is to be committed about a durable session's deliveries; see store::DeliveryState.

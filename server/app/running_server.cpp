@@ -102,6 +102,7 @@ server::ShardOptions shard_options(const config::Options& options, std::uint16_t
     to.limits.packet_bytes_max = from.packet_bytes_max;
     to.limits.receive_maximum = from.receive_maximum;
     to.limits.inflight_maximum = from.inflight_maximum;
+    to.limits.inflight_bytes_max = from.inflight_bytes_max;
     to.limits.topic_aliases_max = from.topic_aliases_max;
     to.limits.topic_levels_max = static_cast<std::uint16_t>(from.topic_levels_max);
     to.limits.subscriptions_per_session_max = from.subscriptions_per_session_max;

@@ -62,6 +62,7 @@ struct LimitOptions {
     std::uint32_t packet_bytes_max = 1U << 20U;
     std::uint16_t receive_maximum = 100;
     std::uint16_t inflight_maximum = 100;
+    std::uint64_t inflight_bytes_max = 8ULL << 20U;
     std::uint32_t session_backlog_messages_max = 100'000;
     std::uint64_t session_backlog_bytes_max = 64ULL << 20U;
     std::uint32_t transient_queue_messages_max = 10'000;

@@ -301,7 +301,7 @@ void Shard::collect_identifiers(SessionEntry& entry, const mqtt::Message& messag
     }
 }
 
-/// Messages of unfinished deliveries, read back after a restart.
+/// Messages of unfinished deliveries, read back for a client that has come back.
 void Shard::restored(SessionEntry& entry, store::Page& page, Instant now) {
     const AttachmentRef who{entry.slot, entry.generation};
     std::vector<Seq>& missing = entry.attached->restoring_seqs;
@@ -314,14 +314,13 @@ void Shard::restored(SessionEntry& entry, store::Page& page, Instant now) {
         if (found < page.entries.size() && page.entries[found].seq == missing[done]) {
             message = page.entries[found].message;
         }
-        std::vector<std::uint32_t> identifiers;
-        if (message != nullptr) {
-            collect_identifiers(entry, *message, missing[done]);
-            identifiers = identifiers_;
-        }
         const Seq seq = missing[done];
+        const auto identifiers_anew = [&, message]() -> std::span<const std::uint32_t> {
+            collect_identifiers(entry, *message, seq);
+            return identifiers_;
+        };
         with_session(entry, now, [&](auto& session, auto& fx) {
-            session.restore_message(seq, std::move(message), std::move(identifiers), fx);
+            session.restore_message(seq, message, identifiers_anew, fx);
         });
         if (sessions_.attached(who.slot, who.generation) == nullptr) return;
     }
@@ -523,10 +522,10 @@ void Shard::survey_needs(const SessionEntry& entry) {
     for (const Subscription& subscription : entry.subscriptions) {
         survey_filter(subscription, entry.committed_through);
     }
-    if (entry.attached == nullptr) return;
-    if (const auto unlisted = entry.attached->session.lowest_unlisted()) {
+    if (const auto unlisted = lowest_unlisted(entry)) {
         need_scan_.survey->add_everything(*unlisted);
     }
+    if (entry.attached == nullptr) return;
     for (const SharedDeliver& waiting : entry.attached->shared_waiting) {
         if (waiting.seq != kNoSeq) need_scan_.survey->add(waiting.message->topic(), waiting.seq);
     }
@@ -536,13 +535,27 @@ void Shard::survey_needs(const SessionEntry& entry) {
 std::optional<Seq> Shard::needed_position(const SessionEntry& entry) {
     std::optional<Seq> needed = needed_by_filters(entry);
     const auto also = [&](Seq seq) { needed = needed ? std::min(*needed, seq) : seq; };
+    // Shares and retained values are outside the position until a commit lists them, and so is what
+    // came by a subscription that has gone.
+    if (const auto unlisted = lowest_unlisted(entry)) also(*unlisted);
     if (entry.attached == nullptr) return needed;
-    // Shares and retained values are outside the position until a commit lists them.
-    if (const auto unlisted = entry.attached->session.lowest_unlisted()) also(*unlisted);
     for (const SharedDeliver& waiting : entry.attached->shared_waiting) {
         if (waiting.seq != kNoSeq) also(waiting.seq);
     }
     return needed;
+}
+
+/// The lowest position in flight that no commit is known to list.
+std::optional<Seq> Shard::lowest_unlisted(const SessionEntry& entry) {
+    const bool detach_unsure = entry.detaches_on_their_way != 0 || entry.state_unsure;
+    if (entry.attached != nullptr) return entry.attached->session.lowest_unlisted(detach_unsure);
+    std::optional<Seq> lowest;
+    if (!detach_unsure || entry.parts == nullptr) return lowest;
+    for (const mqtt::InflightMessage& item : entry.parts->inflight) {
+        if (item.seq == kNoSeq) continue;
+        lowest = lowest ? std::min(*lowest, item.seq) : item.seq;
+    }
+    return lowest;
 }
 
 std::optional<Seq> Shard::needed_by_filters(const SessionEntry& entry) {

@@ -496,8 +496,14 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
     }
 }
 
+/// What the log has does not wait in memory: it is read from there when the client is back. But a
+/// share stays, because another member may get it, and so does a retained message, because the log
+/// has one that was replaced only if a commit has listed this delivery before.
 void Shard::keep_parts(SessionEntry& entry, mqtt::SessionParts parts) {
     entry.sent_through = parts.sent_through;
+    for (mqtt::InflightMessage& item : parts.inflight) {
+        if (item.seq != kNoSeq && item.share_tag == 0 && !item.retain) item.message.reset();
+    }
     if (parts.inflight.empty() && parts.inbound_qos2.empty() && parts.last_packet_id == 0) return;
     entry.parts = std::make_unique<mqtt::SessionParts>(std::move(parts));
 }

@@ -103,6 +103,7 @@ void Shard::recover_session(const store::StoredSession& stored, BacklogLoad coun
             inflight.qos = item.qos;
             inflight.phase = static_cast<mqtt::DeliveryPhase>(item.phase);
             inflight.retain = item.retain;
+            inflight.identifiers_lost = true;
             entry.parts->last_packet_id =
                 std::max(entry.parts->last_packet_id, item.packet_id.value());
         }

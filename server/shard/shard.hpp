@@ -383,6 +383,7 @@ class Shard {
     void survey_filter(const AnySubscription& subscription, Seq position);
     void survey_needs(const SessionEntry& entry);
     [[nodiscard]] static std::optional<Seq> needed_position(const SessionEntry& entry);
+    [[nodiscard]] static std::optional<Seq> lowest_unlisted(const SessionEntry& entry);
     [[nodiscard]] static std::optional<Seq> needed_by_filters(const SessionEntry& entry);
 
     // backlog.cpp

@@ -84,6 +84,14 @@ class Check {
             find(path, kNoSeq, kNoSeq, "its rows cannot be read", kRestore);
             return {};
         }
+        const auto damaged = store.damaged_pins();
+        if (!damaged) {
+            find(path, kNoSeq, kNoSeq, "its pinned messages cannot be read", kRestore);
+            return {};
+        }
+        for (const Seq seq : *damaged) {
+            find(path, kNoSeq, seq, "the pinned message is damaged", kRestore);
+        }
         state_ = *std::move(loaded);
         state_readable_ = true;
         report_.sessions = state_.sessions().size();
@@ -102,6 +110,10 @@ class Check {
             kRestore);
     }
 
+    [[nodiscard]] bool is_held(Seq seq) const {
+        return state_.pinned().contains(seq) || state_.held_message(seq) != nullptr;
+    }
+
     void check_state() {
         for (const auto& [client, session] : state_.sessions()) {
             beyond("the position of session " + client, session.sent_through);
@@ -114,7 +126,8 @@ class Check {
                 beyond("an unfinished delivery of session " + client, item.seq);
                 // Of one that was never logged the identifier is all there is to keep.
                 if (item.seq == kNoSeq) continue;
-                if (state_.held_message(item.seq) == nullptr) wanted_.emplace(item.seq, client);
+                if (is_held(item.seq)) continue;
+                wanted_.emplace(item.seq, client);
             }
         }
         for (const auto& [topic, value] : state_.retained()) {

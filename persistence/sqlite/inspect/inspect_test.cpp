@@ -220,6 +220,20 @@ TEST_F(InspectTest, AnUnfinishedDeliveryWithoutAPositionLacksNoMessage) {
     EXPECT_THAT(findings(), IsEmpty());
 }
 
+TEST_F(InspectTest, APinnedMessageIsNotLackingAndItsDamageIsFound) {
+    with_engine(options(), [&](auto& /*engine*/, auto& /*sink*/, const auto& commit) {
+        commit({samples::retained("t", "old")});
+        commit({samples::attached("c")});
+        commit({samples::delivered("c", Seq{2}, {samples::unfinished(Seq{1}, 1)})});
+        commit({samples::retained("t", "new")});
+    });
+    EXPECT_THAT(findings(), IsEmpty());
+    run_sql(store_ + "/state.db", "UPDATE pinned SET message = substr(message, 1, 9)");
+    const auto found = findings();
+    ASSERT_EQ(found.size(), 1U);
+    EXPECT_THAT(found[0], HasSubstr("the pinned message is damaged"));
+}
+
 // The new file has what is needed, and reaches as far as those it replaces did.
 TEST_F(InspectTest, NothingIsWrongWithARewrittenSegment) {
     SqliteEngineOptions eager = options();
