@@ -23,6 +23,7 @@
 #include "server/transport/listener.hpp"
 
 #include <malloc.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -115,6 +116,9 @@ server::ShardOptions shard_options(const config::Options& options, std::uint16_t
     to.connect_timeout = from.connect_timeout;
     to.messages_per_second_max = from.messages_per_second_max;
     to.retained.messages_max = (from.retained_messages_max + shards - 1) / shards;
+    to.retained.bytes_max = from.retained_bytes_max / shards;
+    to.sessions.sessions_max = (std::size_t{from.sessions_max} + shards - 1) / shards;
+    to.sessions.bytes_max = from.sessions_bytes_max / shards;
     to.backlog = {.messages_max = from.session_backlog_messages_max,
                   .bytes_max = from.session_backlog_bytes_max};
     to.shared_waiting = to.backlog;
@@ -154,6 +158,11 @@ store::AcknowledgeAfter acknowledge_after(config::AcknowledgeAfter wanted) {
     return store::AcknowledgeAfter::memory;
 }
 
+std::uint64_t memory_of_machine() {
+    return static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
+           static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+}
+
 /// `seen`: of a store that is opened again, how far it reached when it failed.
 std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options,
                                                   std::uint16_t shards,
@@ -161,7 +170,7 @@ std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options
     if (options.node.keeps_nothing()) {
         store::MemoryEngineOptions to;
         to.log.shards = shards;
-        to.log.bytes_max = options.store.bytes_max;
+        to.log.bytes_max = std::min(options.store.bytes_max, memory_of_machine() / 2);
         return std::make_unique<store::MemoryEngine>(to);
     }
     store::SqliteEngineOptions to;

@@ -80,6 +80,9 @@ struct LimitOptions {
     std::uint32_t connects_per_second_per_address_max = 0;
     std::uint32_t messages_per_second_max = 0;  // per client; 0: no bound
     std::uint32_t retained_messages_max = 1'000'000;
+    std::uint64_t retained_bytes_max = 1ULL << 30U;
+    std::uint32_t sessions_max = 10'000'000;
+    std::uint64_t sessions_bytes_max = 4ULL << 30U;
 };
 
 enum class AnonymousPolicy : std::uint8_t { never, loopback, always };

@@ -341,6 +341,26 @@ std::vector<Key> connection_limit_keys() {
          .field = option<&Options::limits, &LimitOptions::retained_messages_max>(),
          .max = kMany,
          .description = "Retained messages of the whole broker."},
+        {.path = "limits.retained_bytes_max",
+         .kind = Kind::size,
+         .field = option<&Options::limits, &LimitOptions::retained_bytes_max>(),
+         .min = 1024,
+         .max = kBytesMax,
+         .description = "Their bytes, which are in memory as well as on disk."},
+        {.path = "limits.sessions_max",
+         .kind = Kind::count,
+         .field = option<&Options::limits, &LimitOptions::sessions_max>(),
+         .min = 1,
+         .max = kMany,
+         .description = "Sessions of the whole broker; beyond it no new one is made that would "
+                        "outlive its connection."},
+        {.path = "limits.sessions_bytes_max",
+         .kind = Kind::size,
+         .field = option<&Options::limits, &LimitOptions::sessions_bytes_max>(),
+         .min = 1024,
+         .max = kBytesMax,
+         .description = "Memory for the identifiers and filters of all sessions; beyond it those "
+                        "that take more than an equal part get no more."},
     };
 }
 

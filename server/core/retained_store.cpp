@@ -127,15 +127,17 @@ struct RetainedStore::Impl {
         return Stored::cleared;
     }
 
-    Stored replace(const Entry& entry, RetainedValue value) {
-        const std::size_t old_bytes = bytes_of(*entry.value.message);
+    /// A value that may not be kept has replaced the one before all the same.
+    Stored replace(Entries::const_iterator entry, RetainedValue value) {
+        const std::size_t old_bytes = bytes_of(*entry->value.message);
         const std::size_t new_bytes = bytes_of(*value.message);
         if (new_bytes > old_bytes && bytes - old_bytes + new_bytes > limits.bytes_max) {
+            (void)clear(entry, value.message->topic(), value.seq);
             return Stored::refused;
         }
-        count_out(*entry.value.message);
-        entry.value = std::move(value);
-        count_in(*entry.value.message);
+        count_out(*entry->value.message);
+        entry->value = std::move(value);
+        count_in(*entry->value.message);
         return Stored::replaced;
     }
 
@@ -173,7 +175,7 @@ RetainedStore::Stored RetainedStore::store(RetainedValue value) {
         return Stored::stale;
     }
     if (value.message->payload().empty()) return impl_->clear(entry, topic, value.seq);
-    return exists ? impl_->replace(*entry, std::move(value)) : impl_->add(std::move(value));
+    return exists ? impl_->replace(entry, std::move(value)) : impl_->add(std::move(value));
 }
 
 void RetainedStore::restore(RetainedValue value) {

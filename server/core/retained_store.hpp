@@ -48,7 +48,7 @@ class RetainedStore {
         cleared,           // the payload was empty and there was a value [MQTT-3.3.1-6]
         nothing_to_clear,  // ... and there was none [MQTT-3.3.1-7]
         stale,             // the topic has seen a newer Seq; nothing has changed
-        refused,           // a limit; nothing has changed, the caller counts and tells
+        refused,           // a limit; the topic has no value now, the caller counts and tells
     };
 
     explicit RetainedStore(RetainedLimits limits = {});

@@ -112,9 +112,12 @@ TEST(RetainedStore, RefusesPastItsBytes) {
     EXPECT_EQ(store(retained, "a", 1, std::string(100, 'x')), Stored::added);
     EXPECT_EQ(store(retained, "b", 2, "x"), Stored::refused);
     EXPECT_EQ(store(retained, "a", 3, std::string(200, 'x')), Stored::refused);
-    EXPECT_EQ(payload_of(retained.find("a", kStart)), std::string(100, 'x'));
-    EXPECT_EQ(store(retained, "a", 4, std::string(50, 'x')), Stored::replaced);
-    EXPECT_EQ(store(retained, "a", 5, ""), Stored::cleared);
+    EXPECT_EQ(retained.find("a", kStart), nullptr) << "what it was is not the last value any more";
+    EXPECT_EQ(store(retained, "a", 2, "late"), Stored::stale);
+    EXPECT_EQ(store(retained, "a", 4, std::string(90, 'x')), Stored::added);
+    EXPECT_EQ(store(retained, "a", 5, std::string(50, 'x')), Stored::replaced);
+    EXPECT_EQ(store(retained, "a", 6, std::string(100, 'x')), Stored::replaced);
+    EXPECT_EQ(store(retained, "a", 7, ""), Stored::cleared);
     EXPECT_EQ(retained.bytes(), 0U);
 }
 

@@ -16,9 +16,9 @@ namespace {
 /// will, name, password) and properties.
 constexpr std::uint32_t kConnectBytesMax = 384 * 1024;
 
-/// Of all of them whose clients are not in yet, on a shard; twice as much at worst, see
-/// may_bring().
+/// Of all of them whose clients are not in yet, on a shard; see may_bring().
 constexpr std::size_t kConnectBytesOfAllMax = 32 * 1024 * 1024;
+constexpr std::size_t kConnectBytesAtWorst = 4 * kConnectBytesOfAllMax;
 
 std::size_t reading_pause(std::uint8_t only_bit) noexcept {
     // In the order of Shard's bits; the first of them is the opening's.
@@ -160,13 +160,15 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
 
 /// So many bytes of a CONNECT are kept, in part or, until it is known who the client is, as a
 /// whole. Many may do that: once it is too much, whoever brings more and has more than an equal
-/// part of the bound is closed. So who needs little comes in.
+/// part of the bound is closed. So who needs little comes in. Equal parts of ever more connections
+/// add up, too: at four times the bound nobody may bring more.
 bool Shard::may_bring(Connection& connection, std::size_t bytes, Instant now) {
     if (connection.connect_bytes == 0) ++connecting_;
     connecting_bytes_ += bytes - connection.connect_bytes;
     connection.connect_bytes = static_cast<std::uint32_t>(bytes);
     if (connecting_bytes_ <= kConnectBytesOfAllMax) return true;
-    if (bytes <= kConnectBytesOfAllMax / connecting_) return true;
+    const bool needs_little = bytes <= kConnectBytesOfAllMax / connecting_;
+    if (needs_little && connecting_bytes_ <= kConnectBytesAtWorst) return true;
     turned_away(RefusedAtDoor::connect_bytes);
     static LogEvery every{5, std::chrono::seconds{10}};
     if (const auto pass = every.admit(now)) {

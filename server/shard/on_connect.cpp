@@ -270,21 +270,52 @@ SessionEntry& Shard::prepare_entry(const mqtt::ConnectRequest& request,
     if (entry != nullptr && entry->will && entry->will->due <= now) publish_will(*entry, now);
     session_present = entry != nullptr;
     discards = entry == nullptr;
-    return entry != nullptr ? *entry : sessions_.create(request.client_id);
+    if (entry != nullptr) return *entry;
+    session_room_.session_begins(request.client_id.size());
+    return sessions_.create(request.client_id);
 }
 
 /// Wills stay in memory, for as long as their sessions want. Once they take too much, one that
-/// takes more than an equal part of the bound, and more than the one that it replaces, is refused.
+/// takes more than an equal part of the bound, and more than the one that it replaces, is refused;
+/// at twice the bound any that takes more than the one that it replaces.
 bool Shard::has_room_for_will(const mqtt::ConnectRequest& request) {
     if (!request.will) return true;
     const SessionEntry* entry = sessions_.find(request.client_id);
     const std::size_t replaced = entry != nullptr && entry->will ? entry->will->bytes() : 0;
     const std::size_t bytes = request.will->message->bytes();
-    return bytes <= replaced || wills_.bytes - replaced + bytes <= options_.will_bytes_max ||
-           bytes <= options_.will_bytes_max / (wills_.wills + 1);
+    const std::uint64_t after = wills_.bytes - replaced + bytes;
+    const std::uint64_t bound = options_.will_bytes_max;
+    return bytes <= replaced || after <= bound ||
+           (after <= 2 * bound && bytes <= bound / (wills_.wills + 1));
+}
+
+/// A session that ends with its connection needs no more room than that.
+bool Shard::has_room_for_session(const mqtt::ConnectRequest& request) {
+    return !request.durable() || session_room_.has_room_for_session(request.client_id.size()) ||
+           sessions_.find(request.client_id) != nullptr;
+}
+
+void Shard::log_no_room(std::string_view client, const char* for_what, Instant now) {
+    static LogEvery every{5, std::chrono::seconds{10}};
+    if (const auto pass = every.admit(now)) {
+        STENTOR_LOG(warn,
+                    LogEvent("session_refused",
+                             {{"client", client},
+                              {"sessions", session_room_.sessions()},
+                              {"bytes", session_room_.bytes()},
+                              {"suppressed", pass.suppressed}}),
+                    "no room for {}: the sessions of this shard have reached their part of "
+                    "limits.sessions_max or limits.sessions_bytes_max",
+                    for_what);
+    }
 }
 
 void Shard::attach(Connection& connection, Instant now) {
+    if (!has_room_for_session(*connection.request)) {
+        log_no_room(connection.request->client_id, "a session", now);
+        refuse_connect(connection, ReasonCode::quota_exceeded, "no room for another session");
+        return;
+    }
     if (!has_room_for_will(*connection.request)) {
         static LogEvery every{5, std::chrono::seconds{10}};
         if (const auto pass = every.admit(now)) {
@@ -596,6 +627,7 @@ void Shard::remove_entry(SessionEntry& entry, Instant now) {
         ++ending_[entry.client_id];
         commits_.add(record, TryAgain{std::make_unique<store::Record>(record)});
     }
+    session_room_.session_ends(entry.client_id.size());
     sessions_.erase(entry);
 }
 

@@ -33,7 +33,7 @@ const char* explanation_of(mqtt::DropReason reason) noexcept {
         case mqtt::DropReason::session_ended:
             return "it waited in memory for a session or share that has ended";
         case mqtt::DropReason::retained_limit:
-            return "limits.retained_messages_max is reached";
+            return "limits.retained_messages_max or retained_bytes_max is reached";
         case mqtt::DropReason::backlog_full:
         case mqtt::DropReason::too_old:
             return "the oldest of what waited for a session (see session_advanced)";

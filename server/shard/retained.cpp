@@ -35,8 +35,8 @@ void Shard::apply_retained(Seq seq, const store::MessageRecord& record, Instant 
                 warn,
                 LogEvent("retained_refused",
                          {{"topic", record.message->topic()}, {"suppressed", pass.suppressed}}),
-                "limits.retained_messages_max is reached: the message was delivered but "
-                "not retained");
+                "limits.retained_messages_max or retained_bytes_max is reached: the message was "
+                "delivered but not retained");
         }
         // The log has it as the topic's value.
         forget_retained(*record.message, seq);

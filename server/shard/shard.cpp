@@ -27,6 +27,7 @@ Shard::Shard(ShardId id,
       options_{options},
       shared_{shared},
       transport_{transport},
+      session_room_{options.sessions},
       retained_{options.retained},
       commits_{id, *shared.engine},
       outgoing_{shared.mailboxes.size()},
@@ -65,6 +66,7 @@ void Shard::recover(const store::Recovered& recovered, Instant now) {
 /// they begin anew with each start.
 void Shard::recover_session(const store::StoredSession& stored, BacklogLoad count_at, Instant now) {
     SessionEntry& entry = sessions_.create(stored.client);
+    session_room_.session_begins(stored.client.size());
     entry.durable = !stored.transient;
     entry.version = stored.version;
     entry.expiry_seconds = stored.expiry_seconds;

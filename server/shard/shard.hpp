@@ -28,6 +28,7 @@
 #include "server/shard/counters.hpp"
 #include "server/shard/mailbox.hpp"
 #include "server/shard/rates.hpp"
+#include "server/shard/session_room.hpp"
 #include "server/shard/session_table.hpp"
 #include "server/shard/shared_groups.hpp"
 #include "server/shard/snapshot.hpp"
@@ -52,6 +53,7 @@ struct ShardOptions {
     Duration connect_timeout = std::chrono::seconds{10};
     Duration lazy_commit_interval = std::chrono::seconds{1};  // QoS 1 progress (rule 5)
     RetainedLimits retained;
+    SessionBounds sessions;
     BacklogBounds shared_waiting;  // of a group whose members have no room, in memory
     std::uint64_t shared_waiting_bytes_of_all_max = 256U << 20U;  // of the shard's groups together
     BacklogBounds backlog;                                        // of a durable session
@@ -208,6 +210,8 @@ class Shard {
     void move_out();
     void move_in(std::unique_ptr<MovedConnection> moved, Instant now);
     [[nodiscard]] bool has_room_for_will(const mqtt::ConnectRequest& request);
+    [[nodiscard]] bool has_room_for_session(const mqtt::ConnectRequest& request);
+    void log_no_room(std::string_view client, const char* for_what, Instant now);
     void attach(Connection& connection, Instant now);
     void watch_takeovers(std::string_view client,
                          const PeerInfo& old_peer,
@@ -514,6 +518,7 @@ class Shard {
     std::vector<ConnectionId> leaving_;
 
     WillTotals wills_;  // sessions count in it
+    SessionRoom session_room_;
     SessionTable sessions_;
     SubscriptionIndex index_;
     RetainedStore retained_;

@@ -17,12 +17,14 @@ void Shard::raise_interest(std::string_view text, Durability durability) {
     const auto parsed = mqtt::parse_subscription_filter(text);
     const ShardId shard = parsed.is_shared() ? shared_.placement->of_shared(shared_key(text)) : id_;
     shared_.interest->raise(parsed.filter, shard, durability);
+    session_room_.filter_begins(text.size());
 }
 
 void Shard::lower_interest(std::string_view text, Durability durability) {
     const auto parsed = mqtt::parse_subscription_filter(text);
     const ShardId shard = parsed.is_shared() ? shared_.placement->of_shared(shared_key(text)) : id_;
     shared_.interest->lower(parsed.filter, shard, durability);
+    session_room_.filter_ends(text.size());
 }
 
 ReasonCode Shard::judge_filter(const SessionEntry& entry,
@@ -103,6 +105,10 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
                         [](std::size_t sum, const Subscription& each) {
                             return sum + SubscriptionForecast::weight(each.text);
                         });
+    std::size_t own_bytes = 0;
+    for (const Subscription& each : entry.subscriptions) {
+        own_bytes += SessionRoom::kFilter + each.text.size();
+    }
     for (const mqtt::SubscriptionView wanted : packet.subscriptions) {
         PendingSubscription pending;
         pending.text = wanted.filter;
@@ -113,6 +119,14 @@ void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet,
             foreseen_count(entry, count) + SubscriptionForecast::weight(pending.text) >
                 options_.limits.subscriptions_per_session_max) {
             pending.code = ReasonCode::quota_exceeded;
+        }
+        if (!existing && static_cast<std::uint8_t>(pending.code) <= 2) {
+            if (session_room_.has_room_for_filter(own_bytes, pending.text.size())) {
+                own_bytes += SessionRoom::kFilter + pending.text.size();
+            } else {
+                pending.code = ReasonCode::quota_exceeded;
+                log_no_room(entry.client_id, "a filter", now);
+            }
         }
         if (pending.code == ReasonCode::quota_exceeded) ++counters_.subscriptions_over_quota;
         if (pending.code == ReasonCode::not_authorized) ++counters_.subscriptions_not_allowed;

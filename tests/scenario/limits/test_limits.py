@@ -133,6 +133,91 @@ class Limits(unittest.TestCase):
         self.assertEqual(self.take(fast, 4)[0], 0x40)
         self.broker.said(event="message_dropped", client="slow", reason="outbox_full")
 
+    def connack(self, name, version=5, keeps=True):
+        """(session present, reason) of a client whose session outlives its connection, or not."""
+        stream = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        self.addCleanup(stream.close)
+        properties = (b"\x05\x11\x00\x00\x0e\x10" if keeps else b"\x00") if version == 5 else b""
+        flags = 0 if keeps else 2
+        stream.sendall(packet(CONNECT, text("MQTT") + bytes([version, flags, 0, 0]) + properties +
+                              text(name)))
+        head = self.take(stream, 2)
+        body = self.take(stream, head[1])
+        return body[0], body[1]
+
+    def test_sessions_are_bounded_and_those_that_exist_come_back(self):
+        self.serve("limits.sessions_max=10")
+        answers = {name: self.connack(name) for name in (f"s{i}" for i in range(300))}
+        kept = [name for name, answer in answers.items() if answer == (0, 0)]
+        self.assertEqual(len(kept), 10)
+        self.assertEqual({answer for answer in answers.values() if answer != (0, 0)}, {(0, 0x97)})
+        self.assertEqual({self.connack(name) for name in kept}, {(1, 0)})
+        self.broker.said(event="session_refused")
+        self.assertEqual(self.connack("v4", version=4), (0, 3))
+        self.assertEqual(self.connack("transient", keeps=False), (0, 0))
+        self.assertEqual(self.connack(kept[0], keeps=False), (0, 0))  # its session ends
+
+    def subscribed(self, stream, topic_filter):
+        body = b"\x00\x01\x00" + text(topic_filter) + b"\x01"
+        stream.sendall(packet(8, body, 2))
+        return self.take(stream, 6)[-1]
+
+    def test_filters_are_bounded_by_bytes_and_small_ones_have_room(self):
+        self.serve(f"limits.sessions_bytes_max={int(SHARDS) * 100}KiB")
+        greedy = self.open("greedy")
+        answers = [self.subscribed(greedy, f"{i}/" + "x" * 1000) for i in range(200)]
+        granted = answers.count(1)
+        self.assertEqual(answers, [1] * granted + [0x97] * (200 - granted))
+        self.assertGreater(granted, 80)
+        self.assertLess(granted, 110)
+        modest = [self.open(f"modest{i}") for i in range(20)]
+        self.assertEqual({self.subscribed(each, "t") for each in modest}, {1})
+        self.assertEqual(self.subscribed(greedy, "0/" + "x" * 1000), 1, "it has that one")
+
+    def retained(self, topic):
+        """The sizes of the retained messages of a topic: all that comes before the marker's, whose
+        subscription is behind it."""
+        stream = self.open("reader")
+        stream.sendall(packet(8, b"\x00\x01\x00" + text(topic) + b"\x00" + text("marker") + b"\x00",
+                              2))
+        self.take(stream, 7)
+        sizes = []
+        while True:
+            self.assertEqual(self.take(stream, 1)[0] >> 4, PUBLISH)
+            length = shift = 0
+            octet = 0x80
+            while octet >= 0x80:
+                octet = self.take(stream, 1)[0]
+                length |= (octet & 0x7F) << shift
+                shift += 7
+            body = self.take(stream, length)
+            if body[2:].startswith(b"marker"):
+                stream.close()
+                return sizes
+            sizes.append(length - 3 - len(topic))
+
+    def test_retained_messages_are_bounded_by_bytes(self):
+        self.serve(f"limits.retained_bytes_max={int(SHARDS) * 10}KiB")
+        writer = self.open("writer")
+        identifier = 0
+
+        def retain(topic, payload):
+            nonlocal identifier
+            identifier += 1
+            body = text(topic) + identifier.to_bytes(2, "big") + b"\x00" + payload
+            writer.sendall(packet(PUBLISH, body, 3))
+            self.assertEqual(self.take(writer, self.take(writer, 2)[1])[:2],
+                             identifier.to_bytes(2, "big"))
+
+        retain("marker", b"x")
+        retain("t", b"x" * 5000)
+        self.assertEqual(self.retained("t"), [5000])
+        retain("t", b"x" * 11_000)
+        self.assertEqual(self.retained("t"), [], "neither the new one nor what it has replaced")
+        self.broker.said(event="retained_refused", topic="t")
+        retain("t", b"small")
+        self.assertEqual(self.retained("t"), [5])
+
 
 if __name__ == "__main__":
     unittest.main(argv=sys.argv[:1])
