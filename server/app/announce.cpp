@@ -53,21 +53,44 @@ std::string who_may_connect(const config::Options& options) {
                      : "Clients from other machines are refused: there are no users.";
 }
 
+std::string where_data_goes(const config::Options& options) {
+    return options.node.keeps_nothing() ? "Nothing is kept on disk."
+                                        : "Data is kept in " + options.node.data_dir + '.';
+}
+
+constexpr std::string_view kAddUser = "stentor user add users NAME";
+constexpr std::string_view kOpenUp =
+    "stentor serve --listen mqtt://0.0.0.0:1883 --set auth.password_file=users";
+constexpr std::string_view kAllSettings = "stentor check --print-example > stentor.toml";
+
 }  // namespace
 
 std::string welcome_box(const config::Options& options) {
-    std::vector<std::string> lines{
+    return boxed({
         fmt::format("Stentor {} runs without a configuration file.", version()),
         who_may_connect(options),
-        options.node.keeps_nothing() ? "Nothing is kept on disk."
-                                     : "Data is kept in " + options.node.data_dir + '.',
+        where_data_goes(options),
         "",
         "To let other machines in:",
-        "  stentor user add users NAME",
-        "  stentor serve --listen mqtt://0.0.0.0:1883 --set auth.password_file=users",
-        "All settings: stentor check --print-example > stentor.toml",
-    };
-    return boxed(lines);
+        fmt::format("  {}", kAddUser),
+        fmt::format("  {}", kOpenUp),
+        fmt::format("All settings: {}", kAllSettings),
+    });
+}
+
+void welcome(const config::Options& options) {
+    if (::isatty(STDERR_FILENO) == 1 && options.logging.format != config::LogFormat::json) {
+        std::fputs(welcome_box(options).c_str(), stderr);  // scripts read what stdout says
+        return;
+    }
+    STENTOR_LOG(info,
+                LogEvent("configuration",
+                         {{"clients", who_may_connect(options)},
+                          {"data", where_data_goes(options)},
+                          {"to_let_others_in", fmt::format("{}; {}", kAddUser, kOpenUp)},
+                          {"all_settings", kAllSettings}}),
+                "Stentor {} runs without a configuration file",
+                version());
 }
 
 void announce(const std::vector<std::string>& urls,

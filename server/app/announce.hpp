@@ -1,5 +1,5 @@
 #pragma once
-// What a starting broker says: the box without a configuration file, the doors, the ready line.
+// What a starting broker says: what holds without a configuration file, the doors, the ready line.
 // Main thread.
 
 #include "server/config/options.hpp"
@@ -12,6 +12,10 @@ namespace stentor::app {
 
 /// The box for who starts without a configuration file: what holds now, and how to open up.
 [[nodiscard]] std::string welcome_box(const config::Options& options);
+
+/// The box, if stderr is a terminal with a log for people; otherwise the event `configuration` with
+/// the same. Call after log_start().
+void welcome(const config::Options& options);
 
 /// `listening url=<URL>` per door and one `ready` line, for programs that started us. They go to
 /// stdout; the log (stderr) has the same as events. If both are one terminal, pipe or file, each is

@@ -317,9 +317,7 @@ int run_serve(const config::Sources& sources) {
     const config::Options& options = loaded->options;
     log_start(
         {.level = level_of(options.logging.level), .format = format_of(options.logging.format)});
-    if (!sources.file) {
-        std::fputs(welcome_box(options).c_str(), stderr);  // scripts read what stdout says
-    }
+    if (!sources.file) welcome(options);
     for (const config::Diagnostic& warning : loaded->warnings) {
         STENTOR_LOG(warn, "configuration", "{}", one_line(warning));
     }

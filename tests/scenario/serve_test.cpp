@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <fstream>
+#include <sstream>
 #include <string>
 
 namespace stentor {
@@ -52,15 +53,52 @@ TEST(Serve, PrintsEachDoorOnceWhereStreamsAreOne) {
     EXPECT_EQ(output.find("\"ready\""), output.rfind("\"ready\"")) << output;
 }
 
-TEST(Serve, ShowsTheBoxOnlyWithoutAFile) {
+TEST(Serve, SaysThatItRunsWithoutAFile) {
     const kit::TempDir dir;
     Process broker = serve({});
     broker.wait_for_line(Stream::out, "ready");
-    EXPECT_THAT(broker.output(Stream::err), HasSubstr("runs without a configuration file"));
     EXPECT_THAT(broker.output(Stream::out), testing::StartsWith("listening url="));
     Process configured = serve({"-c", dir.write("stentor.toml", "")});
     configured.wait_for_line(Stream::out, "ready");
     EXPECT_THAT(configured.output(Stream::err), Not(HasSubstr("without a configuration file")));
+    // Whoever reads the log line by line has one more event, and nothing that is none.
+    EXPECT_THAT(broker.wait_for_line(Stream::err, R"("event":"configuration")"),
+                AllOf(HasSubstr("runs without a configuration file"),
+                      HasSubstr(R"("clients":"Only this machine can connect)"),
+                      HasSubstr(R"("data":"Data is kept in ./stentor-data.")"),
+                      HasSubstr("stentor user add users NAME")));
+    std::istringstream lines{broker.output(Stream::err)};
+    for (std::string line; std::getline(lines, line);) EXPECT_EQ(line.front(), '{') << line;
+}
+
+TEST(Serve, SaysItInTheFormatOfTheLog) {
+    const std::string text = "logging.format=text";
+    Process broker = serve({"--set", text});
+    broker.wait_for_line(Stream::out, "ready");
+    EXPECT_THAT(broker.wait_for_line(Stream::err, "without a configuration file"),
+                HasSubstr("configuration"));
+    EXPECT_THAT(broker.output(Stream::err), Not(HasSubstr("+---")));
+}
+
+TEST(Serve, ShowsABoxOnATerminal) {
+    // script(1) gives it one; both streams are that.
+    for (const bool json : {false, true}) {
+        const std::string command = std::string{"exec "} + STENTOR_BINARY + " serve" +
+                                    (json ? " --set logging.format=json" : "");
+        Process broker{{"/usr/bin/script", "-q", "-e", "-f", "-c", command, "/dev/null"}};
+        broker.wait_for_line(Stream::out, "ready");
+        const std::string output = broker.output(Stream::out);
+        EXPECT_EQ(output.find("+---") != output.npos, !json) << output;
+        EXPECT_EQ(output.find(R"("event":"configuration")") != output.npos, json) << output;
+        EXPECT_THAT(output, HasSubstr("runs without a configuration file"));
+        // It ends with the broker; asked to end itself it would take its time.
+        const std::string script = std::to_string(broker.pid());
+        pid_t child = 0;
+        std::ifstream{"/proc/" + script + "/task/" + script + "/children"} >> child;
+        ASSERT_GT(child, 0);
+        ASSERT_EQ(::kill(child, SIGTERM), 0);
+        EXPECT_EQ(broker.wait(), kExitOk);
+    }
 }
 
 TEST(Serve, DrainsAtTermAndAtInt) {

@@ -79,7 +79,7 @@ class BrokerProcess:
     def said(self, since=0, **wanted):
         """The first event from `since` on that has what is wanted."""
         def accepts(line):
-            # Who starts without a configuration file is shown a box.
+            # Sanitizers and crashes do not write JSON.
             return line.startswith("{") and wanted.items() <= json.loads(line).items()
         return json.loads(self.find(accepts, since, wanted)[1])
 
