@@ -105,11 +105,24 @@ ArgumentParser make_parser(SubOptions& o) {
     return ArgumentParser{std::move(groups), ConnectionOptions::refused()};
 }
 
+/// Whether it is what comes before the filter that is wrong with "$share/...".
+bool lacks_group_or_filter(std::string_view text) {
+    constexpr std::string_view kPrefix = "$share/";
+    if (!text.starts_with(kPrefix)) return false;
+    text.remove_prefix(kPrefix.size());
+    const std::size_t slash = text.find('/');
+    return slash == std::string_view::npos || slash == 0 || slash + 1 == text.size() ||
+           text.substr(0, slash).find_first_of("+#") != std::string_view::npos;
+}
+
 Usage check_filter(std::string_view option, const std::string& text) {
     const auto parsed = mqtt::parse_subscription_filter(text);
     if (mqtt::is_mqtt_text(text) && parsed.check != mqtt::TopicCheck::invalid) return {};
     return UsageError{fmt::format("{}: '{}' is not a topic filter", option, text),
-                      "'+' stands for a whole level, '#' for all at the end: a/+/c, a/#"};
+                      lacks_group_or_filter(text)
+                          ? "a shared subscription is $share/GROUP/FILTER, the group's name "
+                            "without '+' and '#': $share/workers/jobs/#"
+                          : "'+' stands for a whole level, '#' for all at the end: a/+/c, a/#"};
 }
 
 Usage choose_format(SubOptions& options) {

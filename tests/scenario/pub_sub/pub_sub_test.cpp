@@ -651,6 +651,15 @@ TEST(PubSubErrors, UsageIsExplained) {
     EXPECT_THAT(usage("pub", {"-t", "a", "-m", "x", "--psk", "00"}), HasSubstr("not supported"));
     EXPECT_THAT(usage("sub", {}), HasSubstr("no topic to subscribe to"));
     EXPECT_THAT(usage("sub", {"-t", "a#"}), HasSubstr("'a#' is not a topic filter"));
+    EXPECT_THAT(usage("sub", {"-t", "a#"}), HasSubstr("'+' stands for a whole level"));
+    for (const std::string shared : {"$share/g", "$share/g/", "$share//a", "$share/+/a"}) {
+        EXPECT_THAT(usage("sub", {"-t", shared}),
+                    AllOf(HasSubstr("$share/GROUP/FILTER"), Not(HasSubstr("stands for"))))
+            << shared;
+    }
+    EXPECT_THAT(usage("sub", {"-t", "$share/g/a#"}), HasSubstr("'+' stands for a whole level"));
+    EXPECT_THAT(usage("sub", {"-t", "a", "-T", "$share/g"}), HasSubstr("$share/GROUP/FILTER"));
+    EXPECT_THAT(usage("sub", {"-t", "a", "-U", "$share/g"}), HasSubstr("$share/GROUP/FILTER"));
     EXPECT_THAT(usage("sub", {"-t", "a", "-F", "%y"}), HasSubstr("'%y' means nothing"));
     EXPECT_THAT(usage("sub", {"-t", "a", "-L", "http://x"}), HasSubstr("unknown scheme"));
 }
