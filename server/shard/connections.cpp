@@ -25,6 +25,13 @@ std::size_t reading_pause(std::uint8_t only_bit) noexcept {
     return static_cast<std::size_t>(std::countr_zero(only_bit)) - 1;
 }
 
+/// A timer that cannot judge yet looks again.
+constexpr Duration kHearsAgain = std::chrono::milliseconds{10};
+
+/// An outbox of more is offered to the kernel at once, not when the step ends: one fan-out would
+/// fill those of all its receivers at the same time.
+constexpr std::size_t kWrittenAtOnce = std::size_t{256} * 1024;
+
 /// What somebody speaks who does not begin as CONNECT does; null: nothing we know.
 const char* other_protocol(ByteView bytes) {
     const std::byte first = bytes.front();
@@ -123,6 +130,10 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
         Connection* connection = find(id);
         if (connection == nullptr) return bytes.size();
         if (connection->paused != 0 || used == bytes.size()) return used;
+        if (turn_is_used_up()) {
+            wait_for_turn(*connection);
+            return used;
+        }
         if (congested_) {  // a CONNECT asks for commits as well
             set_pause(*connection, kPauseCongested, true);
             return used;
@@ -148,7 +159,13 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
             drop_connection(*connection, false, ReasonCode::server_busy);
             return bytes.size();
         }
+        if (std::holds_alternative<mqtt::SubscribeView>(decoded->packet) &&
+            !has_caught_up(*connection, now)) {
+            if (find(id) != nullptr) wait_for_turn(*connection);
+            return find(id) != nullptr ? used : bytes.size();
+        }
         used += decoded->bytes_used;
+        ++work_;
         connection->last_packet = now;
         const bool publishes = std::holds_alternative<mqtt::PublishView>(decoded->packet);
         dispatch(*connection, decoded->packet, now);
@@ -218,7 +235,6 @@ void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Ins
         refuse_packet(connection, {ReasonCode::protocol_error, "a packet before CONNACK"}, now);
         return;
     }
-    const ConnectionId id = connection.id;
     SessionEntry& entry = *sessions_.at(connection.slot);
     if (const auto* publish = std::get_if<mqtt::PublishView>(&packet)) {
         on_publish(entry, *publish, now);
@@ -231,9 +247,7 @@ void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Ins
     } else if (const auto* pubcomp = std::get_if<mqtt::PubcompView>(&packet)) {
         with_session(entry, now, [&](auto& session, auto& fx) { session.on(*pubcomp, now, fx); });
     } else if (const auto* subscribe = std::get_if<mqtt::SubscribeView>(&packet)) {
-        // A transient subscription is active at once: what was published before must not find it.
-        if (!entry.durable) handle_inbox(now);
-        if (find(id) != nullptr) on_subscribe(entry, *subscribe, now);
+        on_subscribe(entry, *subscribe, now);
     } else if (const auto* unsubscribe = std::get_if<mqtt::UnsubscribeView>(&packet)) {
         on_unsubscribe(entry, *unsubscribe, now);
     } else if (const auto* pingreq = std::get_if<mqtt::PingreqView>(&packet)) {
@@ -339,14 +353,65 @@ void Shard::set_pause(Connection& connection, Pause why, bool on) {
         static_cast<std::uint8_t>(on ? connection.paused | why : connection.paused & ~why);
     const bool reads = connection.paused == 0;
     if (reads == was_reading) return;
-    if (!reads && why != kPauseOpening) ++counters_.reading_pauses[reading_pause(why)];
+    const bool is_told_of = why != kPauseOpening && why != kPauseTurn;
+    if (!reads && is_told_of) ++counters_.reading_pauses[reading_pause(why)];
     transport_.set_reading(connection.id, reads);
 }
 
+/// The turn's work is done before all of its bytes have been looked at: they have their turn.
+void Shard::wait_for_turn(Connection& connection) {
+    set_pause(connection, kPauseTurn, true);
+    waiting_for_turn_.push_back(connection.id);
+}
+
+/// The first of those who wait has had this turn: it comes last in the next.
+void Shard::begin_turn() {
+    work_ = 0;
+    if (waiting_for_turn_.empty()) return;
+    std::vector<ConnectionId> waiting;
+    waiting.swap(waiting_for_turn_);
+    std::rotate(waiting.begin(), waiting.begin() + 1, waiting.end());
+    for (const ConnectionId id : waiting) {
+        if (Connection* connection = find(id)) set_pause(*connection, kPauseTurn, false);
+    }
+}
+
+/// Before SUBSCRIBE. A transient subscription is active at once: what was published before must not
+/// find it, so all that lies in the mailbox comes first. False: that is more than this turn has
+/// room for, or has closed the connection.
+bool Shard::has_caught_up(Connection& connection, Instant now) {
+    if (connection.phase != Phase::open || sessions_.at(connection.slot)->durable) return true;
+    const ConnectionId id = connection.id;
+    if (connection.awaited_round == 0) connection.awaited_round = inbox_rounds_ + 1;
+    const std::uint32_t awaited = connection.awaited_round;
+    handle_inbox(now);
+    if (find(id) == nullptr) return false;
+    const std::uint32_t handled = inbox_rounds_ - (inbox_.empty() ? 0 : 1);
+    if (static_cast<std::int32_t>(handled - awaited) < 0) return false;
+    connection.awaited_round = 0;
+    return true;
+}
+
 void Shard::mark_dirty(Connection& connection) {
-    if (connection.dirty || connection.out.empty()) return;
+    if (connection.out.empty()) return;
+    if (connection.out.size() >= std::min(kWrittenAtOnce, options_.limits.outbox_bytes_max / 2)) {
+        write_out(connection);
+        if (connection.out.empty()) return;
+    }
+    if (connection.dirty) return;
     connection.dirty = true;
     dirty_.push_back(connection.id);
+}
+
+void Shard::write_out(Connection& connection) {
+    if (connection.write_blocked || connection.out.empty()) return;
+    const bool held_up = connection.out.size() >= options_.limits.outbox_bytes_max / 2;
+    transport_.write(connection.id, connection.out);
+    connection.write_blocked = !connection.out.empty();
+    // Nothing else would tell whoever waits for room in the outbox.
+    if (held_up && !connection.write_blocked && connection.phase == Phase::open) {
+        request_feed(*sessions_.at(connection.slot));
+    }
 }
 
 /// One write per connection that has something to say.
@@ -355,14 +420,7 @@ void Shard::flush_dirty() {
         Connection* connection = find(id);
         if (connection == nullptr) continue;
         connection->dirty = false;
-        if (connection->write_blocked || connection->out.empty()) continue;
-        const bool held_up = connection->out.size() >= options_.limits.outbox_bytes_max / 2;
-        transport_.write(id, connection->out);
-        connection->write_blocked = !connection->out.empty();
-        // Nothing else would tell whoever waits for room in the outbox.
-        if (held_up && !connection->write_blocked && connection->phase == Phase::open) {
-            request_feed(*sessions_.at(connection->slot));
-        }
+        write_out(*connection);
     }
     dirty_.clear();
 }
@@ -428,6 +486,16 @@ void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
             return;
         }
     }
+    const bool may_have_spoken =
+        !waits_for_us &&
+        saturating_add(connection->last_packet, options_.connect_timeout) > heard_through_;
+    if (may_have_spoken || (connection->paused & kPauseTurn) != 0) {
+        timers_.set(saturating_add(now, kHearsAgain),
+                    TimerKind::connect_timeout,
+                    slot,
+                    connection->id.generation);
+        return;
+    }
     ++(waits_for_us ? counters_.authentications_timed_out : counters_.connect_timeouts);
     STENTOR_LOG(debug,
                 LogEvent("connect_timeout", {{"peer", connection->peer->address}}),
@@ -450,6 +518,13 @@ void Shard::keep_alive_timer(std::uint32_t slot, std::uint32_t tag, Instant now)
     if (deadline == kNever) return;
     if (deadline > now) {
         timers_.set(deadline, TimerKind::keep_alive, slot, connection->id.generation);
+        return;
+    }
+    if (deadline > heard_through_) {  // what it has sent in time may still lie in its socket
+        timers_.set(saturating_add(now, kHearsAgain),
+                    TimerKind::keep_alive,
+                    slot,
+                    connection->id.generation);
         return;
     }
     ++counters_.keep_alive_timeouts;

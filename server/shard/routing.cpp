@@ -19,6 +19,9 @@ namespace {
 // Behind a failed commit, until what must be in the log is tried again.
 constexpr Duration kRetryPause = std::chrono::milliseconds{100};
 
+// So many bytes cost about as much again as the delivery itself.
+constexpr std::size_t kBytesPerWork = 256;
+
 }  // namespace
 
 Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Instant now) {
@@ -98,6 +101,7 @@ void Shard::deliver_to(SubscriberId who,
                        Place place,
                        Instant now) {
     const Seq seq = place.seq;
+    work_ += 1 + message->bytes() / kBytesPerWork;
     if (who.is_shared_group()) {
         assign_shared(who.slot(), message, place.stays ? seq : kNoSeq, now);
         return;
@@ -147,35 +151,47 @@ void Shard::deliver_to(SubscriberId who,
     });
 }
 
-/// A commit of all shards, in order (rule 2).
-void Shard::commit_group(const store::CommitGroup& group, Instant now) {
-    for (const store::CommitSlice& slice : group.slices) {
+/// A commit of all shards, in order (rule 2), from `place` on until it or the turn is at an end.
+/// True: all of it.
+bool Shard::commit_group(const store::CommitGroup& group, InboxPlace& place, Instant now) {
+    for (; place.slice < group.slices.size(); ++place.slice, place.item = 0) {
+        const store::CommitSlice& slice = group.slices[place.slice];
         std::vector<Action>* actions =
             slice.shard == id_ ? &commits_.actions_of(slice.ticket) : nullptr;
-        for (std::uint32_t i = 0; i < slice.count; ++i) {
-            const std::uint32_t at = slice.begin + i;
-            const Seq seq{group.first.value() + at};
-            if (const auto* message = std::get_if<store::MessageRecord>(&group.records[at])) {
-                if (message->for_durable_sessions) {
-                    last_durable_ = seq;
-                    last_durable_at_ = now;
-                    backlog_load_ += options_.backlog.load_of(1, message->message->bytes());
-                }
-                if (message->sets_retained) apply_retained(seq, *message, now);
-                // A retained value goes to every shard: a subscription that came after the publish
-                // looked for interest neither finds it stored (Seq > s0) nor is in the mask.
-                if (message->sets_retained || ShardMask{message->wanted_by}.contains(id_)) {
-                    deliver_to_matching(message->message,
-                                        {.seq = seq, .stays = message->for_durable_sessions},
-                                        now);
-                }
+        for (; place.item < slice.count; ++place.item) {
+            if (turn_is_used_up()) {
+                retained_.applied_through(applied_);
+                return false;
             }
-            if (actions != nullptr) activate_action((*actions)[i], seq, now);
+            const std::size_t at = slice.begin + place.item;
+            const Seq seq{group.first.value() + at};
+            ++work_;
+            apply_record(group.records[at], seq, now);
+            if (actions != nullptr) activate_action((*actions)[place.item], seq, now);
+            applied_ = seq;
         }
     }
     applied_ = group.last();
     retained_.applied_through(applied_);
     answer_waiting_queries(now);
+    return true;
+}
+
+void Shard::apply_record(const store::Record& record, Seq seq, Instant now) {
+    const auto* message = std::get_if<store::MessageRecord>(&record);
+    if (message == nullptr) return;
+    if (message->for_durable_sessions) {
+        last_durable_ = seq;
+        last_durable_at_ = now;
+        backlog_load_ += options_.backlog.load_of(1, message->message->bytes());
+    }
+    if (message->sets_retained) apply_retained(seq, *message, now);
+    // A retained value goes to every shard: a subscription that came after the publish looked for
+    // interest neither finds it stored (Seq > s0) nor is in the mask.
+    if (message->sets_retained || ShardMask{message->wanted_by}.contains(id_)) {
+        deliver_to_matching(
+            message->message, {.seq = seq, .stays = message->for_durable_sessions}, now);
+    }
 }
 
 void Shard::activate_action(Action& action, Seq seq, Instant now) {

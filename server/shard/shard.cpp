@@ -129,12 +129,8 @@ void Shard::recover_session(const store::StoredSession& stored, BacklogLoad coun
 }
 
 void Shard::handle(ShardMessage& message, Instant now) {
-    if (auto* group = std::get_if<GroupCommitted>(&message)) {
-        commit_group(*group->group, now);
-    } else if (auto* ticket = std::get_if<TicketDone>(&message)) {
+    if (auto* ticket = std::get_if<TicketDone>(&message)) {
         ticket_done(ticket->ticket, ticket->result, now);
-    } else if (auto* deliver = std::get_if<Deliver>(&message)) {
-        for (const MessagePtr& each : deliver->messages) deliver_to_matching(each, {}, now);
     } else if (auto* page = std::get_if<PageRead>(&message)) {
         page_read(std::move(page->page), now);
     } else if (auto* moved = std::get_if<MoveIn>(&message)) {
@@ -156,8 +152,6 @@ void Shard::handle(ShardMessage& message, Instant now) {
         shared_joined(joined->cookie, now);
     } else if (auto* leave = std::get_if<SharedLeave>(&message)) {
         shared_leave(*leave, now);
-    } else if (auto* shares = std::get_if<SharedDeliveries>(&message)) {
-        for (SharedDeliver& each : shares->deliveries) shared_deliver(std::move(each), now);
     } else if (auto* done = std::get_if<SharedDone>(&message)) {
         shared_done(*done, now);
     } else if (auto* returned = std::get_if<SharedReturn>(&message)) {
@@ -175,6 +169,33 @@ void Shard::handle(ShardMessage& message, Instant now) {
     }
 }
 
+/// As much of it, from `place` on, as this turn has room for, what can only be handled as a whole
+/// then too. True: all of it.
+bool Shard::handle_some(ShardMessage& message, InboxPlace& place, Instant now) {
+    const auto each = [&](auto& items, const auto& take) {
+        for (; place.item < items.size(); ++place.item) {
+            if (turn_is_used_up()) return false;
+            ++work_;
+            take(items[place.item]);
+        }
+        return true;
+    };
+    if (auto* group = std::get_if<GroupCommitted>(&message)) {
+        return commit_group(*group->group, place, now);
+    }
+    if (auto* deliver = std::get_if<Deliver>(&message)) {
+        return each(deliver->messages,
+                    [&](const MessagePtr& one) { deliver_to_matching(one, {}, now); });
+    }
+    if (auto* shares = std::get_if<SharedDeliveries>(&message)) {
+        return each(shares->deliveries,
+                    [&](SharedDeliver& one) { shared_deliver(std::move(one), now); });
+    }
+    ++work_;
+    handle(message, now);
+    return true;
+}
+
 /// What we sent to ourselves; each may send more.
 void Shard::handle_local(Instant now) {
     while (!local_.empty()) {
@@ -185,20 +206,34 @@ void Shard::handle_local(Instant now) {
     }
 }
 
-void Shard::handle_inbox(Instant now) {
-    handle_local(now);
-    mailbox_of(id_).drain(inbox_);
-    for (ShardMessage& message : inbox_) {
-        handle(message, now);
+/// What has been drained, as far as this turn has room.
+void Shard::handle_drained(Instant now) {
+    for (; inbox_at_ < inbox_.size(); ++inbox_at_) {
+        if (turn_is_used_up()) return;
+        const bool whole = handle_some(inbox_[inbox_at_], inbox_place_, now);
         close_deferred(now);
         handle_local(now);
         if (commits_.is_large()) submit_batch(now);
+        if (!whole) return;
+        inbox_place_ = {};
     }
     inbox_.clear();
+    inbox_at_ = 0;
+}
+
+/// All that is in the mailbox, once what an earlier turn has left of it is done.
+void Shard::handle_inbox(Instant now) {
+    handle_local(now);
+    handle_drained(now);
+    if (!inbox_.empty()) return;
+    mailbox_of(id_).drain(inbox_);
+    ++inbox_rounds_;
+    handle_drained(now);
 }
 
 void Shard::step(Instant now) {
     stepped_at_ = now;
+    work_ = 0;  // whatever the connections have used of it: the inbox has its own
     look_at_edition();
     close_deferred(now);
     handle_inbox(now);
@@ -225,6 +260,7 @@ void Shard::step(Instant now) {
     submit_batch(now);
     submit_reads();
     flush_dirty();
+    begin_turn();
 }
 
 /// A client that comes and goes leaves a deadline each time, of the age of its session: without
@@ -308,7 +344,8 @@ Instant Shard::next_deadline() const noexcept {
 bool Shard::has_work() const noexcept {
     return !feed_queue_.empty() || !local_.empty() || !leaving_.empty() || !dirty_.empty() ||
            !commits_.empty() || !commit_queue_.empty() || !deferred_closes_.empty() ||
-           may_submit_read() || outgoing_blocked_ || review_.scanning || !review_.waiting.empty();
+           !inbox_.empty() || may_submit_read() || outgoing_blocked_ || review_.scanning ||
+           !review_.waiting.empty();
 }
 
 /// Unlogged messages leave first: a logged one that its publisher sent later is in the batch, and
@@ -397,7 +434,7 @@ void Shard::drain(const Drain& how, Instant now) {
 }
 
 bool Shard::drained() const noexcept {
-    if (!draining_ || connections_open_ != 0) return false;
+    if (!draining_ || connections_open_ != 0 || !inbox_.empty()) return false;
     return log_abandoned_ ||
            (commits_.empty() && commits_.batches_on_their_way() == 0 && local_.empty());
 }

@@ -60,6 +60,8 @@ struct ShardOptions {
     std::uint64_t will_bytes_max = 256U << 20U;  // of the shard's sessions, in memory
     std::uint32_t messages_per_second_max = 0;   // of a client; 0: no bound
     std::uint64_t seed = 0;                      // of assigned client identifiers
+    /// What a turn may cost, in deliveries of a short message (Shard::turn_is_used_up()).
+    std::size_t work_per_turn = 65'536;
 };
 
 /// What the shards of a process have in common; outlives them all. Any shard's thread may call any
@@ -105,6 +107,13 @@ class Shard {
     /// comes behind them. After a call the connection may have been closed or set to not reading.
     [[nodiscard]] std::size_t received(ConnectionId connection, ByteView bytes, Instant now);
     void writable(ConnectionId connection, Instant now);
+    /// received() takes nothing more before step() has run: others wait for what this turn has
+    /// begun. A driver that has bytes in its own hands offers them; what lies in a socket it
+    /// leaves there.
+    [[nodiscard]] bool turn_is_used_up() const noexcept { return work_ >= options_.work_per_turn; }
+    /// All that had arrived by `through` has been offered. Nobody is closed for having been silent
+    /// after that. Without any call of it that is always so.
+    void heard_all(Instant through) noexcept { heard_through_ = through; }
     /// The peer has closed, or the network has failed.
     void disconnected(ConnectionId connection, Instant now);
 
@@ -151,6 +160,7 @@ class Shard {
     static constexpr Pause kPauseIngress = 2;
     static constexpr Pause kPauseCongested = 4;
     static constexpr Pause kPauseRate = 8;
+    static constexpr Pause kPauseTurn = 16;  // until step() has run
 
     struct Connection {
         explicit Connection(mqtt::DecodeLimits limits) : decoder{limits} {}
@@ -159,7 +169,8 @@ class Shard {
         Pause paused = 0;
         bool dirty = false;
         bool write_blocked = false;
-        bool verdict_due = false;  // in phase open: an authenticator thinks about AUTH
+        bool verdict_due = false;         // in phase open: an authenticator thinks about AUTH
+        std::uint32_t awaited_round = 0;  // of the mailbox, see has_caught_up(); 0: none
         mqtt::Decoder decoder;
         mqtt::WireBuffer out;
         Instant last_packet;
@@ -181,7 +192,11 @@ class Shard {
     void free_connection(Connection& connection);
     void set_pause(Connection& connection, Pause why, bool on);
     void mark_dirty(Connection& connection);
+    void write_out(Connection& connection);
     void flush_dirty();
+    void wait_for_turn(Connection& connection);
+    void begin_turn();
+    [[nodiscard]] bool has_caught_up(Connection& connection, Instant now);
     void dispatch(Connection& connection, const mqtt::PacketView& packet, Instant now);
     [[nodiscard]] std::string_view client_of(const Connection& connection) noexcept;
     [[nodiscard]] bool may_bring(Connection& connection, std::size_t bytes, Instant now);
@@ -327,7 +342,14 @@ class Shard {
                     const MessagePtr& message,
                     Place place,
                     Instant now);
-    void commit_group(const store::CommitGroup& group, Instant now);
+    struct InboxPlace {  // in a message of the inbox: what comes before has been handled
+        std::size_t slice = 0;
+        std::size_t item = 0;
+    };
+    [[nodiscard]] bool commit_group(const store::CommitGroup& group,
+                                    InboxPlace& place,
+                                    Instant now);
+    void apply_record(const store::Record& record, Seq seq, Instant now);
     void activate_action(Action& action, Seq seq, Instant now);
     void fail_attach(SessionEntry& entry, Instant now);
     void fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant now);
@@ -484,7 +506,9 @@ class Shard {
 
     void recover_session(const store::StoredSession& stored, BacklogLoad count_at, Instant now);
     void handle(ShardMessage& message, Instant now);
+    [[nodiscard]] bool handle_some(ShardMessage& message, InboxPlace& place, Instant now);
     void handle_local(Instant now);
+    void handle_drained(Instant now);
     void handle_inbox(Instant now);
     void fire(const Timer& due, Instant now);
     void close_deferred(Instant now);
@@ -547,7 +571,13 @@ class Shard {
     std::vector<DeferredClose> deferred_closes_;
     bool matching_ = false;  // spans into the index are being read: nothing may change it
 
-    std::vector<ShardMessage> inbox_;
+    std::vector<ShardMessage> inbox_;  // drained from the mailbox; handled up to here:
+    std::size_t inbox_at_ = 0;
+    InboxPlace inbox_place_;
+    std::uint32_t inbox_rounds_ = 0;  // how often it was drained
+    std::size_t work_ = 0;            // since the turn, or its second half (step()), began
+    std::vector<ConnectionId> waiting_for_turn_;
+    Instant heard_through_ = kNever;
     std::deque<ShardMessage> local_;                 // to ourselves
     std::vector<std::vector<MessagePtr>> outgoing_;  // by shard, like the two below
     std::vector<std::vector<SharedDeliver>> outgoing_shares_;

@@ -13,6 +13,13 @@ namespace stentor::server {
 
 using mqtt::ReasonCode;
 
+namespace {
+
+// A change goes through all filters of its session; so many cost what a delivery does.
+constexpr std::size_t kFiltersPerWork = 8;
+
+}  // namespace
+
 void Shard::raise_interest(std::string_view text, Durability durability) {
     const auto parsed = mqtt::parse_subscription_filter(text);
     const ShardId shard = parsed.is_shared() ? shared_.placement->of_shared(shared_key(text)) : id_;
@@ -79,6 +86,7 @@ void Shard::has_happened(const AttachmentRef& who, const std::string& filter) {
 }
 
 void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet, Instant now) {
+    work_ += entry.subscriptions.size() / kFiltersPerWork;
     auto operation = std::make_unique<FinishSubscribe>(AttachmentRef{entry.slot, entry.generation},
                                                        packet.packet_id);
     operation->cookie = next_cookie_++;
@@ -304,6 +312,7 @@ void Shard::start_replays(SessionEntry& entry, const FinishSubscribe& operation)
 }
 
 void Shard::on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& packet, Instant now) {
+    work_ += entry.subscriptions.size() / kFiltersPerWork;
     auto operation = std::make_unique<FinishUnsubscribe>();
     operation->who = {entry.slot, entry.generation};
     operation->packet_id = packet.packet_id;

@@ -86,10 +86,13 @@ void EpollDriver::run(Shard& shard,
     std::array<epoll_event, kEventsPerTurn> events;
     while (!stop_.load(std::memory_order_relaxed)) {
         const int timeout = sleep_milliseconds(shard, mailbox);
+        const Instant asked_at = clock_();
         const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, timeout);
         mailbox.awake();
         now_ = clock_();
         handshakes_left_ = options_.handshakes_per_turn;
+        // First those who had no turn, last those who could not finish in theirs.
+        serve_ready(shard);
         for (int i = 0; i < count; ++i) {
             on_event(shard,
                      events[static_cast<std::size_t>(i)].data.u64,
@@ -98,6 +101,7 @@ void EpollDriver::run(Shard& shard,
         std::vector<ConnectionId> refeeds;
         refeeds.swap(refeeds_);
         for (const ConnectionId id : refeeds) offer_unread(shard, id);
+        note_heard(shard, asked_at, count < 0 ? kEventsPerTurn : static_cast<std::size_t>(count));
         shard.step(now_);
         lingering_.expire(now_);
         if (stop_accepting_.load(std::memory_order_relaxed) && accepting_) pause_accepting(true);
@@ -107,7 +111,7 @@ void EpollDriver::run(Shard& shard,
 }
 
 int EpollDriver::sleep_milliseconds(const Shard& shard, Mailbox& mailbox) {
-    if (shard.has_work() || !refeeds_.empty()) return 0;
+    if (shard.has_work() || !refeeds_.empty() || !ready_.empty()) return 0;
     const Instant deadline =
         std::min({shard.next_deadline(), accept_again_, lingering_.next_deadline()});
     const Instant now = clock_();
@@ -179,8 +183,50 @@ void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events
     } else if (!socket->reading && socket->unread.size() >= kUnreadOfDeadMax) {
         shard.disconnected(id, now_);
     } else {
+        receive_in_turn(shard, id);
+    }
+}
+
+void EpollDriver::receive_in_turn(Shard& shard, ConnectionId id) {
+    Socket& socket = *find(id);
+    if (socket.ready) return;
+    if (shard.turn_is_used_up()) {
+        socket.ready = true;
+        ready_.push_back(id);
+    } else {
         receive(shard, id);
     }
+}
+
+/// One after the other, in the order in which they were told of: epoll alone would begin with the
+/// same ones in each turn.
+void EpollDriver::serve_ready(Shard& shard) {
+    while (!ready_.empty() && !shard.turn_is_used_up()) {
+        const ConnectionId id = ready_.front();
+        ready_.pop_front();
+        if (hearing_.to_serve != 0) --hearing_.to_serve;
+        Socket* socket = find(id);
+        if (socket == nullptr) continue;
+        socket->ready = false;
+        if (socket->reading && !socket->ended) receive(shard, id);
+    }
+}
+
+/// What had arrived at `since` has been received once epoll has told of every socket that was
+/// ready then (it tells of fewer than it might, or of as many as there are: it goes round), and
+/// those that were put off have been served.
+void EpollDriver::note_heard(Shard& shard, Instant asked_at, std::size_t events) {
+    if (!hearing_.all_told) {
+        if (hearing_.events == 0) hearing_.since = asked_at;
+        hearing_.events += events;
+        hearing_.all_told =
+            events < kEventsPerTurn || hearing_.events > sockets_.size() + listeners_.size();
+        if (!hearing_.all_told) return;
+        hearing_.to_serve = ready_.size();
+    }
+    if (hearing_.to_serve != 0) return;
+    shard.heard_all(hearing_.since);
+    hearing_ = {};
 }
 
 void EpollDriver::accept_some(Shard& shard, const Listener& listener) {

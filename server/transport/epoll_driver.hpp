@@ -23,6 +23,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <span>
@@ -87,6 +88,7 @@ class EpollDriver final : public TransportPort {
         bool polls_reads = true;  // what epoll has been told
         bool polls_writes = false;
         bool refeeds = false;  // queued: unread bytes wait to be offered again
+        bool ready = false;    // queued: epoll has told, and the turn was used up
         bool ended = false;    // nothing more comes from the peer
         bool deaf = false;     // a write has failed: what is said is thrown away
         /// From the front of what the shard has not consumed. While reading pauses nothing is
@@ -108,6 +110,9 @@ class EpollDriver final : public TransportPort {
     void hand_over(Shard& shard, ConnectionId connection);
     void pause_accepting(bool pause);
     void on_event(Shard& shard, std::uint64_t tag, std::uint32_t events);
+    void receive_in_turn(Shard& shard, ConnectionId connection);
+    void serve_ready(Shard& shard);
+    void note_heard(Shard& shard, Instant asked_at, std::size_t events);
     void receive(Shard& shard, ConnectionId connection);
     void receive_through(Shard& shard, ConnectionId connection);
     void offer(Shard& shard, ConnectionId connection, ByteView bytes);
@@ -131,6 +136,14 @@ class EpollDriver final : public TransportPort {
     std::span<const Listener> listeners_;
     std::vector<Socket> sockets_;  // by ConnectionId::slot
     std::vector<ConnectionId> refeeds_;
+    std::deque<ConnectionId> ready_;  // to be received from before what epoll tells next
+    /// What was ready when a round began has been asked of epoll, then served; see note_heard().
+    struct Hearing {
+        Instant since;           // the round's first question
+        std::size_t events = 0;  // told in this round
+        bool all_told = false;
+        std::size_t to_serve = 0;  // of ready_, from its front
+    } hearing_;
     std::unique_ptr<std::byte[]> arena_;
     Bytes clear_;  // what a channel makes of the arena
     std::span<const Door> doors_;

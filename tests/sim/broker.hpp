@@ -63,6 +63,8 @@ class Broker {
     void accept(std::size_t shard, const WirePtr& wire);
     /// The loop of one shard goes round once.
     void run_shard(std::size_t shard);
+    /// The same of a driver that has not looked at its connections yet.
+    void step_unheard(std::size_t shard) { shards_[shard]->step(*now_); }
     void run_engine();
     /// Admissions that took their time, groups that a mutation holds back.
     void run_others();
@@ -88,6 +90,10 @@ class Broker {
     /// Deliveries counted as lost to a bound, by this process and those before.
     [[nodiscard]] std::uint64_t lost_to_bounds() const;
     [[nodiscard]] std::size_t wires(std::size_t shard) const { return transports_[shard]->size(); }
+    /// The largest outbox that was ever to be written.
+    [[nodiscard]] std::size_t most_offered(std::size_t shard) const {
+        return transports_[shard]->most_offered();
+    }
 
   private:
     class Sink;

@@ -38,6 +38,7 @@ void WireTransport::run(server::Shard& shard) {
         if (!gentle_ && random_.chance(1, 4)) continue;
         if (has(id)) serve(shard, id, wire);
     }
+    if (gentle_) shard.heard_all(*now_);
 }
 
 namespace {
@@ -112,6 +113,7 @@ void WireTransport::send(Wire& wire, mqtt::WireBuffer& out, std::size_t bytes_ma
 void WireTransport::write(ConnectionId connection, mqtt::WireBuffer& out) {
     Wire& wire = *wires_.at(connection);
     STENTOR_ASSERT(!wire.write_blocked, "write() while the last one waits for writable()");
+    most_offered_ = std::max(most_offered_, out.size());
     const std::size_t room = wire.kernel_bytes - std::min(wire.kernel_bytes, wire.down.size());
     std::size_t taken = std::min(room, out.size());
     if (!gentle_ && taken != 0 && random_.chance(1, 8)) taken = random_.between(0, taken);

@@ -62,6 +62,8 @@ class WireTransport final : public server::TransportPort {
     void crash();
 
     [[nodiscard]] std::size_t size() const noexcept { return wires_.size(); }
+    /// The largest outbox that was ever to be written.
+    [[nodiscard]] std::size_t most_offered() const noexcept { return most_offered_; }
     /// Until when nothing is to be heard from a client, whatever it has sent.
     void set_gentle(bool gentle) noexcept { gentle_ = gentle; }
 
@@ -80,6 +82,7 @@ class WireTransport final : public server::TransportPort {
     Random random_;
     const Instant* now_;
     std::map<ConnectionId, WirePtr> wires_;
+    std::size_t most_offered_ = 0;
     bool gentle_ = false;
     bool inside_shard_ = false;
 };

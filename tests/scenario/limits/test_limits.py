@@ -5,6 +5,7 @@
 """
 
 import os
+import signal
 import socket
 import sys
 import time
@@ -108,6 +109,25 @@ class Limits(unittest.TestCase):
         self.assertGreaterEqual(time.monotonic() - begin, 1.8)
         self.assertEqual([acks[i + 2:i + 4] for i in range(0, 60 * size, size)],
                          [(i + 1).to_bytes(2, "big") for i in range(60)])
+
+    def test_a_broker_that_was_stopped_closes_nobody_whom_it_has_not_heard(self):
+        """More clients than one turn of its loops asks for; their PINGREQs came while it stood."""
+        self.serve()
+        keep_alive = 6
+        streams = [self.open() for _ in range(1000)]
+        for i, stream in enumerate(streams):
+            stream.sendall(packet(CONNECT, text("MQTT") + b"\x05\x02" +
+                                  keep_alive.to_bytes(2, "big") + b"\x00" + text(f"k{i}")))
+        for stream in streams:
+            self.take(stream, self.take(stream, 2)[1])
+        os.kill(self.broker.process.pid, signal.SIGSTOP)
+        try:
+            for stream in streams:
+                stream.sendall(b"\xc0\x00")
+            time.sleep(1.6 * keep_alive)  # no wait for anything: so long a stop is what is tested
+        finally:
+            os.kill(self.broker.process.pid, signal.SIGCONT)
+        self.assertEqual({self.take(stream, 2) for stream in streams}, {b"\xd0\x00"})
 
     def test_a_full_queue_says_so(self):
         self.serve("limits.transient_queue_messages_max=3")
