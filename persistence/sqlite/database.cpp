@@ -33,6 +33,14 @@ constexpr int kBusyTimeoutMs = 10'000;
     return how == Database::Open::read_only || how == Database::Open::at_rest;
 }
 
+/// A crash came before its first transaction had ended, which turns it into one with a write-ahead
+/// log (create_tables()); there is never a rollback journal afterwards.
+[[nodiscard]] bool is_half_made(const std::string& path) {
+    std::error_code error;
+    const std::uintmax_t bytes = std::filesystem::file_size(path + "-journal", error);
+    return !error && bytes != 0;
+}
+
 /// As SQLite's file names with parameters want it.
 [[nodiscard]] std::string as_uri(const std::string& path) {
     static constexpr char kDigits[] = "0123456789abcdef";
@@ -67,7 +75,9 @@ constexpr int kBusyTimeoutMs = 10'000;
     // wherever a file is to be opened, and one line says it all.
     static LogEvery every{20, std::chrono::seconds{10}};
     static LogEvery every_open{1, std::chrono::seconds{10}};
-    if (const auto pass = (no_descriptors ? every_open : every).admit(monotonic_now())) {
+    const bool is_expected = code == SQLITE_READONLY_ROLLBACK;  // see open_read_only()
+    const auto pass = (no_descriptors ? every_open : every).admit(monotonic_now());
+    if (pass && !is_expected) {
         STENTOR_LOG(error,
                     LogEvent("store_error",
                              {{"file", file == nullptr ? "" : file},
@@ -187,7 +197,15 @@ Result<Database> Database::open_read_only(const std::string& path,
     const int uri = is_immutable ? SQLITE_OPEN_URI : 0;
     STENTOR_TRY(Database database, open_file(name, SQLITE_OPEN_READONLY | uri, vfs));
     database.path_ = path;
-    STENTOR_TRY_VOID(database.prepare_file(format, how));
+    if (how == Open::at_rest && is_half_made(path)) {
+        database.has_tables_ = false;
+        return database;
+    }
+    if (const auto prepared = database.prepare_file(format, how); !prepared) {
+        // Its writer is no more; the next one rolls back.
+        if (!is_half_made(path)) return prepared.error();
+        database.has_tables_ = false;
+    }
     return database;
 }
 

@@ -3,6 +3,7 @@
 #include "tests/kit/temp_dir.hpp"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 
 #include <array>
 #include <atomic>
@@ -116,6 +117,38 @@ TEST_F(DatabaseTest, ReadingOnlyOpensAFileThatACrashLeftEmpty) {
     EXPECT_FALSE(opened->has_tables());
     EXPECT_FALSE(open(kFirst, Database::Open::at_rest)->has_tables());
     EXPECT_TRUE(open(kFirst)->has_tables());
+}
+
+/// A file whose first transaction, which is not in the write-ahead log, has been cut off.
+void leave_half_made(const std::string& path, const std::string& scratch) {
+    sqlite3* maker = nullptr;
+    ASSERT_EQ(sqlite3_open(scratch.c_str(), &maker), SQLITE_OK);
+    // More than its cache holds: a part is in the file, and what it was before in the journal.
+    ASSERT_EQ(
+        sqlite3_exec(maker,
+                     "PRAGMA cache_size=1; BEGIN; CREATE TABLE t(a);"
+                     "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n LIMIT 99)"
+                     " INSERT INTO t SELECT zeroblob(2000) FROM n",
+                     nullptr,
+                     nullptr,
+                     nullptr),
+        SQLITE_OK);
+    std::filesystem::copy_file(scratch, path);
+    std::filesystem::copy_file(scratch + "-journal", path + "-journal");
+    ASSERT_EQ(sqlite3_close(maker), SQLITE_OK);
+}
+
+// `stentor store backup` beside a broker that is killed when it begins a new file.
+TEST_F(DatabaseTest, ReadingOnlyOpensAFileThatACrashLeftHalfMade) {
+    leave_half_made(path_, directory_.file("scratch.db"));
+    auto opened = open(kFirst, Database::Open::read_only);
+    ASSERT_TRUE(opened.has_value()) << opened.error().message();
+    EXPECT_FALSE(opened->has_tables());
+    EXPECT_FALSE(open(kFirst, Database::Open::at_rest)->has_tables());
+    EXPECT_TRUE(std::filesystem::exists(path_ + "-journal")) << "it is the writer's to roll back";
+    auto again = open(kFirst, Database::Open::or_create);
+    ASSERT_TRUE(again.has_value()) << again.error().message();
+    EXPECT_EQ(*again->integer("SELECT count(*) FROM t"), 0);
 }
 
 // `stentor store backup` beside a broker that begins a new file.

@@ -91,6 +91,12 @@ class Backup {
             STENTOR_TRY_VOID(attempt());
         }
         for (auto& [file, database] : log_) {
+            // Made meanwhile, or never: see Database::open().
+            if (!database.has_tables()) {
+                STENTOR_TRY(std::optional<Database> now, view_.segment(file));
+                if (now && !now->has_tables()) continue;
+                if (now) database = *std::move(now);  // removed: what is open still has it
+            }
             const std::string name = fs::path{file.path}.filename().string();
             STENTOR_TRY_VOID(copy(database, file.path, to_ + "/log/" + name));
             ++report_.segments;
@@ -143,7 +149,7 @@ class Backup {
             STENTOR_TRY(std::optional<Database> database, view_.segment(file));
             if (!database) return false;
             // A first look opens the write-ahead log as well, which then stays with us.
-            if (!database->integer("PRAGMA schema_version")) {
+            if (!database->integer("PRAGMA schema_version") && database->has_tables()) {
                 return Trouble{.what = "cannot read " + file.path, .hint = {}};
             }
             log_.emplace_back(file, *std::move(database));

@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <fstream>
 #include <string>
 #include <utility>
 #include <vector>
@@ -406,6 +407,30 @@ TEST_F(InspectTest, ABackupOfAnOpenStoreIsWhole) {
     EXPECT_FALSE(std::filesystem::exists(copy + ".partial"));
     EXPECT_FALSE(back_up(store_, copy).has_value()) << "there is something";
     EXPECT_THAT(findings(), IsEmpty());
+}
+
+/// The broker was killed when it began a file; another way to such files is in database_test.cpp.
+TEST_F(InspectTest, ABackupGoesWithoutAFileThatWasNeverMade) {
+    fill(1);
+    const std::string path = store_ + "/log/00000000000000009999.db";
+    const auto begin_a_file = [&] {
+        std::ofstream{path} << std::string(4096, '\0');
+        std::ofstream{path + "-journal"} << "is to be rolled back";
+    };
+    const std::string copy = directory_.file("copy");
+    const std::string other = directory_.file("of a running broker");
+    begin_a_file();
+    const auto report = back_up(store_, copy);
+    ASSERT_TRUE(report.has_value()) << report.error().what;
+    std::filesystem::remove(path);
+    std::filesystem::remove(path + "-journal");
+    with_engine(options(), [&](auto&, auto&, const auto&) {
+        begin_a_file();
+        const auto beside = back_up(store_, other);
+        ASSERT_TRUE(beside.has_value()) << beside.error().what;
+    });
+    EXPECT_THAT(findings(copy), IsEmpty());
+    EXPECT_THAT(findings(other), IsEmpty());
 }
 
 TEST_F(InspectTest, ABackupThatFailsLeavesNothing) {
