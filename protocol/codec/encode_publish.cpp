@@ -2,6 +2,8 @@
 #include "protocol/codec/encoder.hpp"
 #include "protocol/codec/writer.hpp"
 
+#include <algorithm>
+
 namespace stentor::mqtt {
 
 namespace {
@@ -49,6 +51,21 @@ std::size_t publish_wire_size(ProtocolVersion version,
                               const Message& message,
                               const PublishDelivery& delivery) noexcept {
     return sizes_of(version, message, delivery).packet();
+}
+
+bool publish_fits(ProtocolVersion version,
+                  const Message& message,
+                  const PublishDelivery& delivery,
+                  std::size_t packet_bytes_max) noexcept {
+    // Everything that is not in the message: fixed header, identifier, lengths, expiry, alias.
+    constexpr std::size_t kFrameBytesMax = 32;
+    constexpr std::size_t kSubscriptionIdentifierBytesMax = 5;
+    const std::size_t limit = std::min(packet_bytes_max, kPacketBytesMax);
+    const std::size_t upper_bound =
+        message.bytes() + kFrameBytesMax +
+        delivery.subscription_identifiers.size() * kSubscriptionIdentifierBytesMax;
+    if (upper_bound <= limit) return true;
+    return publish_wire_size(version, message, delivery) <= limit;
 }
 
 void encode_publish(WireBuffer& out,

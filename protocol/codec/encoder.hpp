@@ -77,6 +77,12 @@ struct PublishDelivery {
                                             const Message& message,
                                             const PublishDelivery& delivery) noexcept;
 
+/// Whether the packet stays within the receiver's Maximum Packet Size. Quick unless it is close.
+[[nodiscard]] bool publish_fits(ProtocolVersion version,
+                                const Message& message,
+                                const PublishDelivery& delivery,
+                                std::size_t packet_bytes_max) noexcept;
+
 /// The broker's hot path. A large payload is appended by reference to `message`.
 /// The packet must not be larger than kPacketBytesMax.
 void encode_publish(WireBuffer& out,

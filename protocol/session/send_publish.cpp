@@ -34,15 +34,7 @@ PacketId Session::allocate_packet_id() {
 }
 
 bool Session::fits(const Message& message, const PublishDelivery& delivery) const noexcept {
-    // Everything that is not in the message: fixed header, identifier, lengths, expiry, alias.
-    constexpr std::size_t kFrameBytesMax = 32;
-    constexpr std::size_t kSubscriptionIdentifierBytesMax = 5;
-    const std::size_t limit = std::min<std::size_t>(request_.packet_bytes_max, kPacketBytesMax);
-    const std::size_t upper_bound =
-        message.bytes() + kFrameBytesMax +
-        delivery.subscription_identifiers.size() * kSubscriptionIdentifierBytesMax;
-    if (upper_bound <= limit) return true;
-    return publish_wire_size(request_.version, message, delivery) <= limit;
+    return publish_fits(request_.version, message, delivery, request_.packet_bytes_max);
 }
 
 /// The packet without an alias must fit.

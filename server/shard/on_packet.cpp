@@ -23,7 +23,8 @@ const char* explanation_of(mqtt::DropReason reason) noexcept {
             return "the queue of the session or share is full (limits.transient_queue_*, "
                    "limits.session_backlog_messages_max)";
         case mqtt::DropReason::packet_too_large:
-            return "larger than the client's Maximum Packet Size";
+            return "larger than the client's Maximum Packet Size (of a share: than that of all "
+                   "members that are connected)";
         case mqtt::DropReason::expired:
             return "its message expiry interval is over";
         case mqtt::DropReason::not_authorized:

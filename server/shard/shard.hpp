@@ -484,7 +484,13 @@ class Shard {
     void shared_return(SharedReturn returned, Instant now);
     void shared_done(const SharedDone& done, Instant now);
     void assign_shared(std::uint32_t group, const MessagePtr& message, Seq seq, Instant now);
+    [[nodiscard]] bool give_connected(SharedGroups::Group& group,
+                                      const MessagePtr& message,
+                                      Seq seq);
     void assign_waiting(SharedGroups::Group& group, Instant now);
+    [[nodiscard]] bool assign_first(SharedGroups::Group& group,
+                                    SharedGroups::Line line,
+                                    Instant now);
     void give(const SharedGroups::Group& group,
               const SharedGroups::Member& member,
               const MessagePtr& message,
@@ -496,9 +502,12 @@ class Shard {
     void feed_shared(SessionEntry& entry, Instant now);
     void share_done(const SharedMember& member, std::uint64_t key);
     void return_shared(SessionEntry& entry);
+    void return_share(SharedDeliver delivery);
     void return_unfinished(std::vector<mqtt::InflightMessage>& messages);
     [[nodiscard]] std::optional<Seq> shared_needs();
     [[nodiscard]] std::uint64_t shared_key(std::string_view text) const;
+    [[nodiscard]] ShareTerms share_terms(const SessionEntry& entry,
+                                         const Subscription& subscription) const;
     void send_join(const SessionEntry& entry,
                    const Subscription& subscription,
                    std::uint64_t cookie);

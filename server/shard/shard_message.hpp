@@ -93,14 +93,24 @@ struct SharedMember {
     friend bool operator==(const SharedMember&, const SharedMember&) = default;
 };
 
-/// To the group's home: a member session is attached and subscribed. Its options are its own
-/// shard's business.
+/// How a member takes messages: as many QoS 1/2 at a time as `window`, and none whose PUBLISH, as
+/// the rest of this says that it would be, exceeds the client's Maximum Packet Size.
+struct ShareTerms {
+    std::uint32_t window = 0;
+    std::uint32_t packet_bytes_max = 0;
+    mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
+    mqtt::QoS qos = mqtt::QoS::at_most_once;    // of the subscription
+    std::uint32_t subscription_identifier = 0;  // 0: none
+};
+
+/// To the group's home: a member session is attached and subscribed, or its terms have changed.
+/// Further options are its own shard's business.
 struct SharedJoin {
     std::uint64_t key = 0;  // Placement::shared_key() of the two below
     std::string share_name;
     std::string filter;
     SharedMember member;
-    std::uint32_t window = 0;  // how many QoS 1/2 messages the member takes at a time
+    ShareTerms terms;
     std::uint64_t cookie = 0;  // 0: no answer wanted
     bool away = false;         // a durable session that is not connected: the group waits for it
 };
@@ -124,7 +134,8 @@ struct SharedDeliver {
 struct SharedDeliveries {
     std::vector<SharedDeliver> deliveries;
 };
-/// The member has gone, or never wanted it: somebody else's work now.
+/// The member has gone, never wanted it, or cannot take it by terms the home had not heard of when
+/// it chose: somebody else's work now.
 struct SharedReturn {
     std::uint64_t key = 0;
     MessagePtr message;

@@ -34,6 +34,16 @@ void Shard::send_to(ShardId shard, ShardMessage message) {
     }
 }
 
+/// Of an attached session.
+ShareTerms Shard::share_terms(const SessionEntry& entry, const Subscription& subscription) const {
+    const mqtt::ConnectRequest& request = entry.attached->session.request();
+    return {.window = std::min(request.receive_maximum, options_.limits.inflight_maximum),
+            .packet_bytes_max = request.packet_bytes_max,
+            .version = request.version,
+            .qos = subscription.options.qos,
+            .subscription_identifier = subscription.identifier};
+}
+
 void Shard::send_join(const SessionEntry& entry,
                       const Subscription& subscription,
                       std::uint64_t cookie) {
@@ -45,10 +55,7 @@ void Shard::send_join(const SessionEntry& entry,
     join.member = {id_, entry.slot, entry.generation};
     join.cookie = cookie;
     join.away = entry.attached == nullptr;
-    if (entry.attached != nullptr) {
-        join.window = std::min(entry.attached->session.request().receive_maximum,
-                               options_.limits.inflight_maximum);
-    }
+    if (entry.attached != nullptr) join.terms = share_terms(entry, subscription);
     const ShardId home = shared_.placement->of_shared(join.key);
     send_to(home, std::move(join));
 }
@@ -73,9 +80,7 @@ void Shard::shared_leave(const SharedLeave& leave, Instant now) {
         if (SharedGroups::Group* group = groups_.find(leave.key)) assign_waiting(*group, now);
         return;
     }
-    if (emptied->has_waiting()) {
-        drop(mqtt::DropReason::session_ended, {}, emptied->waiting_messages());
-    }
+    drop(mqtt::DropReason::session_ended, {}, emptied->waiting_messages());
     (void)index_.remove(emptied->filter, SubscriberId::shared_group(emptied->slot));
     groups_.erase(*emptied);
 }
@@ -86,9 +91,7 @@ void Shard::assign_shared(std::uint32_t slot, const MessagePtr& message, Seq seq
     if (group == nullptr) return;
     if (message->qos() == QoS::at_most_once) {
         // Waits for nobody.
-        if (const auto* member = SharedGroups::pick_connected(*group)) {
-            give(*group, *member, message, seq);
-        }
+        (void)give_connected(*group, message, seq);
         return;
     }
     const std::size_t bytes = message->bytes();
@@ -102,20 +105,55 @@ void Shard::assign_shared(std::uint32_t slot, const MessagePtr& message, Seq seq
     assign_waiting(*group, now);
 }
 
+/// To a connected member, if there is one. False: nobody is connected.
+bool Shard::give_connected(SharedGroups::Group& group, const MessagePtr& message, Seq seq) {
+    const SharedGroups::Choice choice = SharedGroups::pick_connected(group, *message);
+    if (choice.member != nullptr) {
+        give(group, *choice.member, message, seq);
+    } else if (choice.why == SharedGroups::Choice::Why::too_large) {
+        drop(mqtt::DropReason::packet_too_large, {});
+    } else {
+        return false;
+    }
+    return true;
+}
+
 /// Gives away what waits, as far as members have room.
 void Shard::assign_waiting(SharedGroups::Group& group, Instant now) {
-    while (group.has_waiting()) {
-        if (group.first().expired(now)) {
-            drop(mqtt::DropReason::expired, {});
-            (void)groups_.take_first(group);
-            continue;
-        }
-        SharedGroups::Member* member = SharedGroups::pick(group);
-        if (member == nullptr) return;
-        ++member->given;
-        const SharedGroups::Waiting next = groups_.take_first(group);
-        give(group, *member, next.message, next.seq);
+    using Line = SharedGroups::Line;
+    while (group.has_first(Line::set_aside) && assign_first(group, Line::set_aside, now)) {
     }
+    while (group.has_first(Line::usual) && assign_first(group, Line::usual, now)) {
+    }
+}
+
+/// False: it stays the first.
+bool Shard::assign_first(SharedGroups::Group& group, SharedGroups::Line line, Instant now) {
+    if (group.first(line).expired(now)) {
+        drop(mqtt::DropReason::expired, {});
+        (void)groups_.take_first(group, line);
+        return true;
+    }
+    using Why = SharedGroups::Choice::Why;
+    const SharedGroups::Choice choice = SharedGroups::pick(group, group.first(line));
+    switch (choice.why) {
+        case Why::nobody_there:
+            return false;
+        case Why::others_only:
+            if (line == SharedGroups::Line::set_aside) return false;
+            groups_.set_first_aside(group);
+            return true;
+        case Why::too_large:
+            drop(mqtt::DropReason::packet_too_large, {});
+            (void)groups_.take_first(group, line);
+            return true;
+        case Why::found:
+            break;
+    }
+    ++choice.member->given;
+    const SharedGroups::Waiting next = groups_.take_first(group, line);
+    give(group, *choice.member, next.message, next.seq);
+    return true;
 }
 
 void Shard::give(const SharedGroups::Group& group,
@@ -140,10 +178,7 @@ void Shard::shared_deliver(SharedDeliver delivery, Instant now) {
     }
     const bool at_most_once = delivery.message->qos() == QoS::at_most_once;
     if (wanted == nullptr) {
-        // The group has been told already, so it comes to somebody else.
-        if (!at_most_once) share_done(delivery.member, delivery.key);
-        send_to(shared_.placement->of_shared(delivery.key),
-                SharedReturn{delivery.key, delivery.message, delivery.seq});
+        return_share(std::move(delivery));
         return;
     }
     const bool waits =
@@ -170,6 +205,11 @@ bool Shard::send_share(SessionEntry& entry,
         if (delivery.message->qos() != QoS::at_most_once) {
             share_done(delivery.member, delivery.key);
         }
+        return true;
+    }
+    if (!SharedGroups::fits(share_terms(entry, subscription), *delivery.message)) {
+        // [MQTT-3.1.2-24]. It was chosen by terms from before another SUBSCRIBE.
+        return_share(delivery);
         return true;
     }
     identifiers_.clear();
@@ -221,9 +261,7 @@ void Shard::shared_return(SharedReturn returned, Instant now) {
         return;
     }
     if (returned.message->qos() == QoS::at_most_once) {
-        if (const auto* member = SharedGroups::pick_connected(*group)) {
-            give(*group, *member, returned.message, returned.seq);
-        } else {
+        if (!give_connected(*group, returned.message, returned.seq)) {
             drop(mqtt::DropReason::session_ended, {});
         }
         return;
@@ -252,12 +290,16 @@ void Shard::shared_done(const SharedDone& done, Instant now) {
 /// Gives back what a session has of its groups, as its connection ends or it leaves one of them:
 /// what has not been sent. Asked for again, it comes to whoever is there.
 void Shard::return_shared(SessionEntry& entry) {
-    for (SharedDeliver& waiting : entry.attached->shared_waiting) {
-        if (waiting.message->qos() != QoS::at_most_once) share_done(waiting.member, waiting.key);
-        send_to(shared_.placement->of_shared(waiting.key),
-                SharedReturn{waiting.key, std::move(waiting.message), waiting.seq});
-    }
+    for (SharedDeliver& waiting : entry.attached->shared_waiting) return_share(std::move(waiting));
     entry.attached->shared_waiting.clear();
+}
+
+/// The group's home knows already why, so it comes to somebody else: what has told it is before
+/// this in its mailbox.
+void Shard::return_share(SharedDeliver delivery) {
+    if (delivery.message->qos() != QoS::at_most_once) share_done(delivery.member, delivery.key);
+    send_to(shared_.placement->of_shared(delivery.key),
+            SharedReturn{delivery.key, std::move(delivery.message), delivery.seq});
 }
 
 /// A session has ended: what it has not acknowledged is others' work now. QoS 2 messages it may

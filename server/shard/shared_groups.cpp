@@ -1,19 +1,30 @@
 #include "server/shard/shared_groups.hpp"
 
+#include "protocol/codec/encoder.hpp"
+
 #include <algorithm>
+#include <span>
 #include <utility>
 
 namespace stentor::server {
 
 namespace {
 
-template <class Fits>
-SharedGroups::Member* next_member(SharedGroups::Group& group, Fits fits) noexcept {
+using Choice = SharedGroups::Choice;
+
+template <class HasRoom>
+Choice next_member(SharedGroups::Group& group,
+                   const mqtt::Message& message,
+                   HasRoom has_room) noexcept {
+    Choice choice;
     for (std::size_t tried = 0; tried < group.members.size(); ++tried) {
         group.next = (group.next + 1) % group.members.size();
-        if (fits(group.members[group.next])) return &group.members[group.next];
+        SharedGroups::Member& member = group.members[group.next];
+        if (!has_room(member)) continue;
+        if (SharedGroups::fits(member.terms, message)) return {Choice::Why::found, &member};
+        choice.why = Choice::Why::too_large;
     }
-    return nullptr;
+    return choice;
 }
 
 }  // namespace
@@ -50,7 +61,7 @@ SharedGroups::Joined SharedGroups::join(const SharedJoin& join) {
         member->given = 0;
     }
     member->who = join.member;
-    member->window = join.window;
+    member->terms = join.terms;
     member->away = join.away;
     return {&group, is_new};
 }
@@ -90,12 +101,32 @@ SharedGroups::Group* SharedGroups::done(const SharedDone::Item& item) noexcept {
     return group;
 }
 
-SharedGroups::Member* SharedGroups::pick(Group& group) noexcept {
-    return next_member(group, [](const Member& member) { return member.has_room(); });
+bool SharedGroups::fits(const ShareTerms& terms, const mqtt::Message& message) noexcept {
+    const std::span<const std::uint32_t> identifier{&terms.subscription_identifier, 1};
+    const mqtt::PublishDelivery delivery{
+        .qos = std::min(terms.qos, message.qos()),
+        // Whatever is left of it takes as much space.
+        .message_expiry_left_seconds = message.message_expiry_seconds(),
+        .subscription_identifiers =
+            terms.subscription_identifier == 0 ? identifier.first(0) : identifier};
+    return mqtt::publish_fits(terms.version, message, delivery, terms.packet_bytes_max);
 }
 
-SharedGroups::Member* SharedGroups::pick_connected(Group& group) noexcept {
-    return next_member(group, [](const Member& member) { return !member.away; });
+Choice SharedGroups::pick(Group& group, const mqtt::Message& message) noexcept {
+    Choice choice =
+        next_member(group, message, [](const Member& member) { return member.has_room(); });
+    if (choice.why != Choice::Why::too_large) return choice;
+    const auto can_take = [&](const Member& member) {
+        return !member.away && fits(member.terms, message);
+    };
+    if (std::any_of(group.members.begin(), group.members.end(), can_take)) {
+        choice.why = Choice::Why::others_only;
+    }
+    return choice;
+}
+
+Choice SharedGroups::pick_connected(Group& group, const mqtt::Message& message) noexcept {
+    return next_member(group, message, [](const Member& member) { return !member.away; });
 }
 
 void SharedGroups::append(Group& group, Waiting message) {
@@ -104,11 +135,12 @@ void SharedGroups::append(Group& group, Waiting message) {
     group.waiting.push_back(std::move(message));
 }
 
-SharedGroups::Waiting SharedGroups::take_first(Group& group) noexcept {
+SharedGroups::Waiting SharedGroups::take_first(Group& group, Line line) noexcept {
     Waiting first;
-    if (const auto oldest = group.returned.begin(); oldest != group.returned.end()) {
+    auto& sorted = line == Line::set_aside ? group.set_aside : group.returned;
+    if (const auto oldest = sorted.begin(); oldest != sorted.end()) {
         first = {std::move(oldest->second), oldest->first.first};
-        group.returned.erase(oldest);
+        sorted.erase(oldest);
     } else {
         first = std::move(group.waiting.front());
         group.waiting.pop_front();
@@ -121,16 +153,27 @@ SharedGroups::Waiting SharedGroups::take_first(Group& group) noexcept {
 void SharedGroups::put_back(Group& group, Waiting message) {
     group.waiting_bytes += message.message->bytes();
     waiting_bytes_ += message.message->bytes();
-    group.returned.emplace(std::pair{message.seq, group.returns++}, std::move(message.message));
+    group.returned.emplace(std::pair{message.seq, group.keys++}, std::move(message.message));
+}
+
+void SharedGroups::set_first_aside(Group& group) {
+    Waiting first = take_first(group, Line::usual);
+    group.waiting_bytes += first.message->bytes();
+    waiting_bytes_ += first.message->bytes();
+    group.set_aside.emplace(std::pair{first.seq, group.keys++}, std::move(first.message));
 }
 
 std::optional<Seq> SharedGroups::Group::lowest() const {
-    const auto back = returned.lower_bound({stentor::next(kNoSeq), 0});
-    if (back != returned.end()) return back->first.first;
+    std::optional<Seq> lowest;
+    const auto consider = [&](Seq seq) { lowest = lowest ? std::min(*lowest, seq) : seq; };
+    for (const auto* sorted : {&returned, &set_aside}) {
+        const auto first = sorted->lower_bound({stentor::next(kNoSeq), 0});
+        if (first != sorted->end()) consider(first->first.first);
+    }
     const auto first = std::find_if(
         waiting.begin(), waiting.end(), [](const Waiting& each) { return each.seq != kNoSeq; });
-    if (first == waiting.end()) return std::nullopt;
-    return first->seq;
+    if (first != waiting.end()) consider(first->seq);
+    return lowest;
 }
 
 }  // namespace stentor::server

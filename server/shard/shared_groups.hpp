@@ -26,40 +26,48 @@ class SharedGroups {
   public:
     struct Member {
         SharedMember who;
-        std::uint32_t window = 0;
+        ShareTerms terms;
         std::uint32_t given = 0;  // messages published with QoS 1/2 it has not done with
         bool away = false;
 
-        [[nodiscard]] bool has_room() const noexcept { return !away && given < window; }
+        [[nodiscard]] bool has_room() const noexcept { return !away && given < terms.window; }
     };
     struct Waiting {
         MessagePtr message;
         Seq seq;
     };
+    /// In which messages of a group wait: what is set aside, and all else.
+    enum class Line : std::uint8_t { set_aside, usual };
     struct Group {
         std::uint64_t key = 0;
         std::string filter;
         std::uint32_t slot = 0;
         std::size_t next = 0;  // round robin
         std::vector<Member> members;
-        /// QoS 1/2, until somebody has room; changed by append(), take_first() and put_back().
+        /// QoS 1/2, until somebody has room; changed by append(), take_first() and put_back(), as
+        /// are the next two.
         /// Whoever appends bounds it (ShardOptions); put_back() may exceed that by what members
         /// had, at most their windows. In the order in which they came, which is Seq order for
         /// those that are logged.
         std::deque<Waiting> waiting;
         /// What members gave back: older than all of that, so first; unlogged ones before the rest.
         std::map<std::pair<Seq, std::uint64_t>, MessagePtr> returned;
-        std::uint64_t returns = 0;      // the second part of keys: as they came
+        /// What was first in turn and is too large for whoever had room then, while a connected
+        /// member can take it: what came after it does not wait for that member.
+        std::map<std::pair<Seq, std::uint64_t>, MessagePtr> set_aside;
+        std::uint64_t keys = 0;         // the second part of keys: as they came
         std::size_t waiting_bytes = 0;  // a message that many groups wait for counts for each
 
-        [[nodiscard]] bool has_waiting() const noexcept {
+        [[nodiscard]] bool has_first(Line line) const noexcept {
+            if (line == Line::set_aside) return !set_aside.empty();
             return !returned.empty() || !waiting.empty();
         }
         [[nodiscard]] std::size_t waiting_messages() const noexcept {
-            return returned.size() + waiting.size();
+            return returned.size() + set_aside.size() + waiting.size();
         }
         /// What take_first() would take. There must be something.
-        [[nodiscard]] const mqtt::Message& first() const noexcept {
+        [[nodiscard]] const mqtt::Message& first(Line line) const noexcept {
+            if (line == Line::set_aside) return *set_aside.begin()->second;
             return *(returned.empty() ? waiting.front().message : returned.begin()->second);
         }
         /// The lowest position among what waits; nothing: all of that is unlogged.
@@ -87,15 +95,28 @@ class SharedGroups {
     /// A member has done with messages, and has room for as many. The group, if it is there.
     Group* done(const SharedDone::Item& item) noexcept;
 
-    /// Whose turn it is among those that have room; null if nobody has. Lives until the next join
-    /// or leave.
-    [[nodiscard]] static Member* pick(Group& group) noexcept;
-    /// The same for a message that nobody acknowledges: any connected member.
-    [[nodiscard]] static Member* pick_connected(Group& group) noexcept;
+    struct Choice {
+        enum class Why : std::uint8_t {
+            found,
+            nobody_there,  // with room, whatever the message
+            others_only,   // those with room cannot take it, but one that is connected could
+            too_large,     // nobody who is connected can take it (MQTT 5.0 3.1.2.11.4)
+        };
+        Why why = Why::nobody_there;
+        Member* member = nullptr;  // if found; lives until the next join or leave
+    };
+    /// Whose turn it is among those that have room and can take the message.
+    [[nodiscard]] static Choice pick(Group& group, const mqtt::Message& message) noexcept;
+    /// The same for a message that nobody acknowledges: every connected member has room.
+    [[nodiscard]] static Choice pick_connected(Group& group, const mqtt::Message& message) noexcept;
+    /// Whether a client with these terms can be sent the message [MQTT-3.1.2-24].
+    [[nodiscard]] static bool fits(const ShareTerms& terms, const mqtt::Message& message) noexcept;
 
     void append(Group& group, Waiting message);
     /// There must be one.
-    Waiting take_first(Group& group) noexcept;
+    Waiting take_first(Group& group, Line line) noexcept;
+    /// Moves the first of the usual line, which there must be, to the other.
+    void set_first_aside(Group& group);
     /// Puts back what a member could not do, before what is younger. Never refused; a pool of
     /// workers that vanishes gives back all it had.
     void put_back(Group& group, Waiting message);

@@ -43,6 +43,9 @@ Bytes Client::connect_properties(std::uint32_t expiry) const {
     if (persona_.receive_maximum != 0) {
         writer.number(mqtt::Property::receive_maximum, persona_.receive_maximum);
     }
+    if (persona_.packet_bytes_max != 0) {
+        writer.number(mqtt::Property::maximum_packet_size, persona_.packet_bytes_max);
+    }
     if (persona_.topic_aliases != 0) {
         writer.number(mqtt::Property::topic_alias_maximum, persona_.topic_aliases);
     }

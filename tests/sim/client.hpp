@@ -28,6 +28,7 @@ struct Persona {
     bool durable = true;
     std::uint32_t expiry_seconds = 0xFFFF'FFFF;  // 5.0 and durable
     std::uint16_t receive_maximum = 0;           // 0: not announced
+    std::uint32_t packet_bytes_max = 0;          // 0: not announced
     std::uint16_t topic_aliases = 0;
     std::uint16_t keep_alive_seconds = 0;
     unsigned clean_per_mille = 0;  // of its CONNECTs

@@ -1,5 +1,5 @@
-// QoS 0 messages for a shared subscription, whose members come and go while they are on their way:
-// somebody gets each of them, or it is counted.
+// Messages for a shared subscription whose members come and go, or change what they can take, while
+// they are on their way: somebody gets each of them, or it is counted.
 
 #include "base/log.hpp"
 #include "tests/sim/broker.hpp"
@@ -20,31 +20,32 @@ using mqtt::QoS;
 
 constexpr std::uint16_t kShards = 3;
 constexpr std::uint64_t kMessages = 6;
+// Long enough that a PUBLISH of it can be too large for who can still be sent CONNACK.
+const std::string kTopic(22, 't');
+const std::string kShare = "$share/g/" + kTopic;
 constexpr int kRounds = 60;
 constexpr std::size_t kNobody = kShards;
 
 class Stage {
   public:
-    explicit Stage(std::uint64_t seed) : random_{seed} {
+    explicit Stage(std::uint64_t seed, const Persona& worker = {}) : random_{seed} {
         BrokerOptions options;
         options.seed = random_.next();
         options.shards = kShards;
         broker_ = std::make_unique<Broker>(options, now_);
         broker_->be_gentle();
-        worker_ = arrived("worker");
+        worker_ = arrived("worker", worker);
         other_ = arrived("other");
         publisher_ = arrived("publisher");
         for (Client* each : {worker_.get(), other_.get()}) {
-            each->subscribe("$share/g/a", {.qos = QoS::at_most_once});
+            each->subscribe(kShare, {.qos = QoS::at_most_once});
         }
         run();
     }
 
     Client& worker() { return *worker_; }
-    void publish() {
-        for (std::uint64_t i = 0; i < kMessages; ++i) {
-            publisher_->publish("a", QoS::at_most_once, false);
-        }
+    void publish(QoS qos = QoS::at_most_once) {
+        for (std::uint64_t i = 0; i < kMessages; ++i) publisher_->publish(kTopic, qos, false);
         publisher_->turn();
     }
     /// Everything goes on but shard `held`.
@@ -78,8 +79,7 @@ class Stage {
     }
 
   private:
-    std::unique_ptr<Client> arrived(const std::string& name) {
-        Persona persona;
+    std::unique_ptr<Client> arrived(const std::string& name, Persona persona = {}) {
         persona.name = name;
         auto client = std::make_unique<Client>(
             persona, random_.split(), now_, oracle_, trace_, [this](const WirePtr& wire) {
@@ -149,6 +149,35 @@ TEST(SimShares, AMemberThatArrivesGetsItsQos0WhenItHas) {
         EXPECT_EQ(stage.given() + stage.dropped(), kMessages);
         EXPECT_EQ(stage.dropped(), 0U);
     }
+}
+
+/// QoS 1 takes two bytes more than QoS 0: the home has chosen the worker by what it took before.
+TEST(SimShares, AMemberThatCanTakeLessNowLeavesTheRestToTheOthers) {
+    log_start({.level = LogLevel::error, .descriptor = -1});
+    Persona worker;
+    std::uint64_t by_worker = 0;
+    for (std::uint64_t seed = 1; seed <= 5; ++seed) {
+        for (std::uint32_t bytes_max = 26; bytes_max <= 36; ++bytes_max) {
+            for (std::size_t held = 0; held < kShards; ++held) {
+                SCOPED_TRACE("seed " + std::to_string(seed) + ", " + std::to_string(bytes_max) +
+                             " bytes, shard " + std::to_string(held));
+                worker.packet_bytes_max = bytes_max;
+                Stage stage{seed, worker};
+                stage.worker().keep_transcript();
+                stage.worker().subscribe(kShare, {.qos = QoS::at_least_once});
+                stage.worker().turn();
+                stage.run_without_the_store();
+                stage.run(held);  // the SUBSCRIBE is committed, and its shard does not know yet
+                stage.publish(QoS::at_least_once);
+                stage.run(held);
+                stage.run();
+                EXPECT_EQ(stage.given(), kMessages);
+                EXPECT_EQ(stage.dropped(), 0U);
+                by_worker += stage.worker().transcript().size();
+            }
+        }
+    }
+    EXPECT_GT(by_worker, 0U);
 }
 
 }  // namespace
