@@ -146,6 +146,10 @@ Encoded encode_connack(WireBuffer& out,
                         });
 }
 
+std::size_t connack_wire_size(ByteView properties) noexcept {
+    return packet_size(2 + varint_size(properties.size()) + properties.size());
+}
+
 Encoded encode_suback(WireBuffer& out,
                       ProtocolVersion version,
                       const Suback& packet,

@@ -43,6 +43,9 @@ Encoded encode_connack(WireBuffer& out,
                        const Connack& packet,
                        std::size_t packet_bytes_max = kPacketBytesMax);
 
+/// What a 5.0 CONNACK takes from which nothing is left out.
+[[nodiscard]] std::size_t connack_wire_size(ByteView properties) noexcept;
+
 struct Suback {
     PacketId packet_id = {};
     std::span<const ReasonCode> reasons = {};

@@ -60,7 +60,7 @@ class SteadyPath : public testing::TestWithParam<Case> {
         // It stays, because nothing is consumed: what an outbox takes is no concern of this test.
         (void)out_.reserve(kOutBytes);
         from_server_.emplace(GetParam().version, DecodeLimits{});
-        session_.send_connack(false, {}, fx_);
+        (void)session_.send_connack(false, {}, fx_);
         read_ = out_.size();
     }
 

@@ -231,7 +231,7 @@ class World {
             one.sent = false;
         }
         session_.emplace(test::durable(version_), limits_, std::move(parts));
-        session_->send_connack(true, {}, fx_);
+        (void)session_->send_connack(true, {}, fx_);
         wire_.clear();
     }
 

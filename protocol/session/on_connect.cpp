@@ -127,10 +127,12 @@ void assign_client_id(ConnectRequest& request, std::string client_id) {
     request.will->message = copy_of(will, request.client_id, will.arrival());
 }
 
-void Session::send_connack(bool session_present,
-                           std::span<const UserProperty> user_properties,
-                           Effects& fx) {
+Session::UserProperties Session::send_connack(bool session_present,
+                                              std::span<const UserProperty> user_properties,
+                                              Effects& fx) {
     STENTOR_ASSERT(!connack_sent_);
+    const std::size_t bytes_max = std::min<std::size_t>(request_.packet_bytes_max, kPacketBytesMax);
+    auto told = user_properties.empty() ? UserProperties::sent : UserProperties::left_out;
     PropertyWriter properties;
     if (is_v5()) {
         if (request_.session_expiry_overridden) {
@@ -152,11 +154,16 @@ void Session::send_connack(bool session_present,
                                   as_bytes(request_.authentication_data));
             }
         }
+        PropertyWriter with_user = properties;
         for (const UserProperty& property : user_properties) {
-            properties.user(property.name, property.value);
+            with_user.user(property.name, property.value);
+        }
+        // A part of them could not be told from the whole.
+        if (connack_wire_size(with_user.bytes()) <= bytes_max) {
+            properties = std::move(with_user);
+            told = UserProperties::sent;
         }
     }
-    const std::size_t bytes_max = std::min<std::size_t>(request_.packet_bytes_max, kPacketBytesMax);
     const Encoded encoded =
         encode_connack(*fx.out,
                        request_.version,
@@ -167,11 +174,12 @@ void Session::send_connack(bool session_present,
         (void)encode_connack(
             *fx.out, request_.version, {.reason = ReasonCode::packet_too_large}, bytes_max);
         close(ReasonCode::packet_too_large, "CONNACK exceeds the client's Maximum Packet Size", fx);
-        return;
+        return told;
     }
     fx.sent(PacketType::connack);
     connack_sent_ = true;
     request_.authentication_data = {};
+    return told;
 }
 
 }  // namespace stentor::mqtt

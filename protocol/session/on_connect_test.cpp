@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
 #include <functional>
 #include <string>
 
@@ -236,18 +237,33 @@ TEST(SendConnack, IsBareIn311) {
 }
 
 TEST(SendConnack, LeavesOutUserPropertiesThatDoNotFit) {
+    std::array<UserProperty, 2> properties;
+    properties[0].name = "lost";
+    properties[0].value = "12 messages";
+    properties[1].name = "why";
+    properties[1].value = "full";
+    ConnectRequest request = test::transient();
+    // 16 bytes without user properties, 20 more for one of them, 12 for the other.
+    for (const std::uint32_t bytes : {20U, 36U, 47U}) {
+        request.packet_bytes_max = bytes;
+        Script small{request};
+        EXPECT_THAT(small.connack(false, properties),
+                    ElementsAre("CONNACK present=false 00 21=100 27=1048576 22=32",
+                                "user properties left out"));
+    }
+    request.packet_bytes_max = 48;
+    Script large{request};
+    EXPECT_THAT(large.connack(false, properties),
+                ElementsAre("CONNACK present=false 00 21=100 27=1048576 22=32 "
+                            "lost:12 messages why:full"));
+}
+
+TEST(SendConnack, SaysThat311HasNoUserProperties) {
     UserProperty property;
     property.name = "lost";
-    property.value = "12 messages";
-    ConnectRequest request = test::transient();
-    request.packet_bytes_max = 20;
-    Script small{request};
-    EXPECT_THAT(small.connack(false, {&property, 1}),
-                ElementsAre("CONNACK present=false 00 21=100 27=1048576 22=32"));
-    request.packet_bytes_max = 100;
-    Script large{request};
-    EXPECT_THAT(large.connack(false, {&property, 1}),
-                ElementsAre("CONNACK present=false 00 21=100 27=1048576 22=32 lost:12 messages"));
+    Script script{test::durable(ProtocolVersion::v3_1_1)};
+    EXPECT_THAT(script.connack(true, {&property, 1}),
+                ElementsAre("CONNACK present=true 00", "user properties left out"));
 }
 
 TEST(SendConnack, RefusesWhereItDoesNotFit) {

@@ -224,7 +224,7 @@ class World {
         request.receive_maximum = static_cast<std::uint16_t>(random_.between(1, 6));
         window_ = std::min(request.receive_maximum, limits_.inflight_maximum);
         session_.emplace(std::move(request), limits_, std::move(parts));
-        session_->send_connack(true, {}, fx_);
+        (void)session_->send_connack(true, {}, fx_);
         wire_.clear();
         std::vector<Seq> missing;
         session_->missing_messages(missing);

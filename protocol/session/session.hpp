@@ -51,13 +51,15 @@ class Session {
     ~Session();
 
     // --- opening
+    enum class [[nodiscard]] UserProperties : std::uint8_t{sent, left_out};
     /// CONNACK success, with every property that differs from what the client asked or must be
     /// told. Call once, after the attach commit of a durable session. `session_present`:
-    /// [MQTT-3.2.2-2], [MQTT-3.2.2-3]. Where the client's Maximum Packet Size forbids it, user
-    /// properties are left out; fx.close is set if CONNACK does not fit even so.
-    void send_connack(bool session_present,
-                      std::span<const UserProperty> user_properties,
-                      Effects& fx);
+    /// [MQTT-3.2.2-2], [MQTT-3.2.2-3]. Where the client's Maximum Packet Size forbids it, the user
+    /// properties are left out, all of them [MQTT-3.2.2-20]; fx.close is set if CONNACK does not
+    /// fit even so. 3.1.1 has none.
+    UserProperties send_connack(bool session_present,
+                                std::span<const UserProperty> user_properties,
+                                Effects& fx);
 
     /// Repeats everything in flight in its original order with its identifier: PUBLISH with DUP,
     /// PUBREL for phase received [MQTT-4.4.0-1], [MQTT-4.6.0-1]. What exceeds the client's Receive

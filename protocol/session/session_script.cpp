@@ -228,8 +228,10 @@ Lines Script::read() {
 }
 
 Lines Script::connack(bool present, std::span<const UserProperty> user_properties) {
-    session_.send_connack(present, user_properties, fx_);
-    return observe();
+    const auto told = session_.send_connack(present, user_properties, fx_);
+    Lines lines = observe();
+    if (told == Session::UserProperties::left_out) lines.emplace_back("user properties left out");
+    return lines;
 }
 
 Lines Script::inflight_again() {

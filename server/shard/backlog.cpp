@@ -235,13 +235,14 @@ void Shard::count_loss(SessionEntry& entry, const BacklogCheck::Outcome& outcome
                 "the oldest messages that waited for a session are lost to a bound");
 }
 
-/// CONNACK, with what the session has lost since the last one. 3.1.1 has no way to say it there.
+/// CONNACK, with what the session has lost since the last one that could say so. 3.1.1 has no way
+/// to say it there: the log line has to do.
 void Shard::send_connack(SessionEntry& entry) {
     const Attachment& attached = *entry.attached;
     mqtt::Session& session = entry.attached->session;
-    const std::unique_ptr<BacklogLoss> loss = std::move(entry.loss);
+    std::unique_ptr<BacklogLoss> loss = std::move(entry.loss);
     if (loss == nullptr || !attached.session_present) {
-        session.send_connack(attached.session_present, {}, fx_);
+        (void)session.send_connack(attached.session_present, {}, fx_);
         return;
     }
     const std::string count = std::to_string(loss->messages);
@@ -250,7 +251,11 @@ void Shard::send_connack(SessionEntry& entry) {
     properties[0].value = count;
     properties[1].name = "stentor-lost-reason";
     properties[1].value = name(loss->reason);
-    session.send_connack(attached.session_present, properties, fx_);
+    const auto told = session.send_connack(attached.session_present, properties, fx_);
+    const bool may_be_told = session.request().version == mqtt::ProtocolVersion::v5;
+    if (told == mqtt::Session::UserProperties::left_out && may_be_told) {
+        entry.loss = std::move(loss);  // too large for the client: the next one is, perhaps, not
+    }
 }
 
 store::FilterSetPtr Shard::wanted_filters(const SessionEntry& entry, Seq position) {

@@ -72,7 +72,7 @@ class Target {
         durable_ = request.durable();
         fx_.out = &wire_;
         session_.emplace(std::move(request), limits_, SessionParts{});
-        session_->send_connack(false, {}, fx_);
+        (void)session_->send_connack(false, {}, fx_);
         look();
     }
 

@@ -31,14 +31,19 @@ class Refused(Exception):
 
 
 class Client(Connection):
-    """MQTT 5 unless version=4. will: (topic, payload), QoS 1."""
+    """MQTT 5 unless version=4. will: (topic, payload), QoS 1. packet_bytes_max: what it takes;
+    None: anything."""
 
-    def __init__(self, port, client_id, version=5, clean=False, expiry=3600, will=None):
+    def __init__(self, port, client_id, version=5, clean=False, expiry=3600, will=None,
+                 packet_bytes_max=None):
         super().__init__(port, PATIENCE)
         self.version = version
         self.put_aside = []  # messages that came before what was waited for
         self.next_id = 1
-        properties = b"\x05\x11" + struct.pack("!I", expiry) if version == 5 else b""
+        properties = b"\x11" + struct.pack("!I", expiry)
+        if packet_bytes_max is not None:
+            properties += b"\x27" + struct.pack("!I", packet_bytes_max)
+        properties = bytes([len(properties)]) + properties if version == 5 else b""
         flags = (2 if clean else 0) | (0x0C if will else 0)
         body = text("MQTT") + bytes([version, flags]) + b"\0\0" + properties + text(client_id)
         if will:

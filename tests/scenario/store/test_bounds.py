@@ -7,7 +7,7 @@ import re
 import time
 import unittest
 
-from store_kit import StoreTest
+from store_kit import Refused, StoreTest
 
 HELD = 100  # limits.session_backlog_messages_max
 BACKLOG = f"limits.session_backlog_messages_max={HELD}"
@@ -72,6 +72,28 @@ class Bounds(StoreTest):
         modest = broker.client("modest")
         self.assertIsNone(told(modest))
         self.assertEqual(self.numbers_through(modest, 390), list(range(0, 400, 10)))
+        self.end(broker)
+
+    def test_who_could_not_be_told_is_told_when_it_can(self):
+        broker = self.broker(BACKLOG)
+        self.away(broker, "greedy", "#")
+        publisher = broker.client("publisher")
+        self.publish(publisher, range(400))
+        broker.wait_for_log("session_advanced")
+        with self.assertRaises(Refused) as refused:
+            broker.client("greedy", packet_bytes_max=10)
+        self.assertEqual(refused.exception.reason, 0x95)
+        for packet_bytes_max in (40, 75):  # neither property, one of them
+            small = broker.client("greedy", packet_bytes_max=packet_bytes_max)
+            self.assertIsNone(told(small))
+            self.assertNotIn(b"stentor-lost", small.connack)
+            small.close()
+        greedy = broker.client("greedy")
+        lost, reason = told(greedy)
+        self.assertEqual(reason, "backlog_full")
+        self.assertEqual(self.numbers_through(greedy, 399), list(range(lost, 400)))
+        greedy.close()
+        self.assertIsNone(told(broker.client("greedy")), "it has been told")
         self.end(broker)
 
     def test_bytes_count_too(self):
