@@ -1,5 +1,6 @@
 // The broker dies at any moment, again and again on the same data, and the ledger of its clients
-// has nothing to complain about. STENTOR_KILL_SEED and STENTOR_KILL_ROUNDS choose another run.
+// has nothing to complain about. STENTOR_KILL_SEED, STENTOR_KILL_ROUNDS and STENTOR_KILL_SHARDS
+// choose another run.
 
 #include "base/log.hpp"
 #include "base/random.hpp"
@@ -26,6 +27,7 @@ void run(std::uint64_t seed, std::size_t rounds, const std::string& acknowledge_
     KillOptions options;
     options.seed = setting("STENTOR_KILL_SEED", seed);
     options.rounds = setting("STENTOR_KILL_ROUNDS", rounds);
+    options.shards = static_cast<int>(setting("STENTOR_KILL_SHARDS", 0));
     options.directory = directory.file("data");
     options.settings = {"store.acknowledge_after=" + acknowledge_after};
     const KillVerdict verdict = kill_again_and_again(options);

@@ -213,7 +213,8 @@ void KillRun::read_clock() {
 
 kit::BrokerOptions KillRun::broker_options() {
     kit::BrokerOptions options;
-    options.shards = static_cast<int>(random_.between(1, 3));
+    const auto chosen = static_cast<int>(random_.between(1, 3));
+    options.shards = options_.shards == 0 ? chosen : options_.shards;
     options.data_directory = options_.directory;
     // Small files: sealing and collecting happen all the time.
     options.settings = {"store.segment_bytes=16KiB", "logging.level=warn"};

@@ -17,6 +17,7 @@ namespace stentor::crash {
 struct KillOptions {
     std::uint64_t seed = 0;
     std::size_t rounds = 0;  // kills, and some orderly stops between them
+    int shards = 0;          // 0: 1 to 3, each time anew
     std::string directory;   // the broker's data
     std::vector<std::string> settings{};
 };
