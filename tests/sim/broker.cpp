@@ -3,6 +3,8 @@
 #include "base/assert.hpp"
 
 #include <algorithm>
+#include <map>
+#include <string>
 
 namespace stentor::sim {
 
@@ -80,7 +82,15 @@ class Broker::Engine final : public store::StorageEngine {
     Result<store::Recovered> recover() override { return engine_->recover(); }
     void start(store::CommitSink& sink) override { engine_->start(sink); }
     store::Push submit(store::WriteBatch& batch) noexcept override {
-        return engine_->submit(batch);
+        if (mutation_ != Mutation::looks_at_old_interest) return engine_->submit(batch);
+        for (store::Record& record : batch.records) exchange_interest(record);
+        const store::Push pushed = engine_->submit(batch);
+        if (pushed == store::Push::full) {  // it comes again
+            std::for_each(batch.records.rbegin(), batch.records.rend(), [this](auto& record) {
+                exchange_interest(record);
+            });
+        }
+        return pushed;
     }
     store::Push read(store::ReadRequest& request) noexcept override {
         return engine_->read(request);
@@ -107,9 +117,69 @@ class Broker::Engine final : public store::StorageEngine {
     void drain_and_close() override { engine_->drain_and_close(); }
 
   private:
+    /// A message gets what was seen last for its topic, and leaves what it has seen itself.
+    void exchange_interest(store::Record& record) {
+        auto* message = std::get_if<store::MessageRecord>(&record);
+        if (message == nullptr) return;
+        std::uint64_t& last =
+            seen_.try_emplace(std::string{message->message->topic()}, message->wanted_by)
+                .first->second;
+        std::swap(last, message->wanted_by);
+    }
+
     Store* engine_;
     Mutation mutation_;
     std::uint64_t log_positions_max_;
+    std::map<std::string, std::uint64_t> seen_;  // which shards want a topic
+};
+
+/// What shards have for each other, handed over when the sender's next turn begins: by then the
+/// batch of this turn may be committed and told.
+class Broker::LatePost {
+  public:
+    explicit LatePost(std::span<server::Mailbox* const> mailboxes)
+        : mailboxes_{mailboxes}, senders_(mailboxes.size()) {
+        for (std::size_t from = 0; from < senders_.size(); ++from) {
+            Sender& sender = senders_[from];
+            for (std::size_t to = 0; to < mailboxes.size(); ++to) {
+                sender.boxes.push_back(std::make_unique<server::Mailbox>(SIZE_MAX, [] {}));
+                sender.known.push_back(to == from ? mailboxes[to] : sender.boxes[to].get());
+            }
+        }
+    }
+
+    /// What this shard knows as everybody's mailboxes.
+    [[nodiscard]] std::span<server::Mailbox* const> known_by(std::size_t shard) const {
+        return senders_[shard].known;
+    }
+
+    void turn_begins(std::size_t shard) {
+        Sender& sender = senders_[shard];
+        for (auto& [to, message] : sender.waiting)
+            mailboxes_[to]->push_reserved(std::move(message));
+        sender.waiting.clear();
+    }
+    void turn_ends(std::size_t shard) {
+        Sender& sender = senders_[shard];
+        std::vector<server::ShardMessage> said;
+        for (std::size_t to = 0; to < mailboxes_.size(); ++to) {
+            sender.boxes[to]->drain(said);
+            for (auto& message : said) sender.waiting.emplace_back(to, std::move(message));
+        }
+    }
+    [[nodiscard]] bool idle() const {
+        return std::ranges::all_of(senders_, [](const auto& each) { return each.waiting.empty(); });
+    }
+
+  private:
+    struct Sender {
+        std::vector<std::unique_ptr<server::Mailbox>> boxes;
+        std::vector<server::Mailbox*> known;
+        std::vector<std::pair<std::size_t, server::ShardMessage>> waiting;
+    };
+
+    std::span<server::Mailbox* const> mailboxes_;
+    std::vector<Sender> senders_;
 };
 
 server::Admission admitted() {
@@ -259,6 +329,9 @@ void Broker::start() {
         transports_.back()->set_gentle(gentle_);
     }
     sink_ = std::make_unique<Sink>(mailbox_pointers_, options_.mutation, *store_);
+    if (options_.mutation == Mutation::posts_after_commits) {
+        late_post_ = std::make_unique<LatePost>(mailbox_pointers_);
+    }
     const auto recovered = store_->recover();
     STENTOR_ASSERT(recovered);
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
@@ -271,11 +344,16 @@ void Broker::start() {
                                                                 .placement = &placement_,
                                                                 .engine = faulty_engine_.get(),
                                                                 .access = access_.get(),
-                                                                .mailboxes = mailbox_pointers_},
+                                                                .mailboxes = known_by(i)},
                                             *transports_[i]));
         shards_.back()->recover(*recovered, *now_);
     }
     store_->start(*sink_);
+}
+
+std::span<server::Mailbox* const> Broker::known_by(std::size_t shard) const {
+    if (late_post_) return late_post_->known_by(shard);
+    return mailbox_pointers_;
 }
 
 void Broker::accept(std::size_t shard, const WirePtr& wire) {
@@ -283,6 +361,7 @@ void Broker::accept(std::size_t shard, const WirePtr& wire) {
 }
 
 void Broker::run_shard(std::size_t shard) {
+    if (late_post_) late_post_->turn_begins(shard);
     transports_[shard]->run(*shards_[shard]);
     if (options_.mutation == Mutation::two_mailboxes) {
         // The other queue is looked at after this one.
@@ -290,6 +369,7 @@ void Broker::run_shard(std::size_t shard) {
         sink_->release(shard);
     }
     shards_[shard]->step(*now_);
+    if (late_post_) late_post_->turn_ends(shard);
 }
 
 void Broker::run_engine() {
@@ -339,6 +419,7 @@ std::uint64_t Broker::lost_to_bounds() const {
 
 bool Broker::idle() const {
     if (!store_->idle() || sink_->waiting() != 0 || !access_->idle()) return false;
+    if (late_post_ && !late_post_->idle()) return false;
     return std::none_of(shards_.begin(), shards_.end(), [](const auto& shard) {
         return shard->has_work() || shard->questions_open() != 0;
     });

@@ -26,11 +26,13 @@ namespace stentor::sim {
 /// Mistakes that the simulation must find (docs/testing.md).
 enum class Mutation : std::uint8_t {
     none,
-    ticket_before_group,   // rule 2: a ticket is answered before all shards have the group
-    two_mailboxes,         // rule 2: groups and messages in two queues, polled in turn
-    page_claims_too_much,  // rule 3: a page says it is complete as far as the log goes
-    trims_too_much,        // the log lets go of what is still needed
-    forgets_commits,       // rule 1: what was acknowledged is not on the disk
+    ticket_before_group,    // rule 2: a ticket is answered before all shards have the group
+    two_mailboxes,          // rule 2: groups and messages in two queues, polled in turn
+    page_claims_too_much,   // rule 3: a page says it is complete as far as the log goes
+    trims_too_much,         // the log lets go of what is still needed
+    forgets_commits,        // rule 1: what was acknowledged is not on the disk
+    looks_at_old_interest,  // rule 7: a message sees the interest of the one before it
+    posts_after_commits,    // rule 8: messages for other shards leave a turn after the batch
 };
 
 /// The authentication method TEST: it asks "question", takes "answer" for an answer and asks again
@@ -99,9 +101,11 @@ class Broker {
     class Sink;
     class Engine;
     class Access;
+    class LatePost;
 
     void start();
     void hand_over();
+    [[nodiscard]] std::span<server::Mailbox* const> known_by(std::size_t shard) const;
 
     BrokerOptions options_;
     const Instant* now_;
@@ -115,6 +119,7 @@ class Broker {
     std::unique_ptr<server::InterestTable> interest_;
     std::vector<std::unique_ptr<server::Mailbox>> mailboxes_;
     std::vector<server::Mailbox*> mailbox_pointers_;
+    std::unique_ptr<LatePost> late_post_;
     std::unique_ptr<Sink> sink_;
     std::vector<std::unique_ptr<WireTransport>> transports_;
     std::vector<std::unique_ptr<server::Shard>> shards_;

@@ -37,7 +37,9 @@ INSTANTIATE_TEST_SUITE_P(
                     Mistake{Mutation::two_mailboxes, "TwoMailboxes"},
                     Mistake{Mutation::page_claims_too_much, "PageClaimsTooMuch"},
                     Mistake{Mutation::trims_too_much, "TrimsTooMuch"},
-                    Mistake{Mutation::forgets_commits, "ForgetsCommits"}),
+                    Mistake{Mutation::forgets_commits, "ForgetsCommits"},
+                    Mistake{Mutation::looks_at_old_interest, "LooksAtOldInterest"},
+                    Mistake{Mutation::posts_after_commits, "PostsAfterCommits"}),
     [](const auto& test) { return std::string{test.param.name}; });
 
 }  // namespace
