@@ -23,9 +23,33 @@ void Session::send_ack(PacketType type, PacketId packet_id, ReasonCode reason, E
     pause_if_overloaded(fx);
 }
 
+namespace {
+
+/// For whoever reads the client's log.
+std::string_view why_refused(ReasonCode code) {
+    switch (code) {
+        case ReasonCode::topic_filter_invalid:
+            return "a filter is not well-formed [MQTT 4.7.1]";
+        case ReasonCode::not_authorized:
+            return "a filter is not allowed";
+        case ReasonCode::quota_exceeded:
+            return "a limit is reached: levels of a filter, or number or size of subscriptions";
+        default:
+            return name(code);
+    }
+}
+
+}  // namespace
+
 void Session::send_suback(PacketId packet_id, std::span<const ReasonCode> codes, Effects& fx) {
     if (closed_) return;
-    const Suback suback{.packet_id = packet_id, .reasons = codes};
+    PropertyWriter properties;
+    const auto refused = std::find_if(codes.begin(), codes.end(), is_failure);
+    // [MQTT-3.1.2-29]; what does not fit is left out [MQTT-3.9.2-1].
+    if (is_v5() && request_.request_problem_information && refused != codes.end()) {
+        properties.text(Property::reason_string, why_refused(*refused));
+    }
+    const Suback suback{.packet_id = packet_id, .reasons = codes, .properties = properties.bytes()};
     if (encode_suback(*fx.out, request_.version, suback, request_.packet_bytes_max) ==
         Encoded::too_large) {
         close(ReasonCode::packet_too_large, "SUBACK exceeds the client's Maximum Packet Size", fx);

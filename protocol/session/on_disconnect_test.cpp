@@ -96,12 +96,33 @@ TEST(SendDisconnect, LeavesOutWhatDoesNotFit) {
 TEST(Answers, SubackAndUnsuback) {
     const std::vector<ReasonCode> codes = {ReasonCode::granted_qos_1, ReasonCode::not_authorized};
     Script five{test::transient()};
-    EXPECT_THAT(five.suback(3, codes), ElementsAre("SUBACK 3 01 87"));
+    EXPECT_THAT(five.suback(3, codes), ElementsAre("SUBACK 3 01 87 1f=a filter is not allowed"));
     EXPECT_THAT(five.unsuback(3, {ReasonCode::no_subscription_existed}),
                 ElementsAre("UNSUBACK 3 11"));
     Script three{test::transient(ProtocolVersion::v3_1_1)};
     EXPECT_THAT(three.suback(3, codes), ElementsAre("SUBACK 3 01 80"));
     EXPECT_THAT(three.unsuback(3, {ReasonCode::success}), ElementsAre("UNSUBACK 3"));
+}
+
+TEST(Answers, ARefusedFilterIsExplained) {
+    Script script{test::transient()};
+    EXPECT_THAT(script.suback(1, {ReasonCode::granted_qos_2}), ElementsAre("SUBACK 1 02"));
+    EXPECT_THAT(script.suback(1, {ReasonCode::topic_filter_invalid, ReasonCode::not_authorized}),
+                ElementsAre("SUBACK 1 8f 87 1f=a filter is not well-formed [MQTT 4.7.1]"));
+    EXPECT_THAT(script.suback(1, {ReasonCode::quota_exceeded}),
+                ElementsAre(testing::StartsWith("SUBACK 1 97 1f=a limit")));
+}
+
+TEST(Answers, ReasonsAreForThoseWhoWantThem) {  // [MQTT-3.1.2-29], [MQTT-3.9.2-1]
+    const std::vector<ReasonCode> codes = {ReasonCode::not_authorized};
+    ConnectRequest request = test::transient();
+    request.request_problem_information = false;
+    Script without{request};
+    EXPECT_THAT(without.suback(3, codes), ElementsAre("SUBACK 3 87"));
+    request = test::transient();
+    request.packet_bytes_max = 20;
+    Script small{request};
+    EXPECT_THAT(small.suback(3, codes), ElementsAre("SUBACK 3 87"));
 }
 
 TEST(Answers, CloseWhereTheyExceedTheClientsMaximumPacketSize) {

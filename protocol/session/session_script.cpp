@@ -63,7 +63,11 @@ struct Describe {
     std::string operator()(const PubrelView& packet) const { return ack("PUBREL", packet); }
     std::string operator()(const PubcompView& packet) const { return ack("PUBCOMP", packet); }
     std::string operator()(const SubackView& packet) const {
-        return codes("SUBACK", packet.packet_id, packet.reasons);
+        std::string line = codes("SUBACK", packet.packet_id, packet.reasons);
+        for (const PropertyEntry& entry : packet.properties.entries()) {
+            line += describe_property(entry);
+        }
+        return line;
     }
     std::string operator()(const UnsubackView& packet) const {
         return codes("UNSUBACK", packet.packet_id, packet.reasons);

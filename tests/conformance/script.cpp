@@ -91,6 +91,7 @@ class Script::Connection {
             if (const auto most = number("maximum_packet", 0); most > 0) packet_max_ = most;
             if (const auto most = number("receive_maximum", 0); most > 0) receive_max_ = most;
             alias_max_ = number("topic_alias_maximum", alias_max_);
+            wants_reasons_ = number("request_problem", 1) != 0;
         }
         const bool done = packet.type == Type::puback || packet.type == Type::pubcomp ||
                           (packet.type == Type::pubrec && packet.reason >= 0x80);
@@ -110,9 +111,21 @@ class Script::Connection {
             throw Failure{"before CONNACK: " + describe(packet)};
         }
         if (packet.type == Type::disconnect) live_ = false;
+        if (!wants_reasons_) note_reasons(packet);
         if (packet.type == Type::publish) note_publish(packet);
         broker_.after_receive(name_, packet);
         packets_.push_back(std::move(packet));
+    }
+
+    // [MQTT-3.1.2-29]
+    static void note_reasons(const Packet& packet) {
+        const bool may = packet.type == Type::publish || packet.type == Type::connack ||
+                         packet.type == Type::disconnect;
+        const bool does =
+            packet.find("reason_string") != nullptr || packet.find("user_property") != nullptr;
+        if (does && !may) {
+            throw Failure{"reasons for a client that wants none: " + describe(packet)};
+        }
     }
 
     void note_publish(Packet& packet) {
@@ -154,6 +167,7 @@ class Script::Connection {
     std::uint32_t packet_max_ = 0xffffffff;
     std::uint32_t receive_max_ = 65535;
     std::uint32_t alias_max_ = 0;
+    bool wants_reasons_ = true;
     std::set<int> in_flight_;
     std::map<std::uint32_t, Octets> aliases_;
 };

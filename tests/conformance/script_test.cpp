@@ -136,6 +136,19 @@ TEST(ConformanceScript, ChecksEveryPacketAgainstWhatTheClientAnnounced) {
     EXPECT_THAT(
         outcome({"20 { 00 00 { } } 30 { \"\" { 23 0001 } }"}, "a= CONNECT topic_alias_maximum=1\n"),
         HasSubstr("an unknown alias"));
+    for (const char* const told : {"1f \"r\"", "26 \"k\" \"v\""}) {
+        const Replies replies{kConnack, "40 { 0001 10 { " + std::string{told} + " } }"};
+        const std::string publish = "a> PUBLISH t=t q=1\na< PUBACK rc=0x10\n";
+        EXPECT_THAT(outcome(replies, "a= CONNECT request_problem=0\n" + publish),
+                    HasSubstr("reasons for a client that wants none"));
+        EXPECT_EQ(outcome(replies, "a= CONNECT\n" + publish), "passed");
+    }
+    EXPECT_EQ(
+        outcome(
+            {"20 { 00 00 { 1f \"r\" } } 30 { \"t\" { 26 \"k\" \"v\" } } e0 { 00 { 1f \"r\" } }"},
+            "a= CONNECT request_problem=0\n"
+            "a< PUBLISH t=t user_property=k:v\na< DISCONNECT\n"),
+        "passed");
     EXPECT_THAT(outcome({"e0 00"}, "a> CONNECT\n a< DISCONNECT\n"), HasSubstr("before CONNACK"));
     EXPECT_THAT(outcome({"20 { 00 00 { } } 20 { 00 00 { } }"}, "a= CONNECT\n"),
                 HasSubstr("a second CONNACK"));
