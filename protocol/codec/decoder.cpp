@@ -206,7 +206,9 @@ ProtocolResult<void> Decoder::advance(ByteView input, DecodeStep& step) noexcept
     const std::size_t size = std::size_t{header.size} + header.length;
     if (size > limits_.packet_bytes_max || (is_connect && size > limits_.connect_bytes_max)) {
         return ProtocolError{ReasonCode::packet_too_large,
-                             "the packet is larger than the limit [MQTT-3.2.2-15]"};
+                             role_ == Role::server
+                                 ? "the packet is larger than the limit [MQTT-3.2.2-15]"
+                                 : "the packet is larger than the limit [MQTT-3.1.2-24]"};
     }
     if (v5 && !header.minimal) return malformed("Remaining Length is padded [MQTT-1.5.5-1]");
     STENTOR_TRY_VOID(check_length(header.type, v5, header.length));

@@ -2,6 +2,7 @@
 
 #include "base/bytes.hpp"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include <ostream>
@@ -302,6 +303,15 @@ TEST(Decoder, RefusesATooLargePacketBeforeItsBody) {
     const auto refused = strict.next(hex("30 8008"));
     ASSERT_FALSE(refused);
     EXPECT_EQ(refused.error().reason, ReasonCode::packet_too_large);
+}
+
+TEST(Decoder, NamesTheRuleThatBindsTheSender) {
+    const auto detail = [](Peer peer) {
+        const auto refused = decoder_of(peer, {.packet_bytes_max = 100}).next(hex("30 8008"));
+        return std::string{refused ? "taken" : refused.error().detail};
+    };
+    EXPECT_THAT(detail(Peer::v5), testing::HasSubstr("[MQTT-3.2.2-15]"));
+    EXPECT_THAT(detail(Peer::server_v5), testing::HasSubstr("[MQTT-3.1.2-24]"));
 }
 
 TEST(Decoder, HasALimitOfItsOwnForConnect) {
