@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <cstdio>
 #include <exception>
 #include <iostream>
 #include <string>
@@ -55,7 +56,9 @@ void open_closed_descriptors() {
 /// What a command has printed must have arrived: a disk may be full.
 int with_output_written(int exit_code) {
     std::cout.flush();
-    if (std::cout || exit_code != kExitOk) return exit_code;
+    // What filled the buffer of stdout has failed earlier, and is not there to fail again.
+    const bool written = std::cout && std::ferror(stdout) == 0;
+    if (written || exit_code != kExitOk) return exit_code;
     std::cerr << "stentor: standard output cannot be written\n";
     return kExitFailed;
 }

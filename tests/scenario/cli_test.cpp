@@ -49,6 +49,23 @@ TEST(Cli, HelpsEverywhere) {
     }
 }
 
+// Texts shorter and longer than a buffer, by each way of writing them.
+TEST(Cli, OutputThatCannotBeWrittenIsAFailure) {
+    for (const std::string words : {"--help",
+                                    "serve --help",
+                                    "sub --help",
+                                    "pub --help",
+                                    "bench --help",
+                                    "bench pub --help",
+                                    "version",
+                                    "check --print-example",
+                                    "check --print-reference"}) {
+        const Finished done = kit::run({"sh", "-c", STENTOR_BINARY " " + words + " >/dev/full"});
+        EXPECT_EQ(done.status.code, 1) << words;
+        EXPECT_EQ(done.err, "stentor: standard output cannot be written\n") << words;
+    }
+}
+
 TEST(Cli, ListsNoCommandThatDoesNotExist) {
     const Finished help = stentor({"--help"});
     for (const char* command : {"serve", "check", "init", "user", "version", "bench"}) {
