@@ -26,7 +26,7 @@ class SnapshotsTest : public testing::Test {
     /// The cookie of the question that waits for a shard; nothing: none does.
     static std::optional<std::uint64_t> asked(server::Mailbox& mailbox) {
         std::vector<server::ShardMessage> messages;
-        mailbox.drain(messages);
+        mailbox.handled(mailbox.drain(messages));
         EXPECT_LE(messages.size(), 1U);
         if (messages.empty()) return std::nullopt;
         return std::get<server::TakeSnapshot>(messages.front()).cookie;

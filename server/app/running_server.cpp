@@ -61,9 +61,8 @@ class CommitFanout final : public store::CommitSink {
 
     void group_committed(store::CommitGroupPtr group) override {
         last_.store(group->last());
-        for (const auto& mailbox : *mailboxes_) {
-            mailbox->push_reserved(server::GroupCommitted{group});
-        }
+        const server::GroupCommitted message = server::group_committed(group);
+        for (const auto& mailbox : *mailboxes_) mailbox->push_reserved(message);
         committed_(*group);
     }
     void ticket_done(ShardId shard, store::CommitTicket ticket, Result<void> result) override {

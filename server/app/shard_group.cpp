@@ -61,7 +61,7 @@ void ShardGroup::finish() {
     is_started_ = false;
     around_.gate->forget_askers();
     std::vector<server::ShardMessage> left;
-    for (server::Mailbox* mailbox : around_.mailboxes) mailbox->drain(left);
+    for (server::Mailbox* mailbox : around_.mailboxes) mailbox->handled(mailbox->drain(left));
 }
 
 }  // namespace stentor::app

@@ -18,7 +18,8 @@ class CommitFanout final : public store::CommitSink {
     explicit CommitFanout(std::span<Mailbox* const> mailboxes) noexcept : mailboxes_{mailboxes} {}
 
     void group_committed(store::CommitGroupPtr group) override {
-        for (Mailbox* mailbox : mailboxes_) mailbox->push_reserved(GroupCommitted{group});
+        const GroupCommitted message = server::group_committed(std::move(group));
+        for (Mailbox* mailbox : mailboxes_) mailbox->push_reserved(message);
     }
     void ticket_done(ShardId shard, store::CommitTicket ticket, Result<void> result) override {
         mailboxes_[shard.value()]->push_reserved(TicketDone{ticket, result});

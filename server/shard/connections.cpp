@@ -164,10 +164,14 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
             if (find(id) != nullptr) wait_for_turn(*connection);
             return find(id) != nullptr ? used : bytes.size();
         }
-        used += decoded->bytes_used;
-        ++work_;
-        connection->last_packet = now;
         const bool publishes = std::holds_alternative<mqtt::PublishView>(decoded->packet);
+        if (publishes && others_behind_) {
+            set_pause(*connection, kPauseCongested, true);
+            return used;
+        }
+        used += decoded->bytes_used;
+        work_ += 1 + decoded->bytes_used / kBytesPerWork;
+        connection->last_packet = now;
         dispatch(*connection, decoded->packet, now);
         if (publishes && options_.messages_per_second_max != 0) {
             if (Connection* still = find(id)) keep_to_rate(*still, now);
@@ -354,6 +358,8 @@ void Shard::set_pause(Connection& connection, Pause why, bool on) {
     const bool reads = connection.paused == 0;
     if (reads == was_reading) return;
     const bool is_told_of = why != kPauseOpening && why != kPauseTurn;
+    // Not heard meanwhile: its time begins anew.
+    if (reads && is_told_of) connection.last_packet = std::max(connection.last_packet, stepped_at_);
     if (!reads && is_told_of) ++counters_.reading_pauses[reading_pause(why)];
     transport_.set_reading(connection.id, reads);
 }
@@ -364,16 +370,17 @@ void Shard::wait_for_turn(Connection& connection) {
     waiting_for_turn_.push_back(connection.id);
 }
 
-/// The first of those who wait has had this turn: it comes last in the next.
 void Shard::begin_turn() {
     work_ = 0;
-    if (waiting_for_turn_.empty()) return;
-    std::vector<ConnectionId> waiting;
-    waiting.swap(waiting_for_turn_);
-    std::rotate(waiting.begin(), waiting.begin() + 1, waiting.end());
-    for (const ConnectionId id : waiting) {
+    const bool were_behind = std::exchange(
+        others_behind_, std::ranges::any_of(shared_.mailboxes, [](const Mailbox* mailbox) {
+            return mailbox->is_behind();
+        }));
+    if (were_behind && !others_behind_ && !congested_) resume_congested();
+    for (const ConnectionId id : waiting_for_turn_) {
         if (Connection* connection = find(id)) set_pause(*connection, kPauseTurn, false);
     }
+    waiting_for_turn_.clear();
 }
 
 /// Before SUBSCRIBE. A transient subscription is active at once: what was published before must not
@@ -382,9 +389,11 @@ void Shard::begin_turn() {
 bool Shard::has_caught_up(Connection& connection, Instant now) {
     if (connection.phase != Phase::open || sessions_.at(connection.slot)->durable) return true;
     const ConnectionId id = connection.id;
+    ++work_;
     if (connection.awaited_round == 0) connection.awaited_round = inbox_rounds_ + 1;
     const std::uint32_t awaited = connection.awaited_round;
-    handle_inbox(now);
+    // Behind an inbox that is begun already it is the steps' turn, not that of whoever subscribes.
+    if (inbox_.empty()) handle_inbox(now);
     if (find(id) == nullptr) return false;
     const std::uint32_t handled = inbox_rounds_ - (inbox_.empty() ? 0 : 1);
     if (static_cast<std::int32_t>(handled - awaited) < 0) return false;
@@ -489,7 +498,8 @@ void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
     const bool may_have_spoken =
         !waits_for_us &&
         saturating_add(connection->last_packet, options_.connect_timeout) > heard_through_;
-    if (may_have_spoken || (connection->paused & kPauseTurn) != 0) {
+    if (may_have_spoken || (connection->paused & kPauseTurn) != 0 ||
+        transport_.is_put_off(connection->id)) {
         timers_.set(saturating_add(now, kHearsAgain),
                     TimerKind::connect_timeout,
                     slot,

@@ -16,6 +16,28 @@ namespace stentor::server {
 
 enum class Push : std::uint8_t { ok, full };
 
+/// What the MQTT messages in it take: those that publishers send, directly or through the log.
+[[nodiscard]] inline std::size_t bytes_of(const ShardMessage& message) noexcept {
+    std::size_t bytes = 0;
+    if (const auto* group = std::get_if<GroupCommitted>(&message)) return group->bytes;
+    if (const auto* deliver = std::get_if<Deliver>(&message)) {
+        for (const MessagePtr& each : deliver->messages) bytes += each->bytes();
+    } else if (const auto* shares = std::get_if<SharedDeliveries>(&message)) {
+        for (const SharedDeliver& each : shares->deliveries) bytes += each.message->bytes();
+    }
+    return bytes;
+}
+
+/// To every shard's mailbox.
+[[nodiscard]] inline GroupCommitted group_committed(store::CommitGroupPtr group) noexcept {
+    std::size_t bytes = 0;
+    for (const store::Record& record : group->records) {
+        const auto* published = std::get_if<store::MessageRecord>(&record);
+        if (published != nullptr) bytes += published->message->bytes();
+    }
+    return {.group = std::move(group), .bytes = bytes};
+}
+
 class Mailbox {
   public:
     /// `messages_max` bounds what push() takes. push_reserved() is for what must not be refused,
@@ -24,14 +46,19 @@ class Mailbox {
     /// moves by the connections, shares with QoS 1/2 by the members' windows and with QoS 0 by
     /// 10,000 each turn, joins and leaves by the subscriptions. `wake` is called, on the pushing
     /// thread, when a sleeping shard has to look.
-    Mailbox(std::size_t messages_max, std::function<void()> wake)
-        : messages_max_{messages_max}, wake_{std::move(wake)} {}
+    /// `bytes_max`: see is_behind().
+    Mailbox(std::size_t messages_max,
+            std::function<void()> wake,
+            std::size_t bytes_max = std::size_t{8} << 20U)
+        : messages_max_{messages_max}, bytes_max_{bytes_max}, wake_{std::move(wake)} {}
 
     /// Push::full: `message` is untouched; stop reading from whoever caused it and try again.
     [[nodiscard]] Push push(ShardMessage& message) {
+        const std::size_t bytes = bytes_of(message);
         {
             const std::lock_guard lock{mutex_};
             if (waiting_.size() >= messages_max_) return Push::full;
+            bytes_.fetch_add(bytes, std::memory_order_relaxed);
             waiting_.push_back(std::move(message));
         }
         wake_if_asleep();
@@ -39,6 +66,7 @@ class Mailbox {
     }
 
     void push_reserved(ShardMessage message) {
+        bytes_.fetch_add(bytes_of(message), std::memory_order_relaxed);
         {
             const std::lock_guard lock{mutex_};
             waiting_.push_back(std::move(message));
@@ -46,13 +74,25 @@ class Mailbox {
         wake_if_asleep();
     }
 
-    /// The shard's thread: everything that has come, in order, into `out` (whose capacity is used
-    /// again).
-    void drain(std::vector<ShardMessage>& out) {
-        out.clear();
-        const std::lock_guard lock{mutex_};
-        std::swap(out, waiting_);
+    /// Any thread: MQTT messages of so many bytes are on their way to this shard, or were drained
+    /// and are not handled() yet, that nobody should publish more before it has caught up.
+    [[nodiscard]] bool is_behind() const noexcept {
+        return bytes_.load(std::memory_order_relaxed) > bytes_max_;
     }
+
+    /// The shard's thread: everything that has come, in order, into `out` (whose capacity is used
+    /// again). Returns what handled() is to be told when it has been.
+    [[nodiscard]] std::size_t drain(std::vector<ShardMessage>& out) {
+        out.clear();
+        {
+            const std::lock_guard lock{mutex_};
+            std::swap(out, waiting_);
+        }
+        std::size_t bytes = 0;
+        for (const ShardMessage& message : out) bytes += bytes_of(message);
+        return bytes;
+    }
+    void handled(std::size_t bytes) noexcept { bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
 
     /// The shard's thread, before it sleeps: false if something has come meanwhile. Until awake()
     /// the first push calls `wake`.
@@ -71,10 +111,12 @@ class Mailbox {
     }
 
     const std::size_t messages_max_;
+    const std::size_t bytes_max_;
     const std::function<void()> wake_;
     std::mutex mutex_;
     std::vector<ShardMessage> waiting_;
     std::atomic<bool> asleep_{false};
+    std::atomic<std::size_t> bytes_{0};
 };
 
 }  // namespace stentor::server

@@ -19,9 +19,6 @@ namespace {
 // Behind a failed commit, until what must be in the log is tried again.
 constexpr Duration kRetryPause = std::chrono::milliseconds{100};
 
-// So many bytes cost about as much again as the delivery itself.
-constexpr std::size_t kBytesPerWork = 256;
-
 }  // namespace
 
 Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Instant now) {
@@ -70,6 +67,7 @@ void Shard::release(const MessagePtr& message, ShardMask destinations, Instant n
         if (shard == id_) {
             deliver_to_matching(message, {}, now);
         } else {
+            ++work_;
             outgoing_[shard.value()].push_back(message);
         }
     });

@@ -17,6 +17,9 @@ namespace {
 constexpr std::size_t kFeedsPerStep = 512;
 constexpr std::size_t kTimersPerStep = 4096;
 
+// Nobody tells that another shard has caught up.
+constexpr Duration kLooksAtOthers = std::chrono::milliseconds{1};
+
 }  // namespace
 
 Shard::Shard(ShardId id,
@@ -215,10 +218,12 @@ void Shard::handle_drained(Instant now) {
         handle_local(now);
         if (commits_.is_large()) submit_batch(now);
         if (!whole) return;
+        inbox_[inbox_at_] = GroupCommitted{};  // its memory is not needed any more
         inbox_place_ = {};
     }
     inbox_.clear();
     inbox_at_ = 0;
+    mailbox_of(id_).handled(std::exchange(inbox_bytes_, 0));
 }
 
 /// All that is in the mailbox, once what an earlier turn has left of it is done.
@@ -226,7 +231,7 @@ void Shard::handle_inbox(Instant now) {
     handle_local(now);
     handle_drained(now);
     if (!inbox_.empty()) return;
-    mailbox_of(id_).drain(inbox_);
+    inbox_bytes_ = mailbox_of(id_).drain(inbox_);
     ++inbox_rounds_;
     handle_drained(now);
 }
@@ -338,6 +343,7 @@ void Shard::fire(const Timer& due, Instant now) {
 Instant Shard::next_deadline() const noexcept {
     Instant at = timers_.next();
     if (!lazy_commits_.empty()) at = std::min(at, next_lazy_commit_);
+    if (others_behind_) at = std::min(at, saturating_add(stepped_at_, kLooksAtOthers));
     return at;
 }
 
@@ -387,7 +393,10 @@ void Shard::flush_outgoing() {
 void Shard::set_congested(bool congested) {
     if (congested_ == congested) return;
     congested_ = congested;
-    if (congested) return;
+    if (!congested) resume_congested();
+}
+
+void Shard::resume_congested() {
     for (const auto& connection : connections_) {
         if (connection != nullptr && (connection->paused & kPauseCongested) != 0) {
             set_pause(*connection, kPauseCongested, false);

@@ -161,6 +161,8 @@ class Shard {
     static constexpr Pause kPauseCongested = 4;
     static constexpr Pause kPauseRate = 8;
     static constexpr Pause kPauseTurn = 16;  // until step() has run
+    /// So many bytes cost about as much again as the packet or delivery itself.
+    static constexpr std::size_t kBytesPerWork = 256;
 
     struct Connection {
         explicit Connection(mqtt::DecodeLimits limits) : decoder{limits} {}
@@ -196,6 +198,7 @@ class Shard {
     void flush_dirty();
     void wait_for_turn(Connection& connection);
     void begin_turn();
+    void resume_congested();
     [[nodiscard]] bool has_caught_up(Connection& connection, Instant now);
     void dispatch(Connection& connection, const mqtt::PacketView& packet, Instant now);
     [[nodiscard]] std::string_view client_of(const Connection& connection) noexcept;
@@ -583,6 +586,7 @@ class Shard {
     std::vector<ShardMessage> inbox_;  // drained from the mailbox; handled up to here:
     std::size_t inbox_at_ = 0;
     InboxPlace inbox_place_;
+    std::size_t inbox_bytes_ = 0;     // of all of it, see Mailbox::handled()
     std::uint32_t inbox_rounds_ = 0;  // how often it was drained
     std::size_t work_ = 0;            // since the turn, or its second half (step()), began
     std::vector<ConnectionId> waiting_for_turn_;
@@ -649,6 +653,7 @@ class Shard {
     std::uint64_t next_cookie_ = 1;
     Random random_;
     bool congested_ = false;
+    bool others_behind_ = false;  // or we are: see Mailbox::is_behind()
     bool outgoing_blocked_ = false;
     bool draining_ = false;
     bool log_abandoned_ = false;

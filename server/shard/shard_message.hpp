@@ -26,6 +26,7 @@ using MessagePtr = IntrusivePtr<const mqtt::Message>;
 /// From the store's thread: a commit, in Seq order.
 struct GroupCommitted {
     store::CommitGroupPtr group;
+    std::size_t bytes = 0;  // see bytes_of()
 };
 
 /// From the store's thread: a batch of this shard is committed or failed.

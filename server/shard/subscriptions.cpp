@@ -17,6 +17,7 @@ namespace {
 
 // A change goes through all filters of its session; so many cost what a delivery does.
 constexpr std::size_t kFiltersPerWork = 8;
+constexpr std::size_t kWorkPerChange = 3;
 
 }  // namespace
 
@@ -86,7 +87,8 @@ void Shard::has_happened(const AttachmentRef& who, const std::string& filter) {
 }
 
 void Shard::on_subscribe(SessionEntry& entry, const mqtt::SubscribeView& packet, Instant now) {
-    work_ += entry.subscriptions.size() / kFiltersPerWork;
+    work_ += entry.subscriptions.size() / kFiltersPerWork +
+             kWorkPerChange * static_cast<std::size_t>(std::ranges::distance(packet.subscriptions));
     auto operation = std::make_unique<FinishSubscribe>(AttachmentRef{entry.slot, entry.generation},
                                                        packet.packet_id);
     operation->cookie = next_cookie_++;
@@ -312,7 +314,8 @@ void Shard::start_replays(SessionEntry& entry, const FinishSubscribe& operation)
 }
 
 void Shard::on_unsubscribe(SessionEntry& entry, const mqtt::UnsubscribeView& packet, Instant now) {
-    work_ += entry.subscriptions.size() / kFiltersPerWork;
+    work_ += entry.subscriptions.size() / kFiltersPerWork +
+             kWorkPerChange * static_cast<std::size_t>(std::ranges::distance(packet.filters));
     auto operation = std::make_unique<FinishUnsubscribe>();
     operation->who = {entry.slot, entry.generation};
     operation->packet_id = packet.packet_id;

@@ -69,6 +69,11 @@ class TransportPort {
     /// Takes the connection out of this driver. The id is free at once.
     [[nodiscard]] virtual std::unique_ptr<MovedSocket> detach(ConnectionId connection) = 0;
 
+    /// It has spoken, and the driver has had no time for it yet: a TLS handshake among many.
+    [[nodiscard]] virtual bool is_put_off(ConnectionId /*connection*/) const noexcept {
+        return false;
+    }
+
     [[nodiscard]] virtual Traffic traffic() const noexcept { return {}; }
 
     /// Puts one that another shard's driver detached under this driver and id. Reading is on.

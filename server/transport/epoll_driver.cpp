@@ -82,6 +82,8 @@ void EpollDriver::run(Shard& shard,
     doors_ = doors;
     now_ = clock_();
     pause_accepting(false);
+    ready_.clear();  // of the connections of another shard, which are closed
+    hearing_ = {};
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): epoll_wait() fills it
     std::array<epoll_event, kEventsPerTurn> events;
     while (!stop_.load(std::memory_order_relaxed)) {
@@ -91,16 +93,13 @@ void EpollDriver::run(Shard& shard,
         mailbox.awake();
         now_ = clock_();
         handshakes_left_ = options_.handshakes_per_turn;
-        // First those who had no turn, last those who could not finish in theirs.
         serve_ready(shard);
         for (int i = 0; i < count; ++i) {
             on_event(shard,
                      events[static_cast<std::size_t>(i)].data.u64,
                      events[static_cast<std::size_t>(i)].events);
         }
-        std::vector<ConnectionId> refeeds;
-        refeeds.swap(refeeds_);
-        for (const ConnectionId id : refeeds) offer_unread(shard, id);
+        serve_ready(shard);
         note_heard(shard, asked_at, count < 0 ? kEventsPerTurn : static_cast<std::size_t>(count));
         shard.step(now_);
         lingering_.expire(now_);
@@ -111,7 +110,7 @@ void EpollDriver::run(Shard& shard,
 }
 
 int EpollDriver::sleep_milliseconds(const Shard& shard, Mailbox& mailbox) {
-    if (shard.has_work() || !refeeds_.empty() || !ready_.empty()) return 0;
+    if (shard.has_work() || !ready_.empty()) return 0;
     const Instant deadline =
         std::min({shard.next_deadline(), accept_again_, lingering_.next_deadline()});
     const Instant now = clock_();
@@ -189,26 +188,38 @@ void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events
 
 void EpollDriver::receive_in_turn(Shard& shard, ConnectionId id) {
     Socket& socket = *find(id);
-    if (socket.ready) return;
-    if (shard.turn_is_used_up()) {
-        socket.ready = true;
-        ready_.push_back(id);
+    const bool is_queued = socket.refeeds || socket.told;
+    // What has come waits in the kernel while something from before waits here.
+    if (is_queued && socket.reading) return;
+    if (shard.turn_is_used_up() && socket.reading) {
+        make_ready(id, socket);
+        socket.told = true;
     } else {
         receive(shard, id);
     }
 }
 
-/// One after the other, in the order in which they were told of: epoll alone would begin with the
-/// same ones in each turn.
+void EpollDriver::make_ready(ConnectionId id, Socket& socket) {
+    if (!socket.refeeds && !socket.told) ready_.push_back(id);
+}
+
+/// One after the other, in the order in which they came: who cannot finish in this turn is the last
+/// in the next, and epoll alone would begin with the same ones each time.
 void EpollDriver::serve_ready(Shard& shard) {
-    while (!ready_.empty() && !shard.turn_is_used_up()) {
+    for (std::size_t left = ready_.size(); left != 0 && !shard.turn_is_used_up(); --left) {
         const ConnectionId id = ready_.front();
         ready_.pop_front();
         if (hearing_.to_serve != 0) --hearing_.to_serve;
         Socket* socket = find(id);
         if (socket == nullptr) continue;
-        socket->ready = false;
-        if (socket->reading && !socket->ended) receive(shard, id);
+        const bool refeeds = std::exchange(socket->refeeds, false);
+        const bool told = std::exchange(socket->told, false);
+        if (told && !refeeds && socket->reading && !socket->ended) {
+            receive(shard, id);
+            continue;
+        }
+        if (socket->reading && !socket->unread.empty()) offer_kept(shard, id);
+        end_if_taken(shard, id);
     }
 }
 
@@ -220,7 +231,8 @@ void EpollDriver::note_heard(Shard& shard, Instant asked_at, std::size_t events)
         if (hearing_.events == 0) hearing_.since = asked_at;
         hearing_.events += events;
         hearing_.all_told =
-            events < kEventsPerTurn || hearing_.events > sockets_.size() + listeners_.size();
+            events < kEventsPerTurn ||
+            hearing_.events > sockets_.size() + listeners_.size() + options_.lingering_max + 1;
         if (!hearing_.all_told) return;
         hearing_.to_serve = ready_.size();
     }
@@ -331,7 +343,7 @@ void EpollDriver::peer_has_ended(Shard& shard, ConnectionId id) {
     socket.ended = true;
     socket.polls_reads = false;
     poll_for(id, socket);
-    if (socket.refeeds) return;  // offer_unread() is on its way
+    if (socket.refeeds) return;  // serve_ready() is on its way
     end_if_taken(shard, id);
 }
 
@@ -360,8 +372,10 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
     // The bytes stay where they are until the next turn.
     if (may_cost && handshakes_left_ <= Duration::zero()) {
         ++traffic_.tls_turns_waited;
+        socket->put_off = true;
         return;
     }
+    socket->put_off = false;
     const ssize_t got = ::recv(socket->descriptor.get(), arena_.get(), options_.arena_bytes, 0);
     if (got <= 0) {
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
@@ -481,14 +495,6 @@ void EpollDriver::write_through(ConnectionId id, Socket& socket, mqtt::WireBuffe
     }
 }
 
-void EpollDriver::offer_unread(Shard& shard, ConnectionId id) {
-    Socket* socket = find(id);
-    if (socket == nullptr) return;
-    socket->refeeds = false;
-    if (socket->reading && !socket->unread.empty()) offer_kept(shard, id);
-    end_if_taken(shard, id);
-}
-
 void EpollDriver::offer_kept(Shard& shard, ConnectionId id) {
     Socket* socket = find(id);
     // The bytes must not move while the shard reads them, and sockets_ may grow meanwhile.
@@ -510,10 +516,8 @@ void EpollDriver::set_reading(ConnectionId connection, bool enabled) {
         socket->polls_reads = true;
         poll_for(connection, *socket);
     }
-    if (!socket->refeeds) {
-        socket->refeeds = true;
-        refeeds_.push_back(connection);
-    }
+    make_ready(connection, *socket);
+    socket->refeeds = true;
 }
 
 void EpollDriver::write(ConnectionId connection, mqtt::WireBuffer& out) {

@@ -78,6 +78,9 @@ class EpollDriver final : public TransportPort {
     [[nodiscard]] std::unique_ptr<MovedSocket> detach(ConnectionId connection) override;
     void attach(ConnectionId connection, std::unique_ptr<MovedSocket> socket) override;
 
+    [[nodiscard]] bool is_put_off(ConnectionId connection) const noexcept override {
+        return connection.slot < sockets_.size() && sockets_[connection.slot].put_off;
+    }
     [[nodiscard]] Traffic traffic() const noexcept override { return traffic_; }
 
   private:
@@ -87,8 +90,9 @@ class EpollDriver final : public TransportPort {
         bool reading = true;      // what the shard wants
         bool polls_reads = true;  // what epoll has been told
         bool polls_writes = false;
-        bool refeeds = false;  // queued: unread bytes wait to be offered again
-        bool ready = false;    // queued: epoll has told, and the turn was used up
+        bool refeeds = false;  // in ready_: reading was switched on again
+        bool told = false;     // in ready_: epoll has told, and the turn was used up
+        bool put_off = false;  // has something to say, and the turn's handshakes were used up
         bool ended = false;    // nothing more comes from the peer
         bool deaf = false;     // a write has failed: what is said is thrown away
         /// From the front of what the shard has not consumed. While reading pauses nothing is
@@ -111,6 +115,7 @@ class EpollDriver final : public TransportPort {
     void pause_accepting(bool pause);
     void on_event(Shard& shard, std::uint64_t tag, std::uint32_t events);
     void receive_in_turn(Shard& shard, ConnectionId connection);
+    void make_ready(ConnectionId connection, Socket& socket);
     void serve_ready(Shard& shard);
     void note_heard(Shard& shard, Instant asked_at, std::size_t events);
     void receive(Shard& shard, ConnectionId connection);
@@ -134,9 +139,8 @@ class EpollDriver final : public TransportPort {
     Descriptor wake_;
     Lingering lingering_;
     std::span<const Listener> listeners_;
-    std::vector<Socket> sockets_;  // by ConnectionId::slot
-    std::vector<ConnectionId> refeeds_;
-    std::deque<ConnectionId> ready_;  // to be received from before what epoll tells next
+    std::vector<Socket> sockets_;     // by ConnectionId::slot
+    std::deque<ConnectionId> ready_;  // whose turn it is, before whom epoll tells of next
     /// What was ready when a round began has been asked of epoll, then served; see note_heard().
     struct Hearing {
         Instant since;           // the round's first question

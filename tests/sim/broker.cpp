@@ -30,7 +30,7 @@ class Broker::Sink final : public store::CommitSink {
                 continue;
             }
             if (splits) release(i);
-            push(i, GroupCommitted{group});
+            push(i, server::group_committed(group));
         }
     }
     void ticket_done(ShardId shard, store::CommitTicket ticket, Result<void> result) override {
@@ -55,7 +55,7 @@ class Broker::Sink final : public store::CommitSink {
 
     /// What a mutation has held back for this shard.
     void release(std::size_t shard) {
-        for (auto& group : held_[shard]) push(shard, GroupCommitted{std::move(group)});
+        for (auto& group : held_[shard]) push(shard, server::group_committed(std::move(group)));
         held_[shard].clear();
     }
 
@@ -163,7 +163,7 @@ class Broker::LatePost {
         Sender& sender = senders_[shard];
         std::vector<server::ShardMessage> said;
         for (std::size_t to = 0; to < mailboxes_.size(); ++to) {
-            sender.boxes[to]->drain(said);
+            sender.boxes[to]->handled(sender.boxes[to]->drain(said));
             for (auto& message : said) sender.waiting.emplace_back(to, std::move(message));
         }
     }
@@ -322,8 +322,8 @@ void Broker::start() {
     mailbox_pointers_.clear();
     transports_.clear();
     for (std::uint16_t i = 0; i < options_.shards; ++i) {
-        mailboxes_.push_back(
-            std::make_unique<server::Mailbox>(options_.mailbox_messages_max, [] {}));
+        mailboxes_.push_back(std::make_unique<server::Mailbox>(
+            options_.mailbox_messages_max, [] {}, options_.mailbox_bytes_max));
         mailbox_pointers_.push_back(mailboxes_.back().get());
         transports_.push_back(std::make_unique<WireTransport>(random_.split(), *now_));
         transports_.back()->set_gentle(gentle_);

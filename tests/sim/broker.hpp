@@ -47,6 +47,7 @@ struct BrokerOptions {
     store::SimulatedFaults faults;
     bool slow_pages = false;
     std::size_t mailbox_messages_max = 1000;
+    std::size_t mailbox_bytes_max = std::size_t{8} << 20U;
     server::ShardOptions shard;
     unsigned slow_admission_per_mille = 0;
     Mutation mutation = Mutation::none;

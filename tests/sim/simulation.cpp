@@ -103,6 +103,7 @@ void Simulation::choose_broker(const RunOptions& options) {
     Random bytes{options.seed + 1};  // the rest of the run is drawn as without
     if (bytes.chance(1, 4)) limits.inflight_bytes_max = bytes.between(1, 1000);
     if (bytes.chance(1, 4)) broker_options_.shard.work_per_turn = bytes.between(1, 50);
+    if (bytes.chance(1, 4)) broker_options_.mailbox_bytes_max = bytes.between(1, 2000);
     if (!options.has_bounds) return;
     Random bounds{options.seed};  // the rest of the run is drawn as without
     if (bounds.chance(2, 3)) broker_options_.shard.backlog.messages_max = bounds.between(1, 15);

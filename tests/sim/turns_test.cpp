@@ -64,12 +64,15 @@ std::size_t count(std::string_view in, std::string_view what) {
 
 class Stage {
   public:
-    explicit Stage(std::uint16_t shards, std::size_t work_per_turn = kWork) {
+    explicit Stage(std::uint16_t shards,
+                   std::size_t work_per_turn = kWork,
+                   std::size_t mailbox_bytes_max = std::size_t{8} << 20U) {
         log_start({.level = LogLevel::error, .descriptor = -1});
         BrokerOptions options;
         options.seed = 1;
         options.shards = shards;
         options.shard.work_per_turn = work_per_turn;
+        options.mailbox_bytes_max = mailbox_bytes_max;
         broker_ = std::make_unique<Broker>(options, now_);
         broker_->be_gentle();
     }
@@ -111,6 +114,7 @@ class Stage {
         }
     }
     void pass(Duration time) { now_ = saturating_add(now_, time); }
+    [[nodiscard]] Instant now() const noexcept { return now_; }
     [[nodiscard]] Broker& broker() { return *broker_; }
     [[nodiscard]] std::uint64_t matched(std::size_t shard) const {
         return broker_->shard(shard).counters().messages_matched;
@@ -223,6 +227,27 @@ TEST(SimTurns, ASubscribeDoesNotWaitForWhatIsSentAfterIt) {
         ++turns;
     }
     EXPECT_TRUE(Stage::heard(*late).starts_with(kSuback));
+}
+
+/// What lies in a mailbox is in memory: who publishes waits until its shard has caught up.
+TEST(SimTurns, APublisherWaitsForAShardThatIsBehind) {
+    Stage stage{2, 1'000'000, 1000};
+    const WirePtr publisher = stage.arrived(0);
+    const WirePtr subscriber = stage.arrived(1);
+    Stage::say(*subscriber, kSubscribe);
+    stage.run_all();
+    for (int turn = 0; turn < kMessages; ++turn) {
+        Stage::say(*publisher, kPublish);
+        stage.run(0);
+    }
+    EXPECT_LT(stage.received(0), static_cast<std::uint64_t>(kMessages));
+    EXPECT_FALSE(publisher->reading);
+    const Instant deadline = stage.broker().shard(0).next_deadline();
+    EXPECT_LE(deadline, saturating_add(stage.now(), 1ms)) << "nobody will tell it";
+    Stage::say(*publisher, kPingreq);
+    stage.run_all();
+    EXPECT_EQ(count(Stage::heard(*subscriber), kPublish), static_cast<std::size_t>(kMessages));
+    EXPECT_EQ(Stage::heard(*publisher), kPingresp);
 }
 
 TEST(SimTurns, AnOutboxIsWrittenBeforeTheTurnEnds) {

@@ -6,6 +6,8 @@ limits.connect_timeout, and whoever is connected, or comes meanwhile, is served.
 """
 
 import itertools
+import os
+import signal
 import socket
 import ssl
 import struct
@@ -103,6 +105,21 @@ class Flood(AccessCase):
             stream.sendall(flights[i % len(flights)])
             peers.append((stream,))
         self.outlive(peers, lambda peer: None)
+
+    def test_a_handshake_that_waits_for_its_turn_is_not_late(self):
+        """All of them come while the broker stands, for longer than it waits for a client."""
+        peers = [self.open(self.auto) for _ in range(PEERS)]
+        self.newcomer(0)  # the others have been accepted before
+        os.kill(self.broker.process.pid, signal.SIGSTOP)
+        try:
+            for peer in peers:
+                peer.sendall(self.first_flight())
+            time.sleep(2.5)  # no wait for anything: so long a stop is what is tested
+        finally:
+            os.kill(self.broker.process.pid, signal.SIGCONT)
+        for peer in peers:
+            peer.settimeout(DEADLINE)
+            self.assertEqual(peer.recv(1), b"\x16")  # a handshake record
 
     def test_byte_by_byte(self):
         long_connect = b"\x10\xff\xff\x03\0\x04MQTT\x05\x02\0\0\0\xff\xf0" + b"c" * 5000
