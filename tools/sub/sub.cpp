@@ -33,7 +33,7 @@ WallTime wall_now() { return WallTime{std::chrono::microseconds{wall_clock_unix_
 class Subscriber final : public ClientHandler {
   public:
     Subscriber(asio::io_context& io, const SubOptions& options, const Reporter& reporter)
-        : options_{options}, reporter_{reporter}, timeout_{io}, chance_{random_seed()} {}
+        : io_{io}, options_{options}, reporter_{reporter}, timeout_{io}, chance_{random_seed()} {}
 
     void attach(ClientRunner& runner, Bytes disconnect_properties) {
         runner_ = &runner;
@@ -57,6 +57,9 @@ class Subscriber final : public ClientHandler {
     void on_retry(const ConnectError& why, std::chrono::milliseconds wait) override {
         reporter_.error(fmt::format("{}; next attempt in {} ms", why.what, wait.count()), why.hint);
     }
+
+    /// From now on, while connections are made as well: whoever calls waits no longer than asked.
+    void start_timeout();
 
     /// Ends as soon as what we have published is acknowledged.
     void finish() {
@@ -84,6 +87,7 @@ class Subscriber final : public ClientHandler {
         reporter_.error(what, hint);
     }
 
+    asio::io_context& io_;
     const SubOptions& options_;
     const Reporter& reporter_;
     ClientRunner* runner_ = nullptr;
@@ -98,21 +102,27 @@ class Subscriber final : public ClientHandler {
     int exit_code_ = kExitOk;
 };
 
+void Subscriber::start_timeout() {
+    if (!options_.timeout_seconds) return;
+    timeout_.expires_after(
+        std::chrono::microseconds{static_cast<std::int64_t>(*options_.timeout_seconds * 1e6)});
+    timeout_.async_wait([this](const boost::system::error_code& error) {
+        if (error) return;
+        reporter_.error("timed out");
+        exit_code_ = kExitTimedOut;
+        ending_ = true;
+        if (runner_->session().connected()) {
+            runner_->finish(ReasonCode::normal_disconnection, disconnect_properties_);
+        } else {
+            io_.stop();  // nobody there to say goodbye to
+        }
+    });
+}
+
 void Subscriber::on_connected(bool session_present) {
     reporter_.debug("connected as '{}'{}",
                     runner_->session().client_id(),
                     session_present ? ", session resumed" : "");
-    if (!was_connected_ && options_.timeout_seconds) {
-        timeout_.expires_after(
-            std::chrono::microseconds{static_cast<std::int64_t>(*options_.timeout_seconds * 1e6)});
-        timeout_.async_wait([this](const boost::system::error_code& error) {
-            if (error) return;
-            reporter_.error("timed out");
-            exit_code_ = kExitTimedOut;
-            ending_ = true;
-            runner_->finish(ReasonCode::normal_disconnection, disconnect_properties_);
-        });
-    }
     const bool still_subscribed = was_connected_ && session_present;
     was_connected_ = true;
     requests_ = 0;
@@ -258,6 +268,7 @@ int subscribe_and_print(const SubOptions& options,
     Subscriber subscriber{io, options, reporter};
     ClientRunner runner{io, connection.runner, session, subscriber};
     subscriber.attach(runner, std::move(connection.disconnect_properties));
+    subscriber.start_timeout();
     const auto result = run_to_end(io, runner, [&] { subscriber.finish(); });
     if (result.error) {
         reporter.error(*result.error);

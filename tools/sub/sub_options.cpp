@@ -55,7 +55,7 @@ ArgumentParser make_parser(SubOptions& o) {
           {"-W",
            "",
            "SECONDS",
-           "end this long after connecting, with exit code 27",
+           "end this long after the start, with exit code 27",
            take_seconds(o.timeout_seconds)},
           {"-E", "", "", "end once the subscriptions are made", set(o.exit_when_subscribed)},
           {"-T",

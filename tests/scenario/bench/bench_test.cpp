@@ -124,16 +124,13 @@ TEST_F(Bench, StoresRetainedValuesAndForgetsThemAgain) {
         expect({"retained", "-q", qos, "--topics", "500", "--publishers", "2"}, 500);
     }
     // Nothing is left of the runs above.
-    const Finished sub = kit::run({STENTOR_BINARY,
-                                   "sub",
-                                   "-p",
-                                   std::to_string(broker_.port()),
-                                   "-t",
-                                   "#",
-                                   "--retained-only",
-                                   "-W",
-                                   "1"});
-    EXPECT_EQ(sub.out, "");
+    const std::string port = std::to_string(broker_.port());
+    kit::Process sub{{STENTOR_BINARY, "sub", "-d", "-p", port, "-t", "#", "--retained-only"}};
+    sub.wait_for_line(kit::Stream::err, "subscribed to");
+    const Finished live = kit::run({STENTOR_BINARY, "pub", "-p", port, "-t", "live", "-m", "x"});
+    EXPECT_EQ(live.status.code, 0) << live.err;
+    EXPECT_EQ(sub.wait().code, 0);
+    EXPECT_EQ(sub.output(kit::Stream::out), "");
 }
 
 TEST_F(Bench, ConnectsAndCutsAndConnectsAgain) {
