@@ -189,6 +189,14 @@ TOKENS = re.compile(
     re.DOTALL)
 
 
+# The second group is the header; there is none where a macro or another line has it, or where a
+# directive is one of the less usual.
+INCLUDE = re.compile(
+    r'^[ \t]*(?:#[ \t]*include[ \t]*(["<])([^">\n]+)[">]'
+    r"|(?:#|%:)[ \t]*(?:include|import)[^\n]*)",
+    re.MULTILINE)
+
+
 def blank(match):
     return re.sub(r"[^\n]", " ", match.group())
 
@@ -230,8 +238,12 @@ def check_includes(path, text, exists):
         yield Finding(path, 1, "no row of check_tree.py says what this folder may include")
         return
     code = TOKENS.sub(lambda m: m.group() if m.group().startswith('"') else blank(m), text)
-    for match in re.finditer(r'^[ \t]*#[ \t]*include[ \t]*(["<])([^">]+)[">]', code, re.MULTILINE):
+    for match in INCLUDE.finditer(code):
         header, line = match.group(2), line_of(code, match.start())
+        if header is None:
+            yield Finding(path, line, "an include names its header, on its line: "
+                                      f"`{match.group().strip()}` could be any")
+            continue
         if match.group(1) == '"':
             if not exists(header):
                 yield Finding(path, line,

@@ -64,6 +64,17 @@ class Includes(unittest.TestCase):
     def test_paths_start_at_the_root(self):
         self.assertTrue(findings("base/a.cpp", '#include "bytes.hpp"\n', lambda header: False))
 
+    def test_what_is_included_is_written_there(self):
+        name = "an include names its header"
+        for line in ("#include MACRO", "# include  HEADER_OF(json)", "#include \\\n<sqlite3.h>",
+                     "#include_next <vector>", "#import <sqlite3.h>", "%:include <sqlite3.h>",
+                     "#include <sqlite3.h"):
+            text = "#define MACRO <sqlite3.h>\n" + line + "\n"
+            self.assertTrue(any(name in found for found in findings("base/a.cpp", text)), line)
+        for line in ("// #include MACRO", "#include/**/<vector>", "#  include <vector>  // MACRO",
+                     '#if __has_include(<optional>)\n#endif'):
+            self.assertFalse(findings("base/a.cpp", line + "\n"), line)
+
     def test_commented_includes_do_not_count(self):
         self.assertTrue(self.allowed("base/a.cpp", "<vector>  // #include <sqlite3.h>"))
         self.assertFalse(findings("base/a.cpp", "/*\n#include <sqlite3.h>\n*/\n"))
