@@ -65,6 +65,64 @@ class Exchange(unittest.TestCase):
                          list(range(50)))
         self.assertTrue(all(member.messages for member in members))
 
+    def test_retained_messages(self):
+        for sender, receiver in itertools.product(VERSIONS, VERSIONS):
+            with self.subTest(sender=sender, receiver=receiver):
+                publisher = self.connected("publisher", sender)
+                base = f"{sender}/{receiver}"
+                # Live, no matter that it is kept.
+                watcher = self.connected("watcher", receiver)
+                watcher.subscribe(self.topic(base + "/#"), 2)
+                for name, text, qos in (("a", "old", 1), ("a", "new", 2), ("b", "gone", 1),
+                                        ("b", "", 1), ("c", "third", 1)):
+                    publisher.publish(self.topic(f"{base}/{name}"), text, qos, retain=True)
+                until(lambda: len(watcher.messages) == 5, watcher)
+                self.assertFalse(any(message.retain for message in watcher.messages))
+
+                late = self.connected("late", receiver)
+                late.subscribe(self.topic(base + "/#"), 1)
+                until(lambda: len(late.messages) == 2, late)
+                # Nothing else, up to what is published now.
+                publisher.publish(self.topic(base + "/end"), "end", 1)
+                until(lambda: late.texts[-1] == "end", late)
+                self.assertEqual(
+                    sorted((message.topic, message.payload, message.qos, message.retain)
+                           for message in late.messages[:-1]),
+                    [(self.topic(base + "/a"), b"new", 1, True),
+                     (self.topic(base + "/c"), b"third", 1, True)])
+                self.assertFalse(late.messages[-1].retain)
+                # Once more for each SUBSCRIBE.
+                late.messages.clear()
+                late.subscribe(self.topic(base + "/a"), 0)
+                until(lambda: late.messages, late)
+                self.assertEqual([(message.payload, message.qos, message.retain)
+                                  for message in late.messages], [(b"new", 0, True)])
+                for client in (publisher, watcher, late):
+                    client.disconnect()
+
+    def test_retained_messages_as_a_subscription_wants_them(self):
+        publisher = self.connected("publisher")
+        publisher.publish(self.topic("a"), "kept", 1, retain=True)
+        subscriber = self.connected("subscriber")
+
+        def heard(handling, kept, as_published=False):
+            """RETAIN of what comes for a SUBSCRIBE, `kept` messages, and of a live one."""
+            subscriber.messages.clear()
+            options = SubscribeOptions(qos=1, retainHandling=handling,
+                                       retainAsPublished=as_published)
+            subscriber.subscribe(self.topic("a"), options=options)
+            until(lambda: len(subscriber.messages) >= kept, subscriber)
+            publisher.publish(self.topic("a"), "kept", 1, retain=True)
+            until(lambda: len(subscriber.messages) > kept, subscriber)
+            return [message.retain for message in subscriber.messages]
+
+        self.assertEqual(heard(SubscribeOptions.RETAIN_DO_NOT_SEND, 0), [False])
+        self.assertEqual(heard(SubscribeOptions.RETAIN_SEND_IF_NEW_SUB, 0), [False])
+        self.assertEqual(heard(SubscribeOptions.RETAIN_SEND_ON_SUBSCRIBE, 1), [True, False])
+        self.assertEqual(heard(SubscribeOptions.RETAIN_DO_NOT_SEND, 0, True), [True])
+        subscriber.unsubscribe([self.topic("a")])
+        self.assertEqual(heard(SubscribeOptions.RETAIN_SEND_IF_NEW_SUB, 1), [True, False])
+
     def test_a_message_too_large_for_a_client_is_left_out(self):
         small = self.connected("small", MaximumPacketSize=200)
         large = self.connected("large")
