@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <csignal>
 #include <sstream>
 #include <string>
 #include <utility>
@@ -151,6 +152,31 @@ TEST_P(Mosquitto, AKeptSessionCollectsWhileItsClientIsAway) {
     publish({"-t", "c", "-q", "2", "-m", "not subscribed"});
     auto again = resumed(kept("away") + Words{"-t", "a", "-q", "2", "-C", "2"});
     EXPECT_THAT(messages(again), UnorderedElementsAre("a 1 0 one", "b 2 0 two"));
+}
+
+// The first one hangs: it is connected, and neither reads nor knows that it has been replaced.
+TEST_P(Mosquitto, ASecondClientTakesOverWithWhatWaits) {
+    const Words same = kept("same") + Words{"-t", "a", "-q", "1"};
+    auto hung = subscribed(same);
+    hung.send_signal(SIGSTOP);
+    publish({"-t", "a", "-q", "1", "-m", "one"});
+    publish({"-t", "a", "-q", "2", "-m", "two"});
+    // Not with -C: mosquitto_sub would close with its SUBACK unread, and TCP drop what it has sent.
+    auto second = resumed(same);
+    int heard = 0;
+    second.wait_for_line_if(Stream::out, [&heard](std::string_view line) {
+        return (line.starts_with("> ") || line.starts_with("Subscribed")) && ++heard == 3;
+    });
+    second.terminate();
+    second.wait();
+    EXPECT_THAT(printed(second), ElementsAre("a 1 0 one", "a 1 0 two"));
+    // The session waits for whoever comes next.
+    publish({"-t", "a", "-q", "1", "-m", "three"});
+    auto third = resumed(same + Words{"-C", "1"});
+    EXPECT_THAT(messages(third), ElementsAre("a 1 0 three"));
+    hung.kill();
+    hung.wait();
+    EXPECT_THAT(printed(hung), ElementsAre());
 }
 
 TEST_P(Mosquitto, AClientThatIsKilledLeavesItsWillAndKeepsItsSession) {
