@@ -11,6 +11,10 @@
 
 namespace stentor::mqtt {
 
+/// Of one session; more when its Receive Maximum is more. Each costs the broker memory, and 3.1.1
+/// lets a client have all 65,535, as do many connections of a 5.0 session one after the other.
+inline constexpr std::size_t kInboundIdsMax = 10'000;
+
 /// Where the receiver's side of a QoS 2 exchange stands (figure 4.3).
 enum class InboundPhase : std::uint8_t {
     pending,    // PUBLISH came, PUBREC has not left: its commit or its turn is awaited
@@ -19,8 +23,8 @@ enum class InboundPhase : std::uint8_t {
 };
 
 /// Sorted, four bytes each: a client's identifiers rise, so entries come at the back and leave at
-/// the front. The number is bounded by the 65,535 identifiers; in 5.0 those of one connection by
-/// Receive Maximum, which does not look at what an earlier one has left (5.0 section 4.9).
+/// the front. The session bounds them by kInboundIdsMax; in 5.0 those of one connection by Receive
+/// Maximum, which does not look at what an earlier one has left (5.0 section 4.9).
 class InboundIds {
   public:
     [[nodiscard]] std::size_t size() const noexcept { return entries_.size(); }

@@ -6,6 +6,7 @@
 #include "protocol/session/outbound.hpp"
 #include "protocol/session/session.hpp"
 
+#include <algorithm>
 #include <utility>
 
 namespace stentor::mqtt {
@@ -56,6 +57,11 @@ std::optional<PublishToRoute> Session::accept_publish(const PublishView& packet,
             }
             return std::nullopt;
         }
+    }
+    const std::size_t kept_max = std::max(kInboundIdsMax, std::size_t{limits_->receive_maximum});
+    if (packet.qos == QoS::exactly_once && inbound_ && inbound_->ids.size() >= kept_max) {
+        close(ReasonCode::quota_exceeded, "too many QoS 2 messages without their PUBREL", fx);
+        return std::nullopt;
     }
     if (is_v5() && inbound_ && inbound_->unfinished() >= limits_->receive_maximum) {
         close(ReasonCode::receive_maximum_exceeded, "beyond our Receive Maximum 3.3.4", fx);

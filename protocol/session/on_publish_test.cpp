@@ -3,6 +3,10 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <cstdint>
+#include <numeric>
+#include <vector>
+
 namespace stentor::mqtt {
 namespace {
 
@@ -51,6 +55,21 @@ TEST(OnPublish, ReceiveMaximumCountsWhatThisConnectionRepeats) {
     EXPECT_THAT(script.publish({.qos = kQos2, .id = 9, .dup = true}), ElementsAre("PUBREC 9"));
     EXPECT_THAT(script.publish({.qos = kQos2, .id = 10, .dup = true}),
                 Contains(::testing::HasSubstr("93")));
+}
+
+TEST(OnPublish, IdentifiersWithoutTheirPubrelAreBounded) {
+    std::vector<std::uint16_t> left(10'000);
+    std::iota(left.begin(), left.end(), std::uint16_t{1});
+    for (const auto version : {ProtocolVersion::v3_1_1, ProtocolVersion::v5}) {
+        Script script{test::durable(version), {}, {.inbound_qos2 = left}};
+        open(script);
+        EXPECT_THAT(script.publish({.qos = kQos2, .id = 5, .dup = true}), ElementsAre("PUBREC 5"));
+        EXPECT_THAT(script.pubrel(5), ElementsAre("commit forget"));
+        EXPECT_THAT(script.forgotten(5), ElementsAre("PUBCOMP 5"));
+        EXPECT_THAT(script.publish({.qos = kQos2, .id = 20'000}), Contains("PUBREC 20000"));
+        EXPECT_THAT(script.publish({.qos = kQos2, .id = 20'001}),
+                    Contains(::testing::HasSubstr("97")));
+    }
 }
 
 TEST(OnPublish, SaysWhenNobodyListens) {

@@ -16,13 +16,14 @@ namespace stentor::server {
 namespace {
 
 constexpr Duration kRestAfterFailure = std::chrono::seconds{5};
-constexpr std::size_t kReadsMax = 16;  // at a time: catch-up shares the reader with them
+constexpr std::size_t kReadsMax = 16;  // sessions at a time
+// Catch-up of all shards shares the reader with them: one page at a time, and short.
+constexpr std::size_t kPageMessages = 64;
+constexpr std::size_t kPageBytes = std::size_t{64} * 1024;
 // After a start all sessions are counted within this time, few of them in a part of it.
 constexpr Duration kFirstCountsTime = std::chrono::minutes{5};
 constexpr Duration kLoadTime = kFirstCountsTime / static_cast<std::int64_t>(kBacklogSlack);
 constexpr std::uint64_t kFirstCountsMin = 150'000;
-constexpr std::size_t kPageMessages = 1024;
-constexpr std::size_t kPageBytes = std::size_t{1} << 20U;
 
 LogEvery& advanced_lines() {
     static LogEvery every{5, std::chrono::seconds{10}};
@@ -130,7 +131,7 @@ void Shard::read_backlog(BacklogRead read) {
     request.messages_max = kPageMessages;
     request.bytes_max = kPageBytes;
     backlog_reads_.emplace(request.cookie, std::move(read));
-    reads_.push_back(std::move(request));
+    count_reads_.push_back(std::move(request));
 }
 
 /// Whether the page was asked for here.

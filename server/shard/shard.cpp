@@ -350,8 +350,8 @@ Instant Shard::next_deadline() const noexcept {
 bool Shard::has_work() const noexcept {
     return !feed_queue_.empty() || !local_.empty() || !leaving_.empty() || !dirty_.empty() ||
            !commits_.empty() || !commit_queue_.empty() || !deferred_closes_.empty() ||
-           !inbox_.empty() || may_submit_read() || outgoing_blocked_ || review_.scanning ||
-           !review_.waiting.empty();
+           !inbox_.empty() || may_submit_read() || may_submit_count() || outgoing_blocked_ ||
+           review_.scanning || !review_.waiting.empty();
 }
 
 /// Unlogged messages leave first: a logged one that its publisher sent later is in the batch, and

@@ -397,6 +397,7 @@ class Shard {
     void collect_filters(SessionEntry& entry);
     void submit_reads();
     [[nodiscard]] bool may_submit_read() const noexcept;
+    [[nodiscard]] bool may_submit_count() const noexcept;
     void commit_deliveries(Instant now);
     void commit_delivery(SessionEntry& entry, Instant now);
     void housekeeping(std::uint32_t which, Instant now);
@@ -598,8 +599,9 @@ class Shard {
     std::vector<AttachmentRef> commit_queue_;  // sessions whose delivery state must be committed
     std::vector<AttachmentRef> lazy_commits_;
     std::deque<AttachmentRef> feed_queue_;
-    std::deque<store::ReadRequest> reads_;       // not yet asked of the engine
-    std::deque<store::ReadRequest> near_reads_;  // the same, of sessions that are nearly level
+    std::deque<store::ReadRequest> reads_;        // not yet asked of the engine
+    std::deque<store::ReadRequest> near_reads_;   // the same, of sessions that are nearly level
+    std::deque<store::ReadRequest> count_reads_;  // the same, to count backlogs
     bool near_has_turn_ = true;
     std::deque<RetainedQuery> waiting_queries_;
     std::vector<std::unique_ptr<FinishSubscribe>> waiting_joins_;

@@ -52,7 +52,7 @@ def fill(directory, sessions, own, expiry):
             for place, text in enumerate(filters_of(i, own)):
                 yield client_of(i), place, text, 1, 0, 0, None, 0
 
-    db.executemany("INSERT INTO subscription VALUES(?,?,?,?,?,?,?,?)", subscriptions())
+    db.executemany("INSERT INTO subscription VALUES(?,?,?,?,?,?,?,?,NULL)", subscriptions())
     db.commit()
     db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     db.close()
