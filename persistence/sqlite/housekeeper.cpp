@@ -535,11 +535,42 @@ void Housekeeper::look_at_disk(std::uint64_t about_to_write) {
     const std::uint64_t reserve = std::max(options_.disk_free_bytes_min, kDiskFreeBytesMin);
     // Applying and collecting need room themselves: without it nothing would ever be freed.
     constexpr std::uint64_t kHousekeepersShare = 4;
-    is_disk_full_.store(space.available < reserve / kHousekeepersShare);
+    const bool is_full = space.available < reserve / kHousekeepersShare;
+    const bool was_full = is_disk_full_.exchange(is_full);
     // A commit may take half of the reserve: with what it would keep, others' records would fail.
     const bool is_low =
         space.available < reserve || space.available < reserve / 2 + 2 * about_to_write;
+    const bool was_low = is_disk_low_.load();
     if (is_low || about_to_write == 0) is_disk_low_.store(is_low);
+    if (is_full == was_full && is_disk_low_.load() == was_low) return;
+    tell_of_disk(space.available);
+}
+
+/// How it is from now on; it goes to and fro where the room is just enough.
+void Housekeeper::tell_of_disk(std::uint64_t free_bytes) const {
+    static LogEvery every{4, std::chrono::seconds{10}};
+    const auto pass = every.admit(monotonic_now());
+    if (!pass) return;
+    const auto event = [&](const char* name) {
+        return LogEvent(name,
+                        {{"directory", options_.directory},
+                         {"free_bytes", free_bytes},
+                         {"min_free_bytes", options_.disk_free_bytes_min},
+                         {"suppressed", pass.suppressed}});
+    };
+    if (is_disk_full_.load()) {
+        STENTOR_LOG(error,
+                    event("disk_full"),
+                    "the disk is full: nothing is stored until there is room; make some, or lower "
+                    "store.min_free_bytes");
+    } else if (is_disk_low_.load()) {
+        STENTOR_LOG(warn,
+                    event("disk_low"),
+                    "less than store.min_free_bytes is left on the disk: what publishers want to "
+                    "have stored is refused until there is room");
+    } else {
+        STENTOR_LOG(info, event("disk_ok"), "there is room on the disk again");
+    }
 }
 
 }  // namespace stentor::store

@@ -105,6 +105,7 @@ class Housekeeper {
     [[nodiscard]] Work next_work();
     /// Returns how many bytes of groups are in state.db now that were not before.
     [[nodiscard]] std::size_t pass(Work& work);
+    void tell_of_disk(std::uint64_t free_bytes) const;
     [[nodiscard]] Result<void> apply();
     [[nodiscard]] Result<void> tidy_log(Work& work);
     [[nodiscard]] Result<void> write_clock();

@@ -485,11 +485,13 @@ void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
     // While it is attached it waits for the log, not for the client.
     if (connection->phase == Phase::attaching || connection->phase == Phase::open) return;
     const bool waits_for_us = connection->phase == Phase::authenticating;
-    if (waits_for_us || connection->phase == Phase::answering) {
+    const bool has_waited = transport_.is_put_off(connection->id);
+    if (waits_for_us || has_waited || connection->phase == Phase::answering) {
         // What we think about is not the client's time: that runs from our question on.
+        const bool is_ours = waits_for_us || has_waited;
         const Instant deadline = saturating_add(
             connection->last_packet,
-            waits_for_us ? kThinksTimes * options_.connect_timeout : options_.connect_timeout);
+            is_ours ? kThinksTimes * options_.connect_timeout : options_.connect_timeout);
         if (now < deadline) {
             timers_.set(deadline, TimerKind::connect_timeout, slot, connection->id.generation);
             return;
@@ -498,8 +500,7 @@ void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
     const bool may_have_spoken =
         !waits_for_us &&
         saturating_add(connection->last_packet, options_.connect_timeout) > heard_through_;
-    if (may_have_spoken || (connection->paused & kPauseTurn) != 0 ||
-        transport_.is_put_off(connection->id)) {
+    if (may_have_spoken || (connection->paused & kPauseTurn) != 0) {
         timers_.set(saturating_add(now, kHearsAgain),
                     TimerKind::connect_timeout,
                     slot,

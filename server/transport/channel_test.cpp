@@ -185,6 +185,28 @@ TEST_F(ChannelTest, TlsByteByByte) {
     EXPECT_EQ(feed(channel, client.bye(), clear), Channel::State::ended);
 }
 
+// OpenSSL would wait for 128 KiB of it.
+TEST_F(ChannelTest, AHandshakeWithoutEndFails) {
+    const std::string record = std::string{"\x16\x03\x01\x40\x00", 5} + std::string(0x4000, '\0');
+    std::string first = record;
+    first.replace(5, 4, std::string{"\x01\x01\xff\xff", 4});  // ClientHello, 131,071 bytes
+    for (const auto mode : {ClientCertificates::none, ClientCertificates::optional}) {
+        TlsOptions how = options();
+        how.client_certificates = mode;
+        how.client_ca_file = path("ca.crt");
+        Channel channel{door(Door::Tls::always, Door::Speech::mqtt, how), peer()};
+        Bytes clear;
+        std::size_t taken = 0;
+        while (channel.state() != Channel::State::failed && taken < std::size_t{128} * 1024) {
+            (void)feed(channel, taken == 0 ? first : record, clear);
+            taken += record.size();
+        }
+        EXPECT_EQ(channel.state(), Channel::State::failed);
+        EXPECT_LE(taken, std::size_t{80} * 1024);
+        EXPECT_EQ(channel.why(), "TLS: the handshake is too long");
+    }
+}
+
 TEST_F(ChannelTest, HostChoosesTheCertificate) {
     Door& here = door(Door::Tls::always, Door::Speech::mqtt, options());
     for (const char* host : {"localhost", "other.test"}) {

@@ -97,9 +97,19 @@ TlsStream::State TlsStream::receive(ByteView network, Bytes& clear, mqtt::WireBu
             fail();
         }
     }
+    if (state_ == State::handshake) bound_handshake(network.size());
     input_ = {};
     output_ = nullptr;
     return state_;
+}
+
+/// OpenSSL keeps what it has of a message until that is whole, and lets a ClientHello have 128 KiB.
+void TlsStream::bound_handshake(std::size_t received) {
+    handshake_bytes_ += received;
+    const bool shows_certificates = ::SSL_get_verify_mode(ssl_.get()) != SSL_VERIFY_NONE;
+    if (handshake_bytes_ <= (shows_certificates ? kCertificatesMax : kHelloMax)) return;
+    why_ = "the handshake is too long";
+    state_ = State::failed;
 }
 
 void TlsStream::fail() {

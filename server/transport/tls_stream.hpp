@@ -4,8 +4,9 @@
 // wants them; between calls it holds no buffers (SSL_MODE_RELEASE_BUFFERS), except for a record
 // that has not come whole. One per connection, on its connection's shard; may move to another.
 //
-// Bounds: what one receive() can bring is what the caller read; a record is at most 16 KiB; the
-// handshake's time is the shard's connect time-out.
+// Bounds: what one receive() can bring is what the caller read; a record is at most 16 KiB; a
+// handshake that is not complete 20 KiB (64 where certificates are asked for), and its time is the
+// shard's connect time-out.
 
 #include "base/bytes.hpp"
 #include "protocol/codec/wire_buffer.hpp"
@@ -55,6 +56,10 @@ class TlsStream {
     };
     struct Io;
 
+    static constexpr std::size_t kHelloMax = std::size_t{20} * 1024;
+    static constexpr std::size_t kCertificatesMax = std::size_t{64} * 1024;
+
+    void bound_handshake(std::size_t received);
     void fail();
 
     std::shared_ptr<const TlsContext> context_;
@@ -63,6 +68,7 @@ class TlsStream {
     mqtt::WireBuffer* output_ = nullptr;  // likewise
     std::string why_;
     State state_ = State::handshake;
+    std::size_t handshake_bytes_ = 0;  // received so far
 };
 
 }  // namespace stentor::server

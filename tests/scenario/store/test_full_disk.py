@@ -76,6 +76,7 @@ class FullDisk(StoreTest):
         self.away(broker)
         publisher = broker.client("publisher")
         taken = self.publish_until_refused(publisher)
+        broker.wait_for_log("disk_low")
         self.assertGreater(len(taken), 10)
         self.assertGreater(self.free_bytes(), 0)
         # What frees room goes on: sessions come, subscribe and acknowledge.
@@ -92,6 +93,7 @@ class FullDisk(StoreTest):
         while publisher.publish("t", b"x" * 20_000) != 0:
             self.assertLess(time.monotonic(), until, "what was consumed is removed")
         self.assertEqual(waiting.message()[1], b"x" * 20_000)
+        broker.wait_for_log("disk_ok")
         waiting.close()
         publisher.close()
         self.end(broker)
@@ -150,6 +152,7 @@ class FullDisk(StoreTest):
         except Closed:
             pass
         self.assertLess(len(taken), 200)
+        broker.wait_for_log("disk_full")
         publisher.close()
         try:
             broker.client("new").close()
