@@ -39,6 +39,7 @@ struct Row {
     ReasonCode expected;
 };
 
+// NOLINTNEXTLINE(readability-identifier-naming): the name that GoogleTest looks for.
 void PrintTo(const Row& row, std::ostream* out) { *out << row.rule; }
 
 class DecoderRule : public testing::TestWithParam<Row> {};

@@ -136,7 +136,7 @@ TEST(ConformanceScript, ChecksEveryPacketAgainstWhatTheClientAnnounced) {
     EXPECT_THAT(
         outcome({"20 { 00 00 { } } 30 { \"\" { 23 0001 } }"}, "a= CONNECT topic_alias_maximum=1\n"),
         HasSubstr("an unknown alias"));
-    for (const char* const told : {"1f \"r\"", "26 \"k\" \"v\""}) {
+    for (const char* const told : {R"(1f "r")", R"(26 "k" "v")"}) {
         const Replies replies{kConnack, "40 { 0001 10 { " + std::string{told} + " } }"};
         const std::string publish = "a> PUBLISH t=t q=1\na< PUBACK rc=0x10\n";
         EXPECT_THAT(outcome(replies, "a= CONNECT request_problem=0\n" + publish),

@@ -155,8 +155,9 @@ class Broker::LatePost {
 
     void turn_begins(std::size_t shard) {
         Sender& sender = senders_[shard];
-        for (auto& [to, message] : sender.waiting)
+        for (auto& [to, message] : sender.waiting) {
             mailboxes_[to]->push_reserved(std::move(message));
+        }
         sender.waiting.clear();
     }
     void turn_ends(std::size_t shard) {

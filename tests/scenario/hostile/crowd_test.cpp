@@ -192,7 +192,7 @@ TEST_P(Crowd, LongFiltersAreFewer) {
     for (int n = 0; n < 200; ++n) {
         const std::string filter = std::to_string(n) + std::string(65'000, 'x');
         client.send(subscribe(Version::v5, filter, 0));
-        const int code = static_cast<unsigned char>(client.receive(9).body.at(3));
+        const int code = static_cast<unsigned char>(client.receive(9).body.back());
         EXPECT_TRUE(code == 0 || code == 0x97) << code;
         granted += code == 0 ? 1 : 0;
     }

@@ -127,8 +127,7 @@ class HttpAuthTest(access_kit.AccessCase):
                    for version in VERSIONS for number in range(4)]
         for thread in threads:
             thread.start()
-        for number in range(2):
-            service.wait_for(f"slow{number}")
+        service.wait_for(count=6)  # the two above, and four of them: all the connections there are
         rounds = 0
         while not codes:  # for all the time that they wait
             self.assertEqual(sender.publish("news"), 0)

@@ -22,7 +22,6 @@ using kit::Finished;
 using kit::Process;
 using kit::Stream;
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
 
 using Words = std::vector<std::string>;
 
