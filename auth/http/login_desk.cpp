@@ -44,11 +44,12 @@ void conclude(LoginDesk::Visitor visitor, const LoginVerdict& verdict, Instant n
 
 }  // namespace
 
-LoginDesk::LoginDesk(LoginDeskOptions options, LoginService& service)
+LoginDesk::LoginDesk(LoginDeskOptions options, LoginService& service, LoginCounters& counters)
     : options_{std::move(options)},
       service_{service},
       accepted_{options_.cache_bytes_max - options_.cache_bytes_max / kRefusedPart},
       refused_{options_.cache_bytes_max / kRefusedPart},
+      counters_{counters},
       failure_lines_{kLinesMax, kLinesInterval},
       recovery_lines_{kLinesMax, kLinesInterval} {}
 

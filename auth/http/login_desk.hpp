@@ -45,7 +45,7 @@ struct LoginDeskOptions {
     std::string service = {};  // for the log; no secrets
 };
 
-/// What has happened since the desk was made. Any thread may read it.
+/// What has happened at a desk, and those before it. Any thread may read it.
 struct LoginCounters {
     std::atomic<std::uint64_t> asked{0};       // questions to the service that began
     std::atomic<std::uint64_t> remembered{0};  // clients answered from memory
@@ -77,7 +77,8 @@ class LoginDesk {
         WaitingPlace place = {};
     };
 
-    LoginDesk(LoginDeskOptions options, LoginService& service);
+    /// Both outlive the desk; it counts on in `counters`.
+    LoginDesk(LoginDeskOptions options, LoginService& service, LoginCounters& counters);
 
     void ask(Visitor visitor, Instant now);
     /// What to ask the service, whose turn it is for. From now on whoever waits for it counts as
@@ -92,7 +93,6 @@ class LoginDesk {
     /// Whoever waits is told that nobody can say (Outcome::unavailable); for the end.
     void send_all_away();
 
-    [[nodiscard]] const LoginCounters& counters() const noexcept { return counters_; }
     [[nodiscard]] std::size_t remembered() const noexcept {
         return accepted_.size() + refused_.size();
     }
@@ -122,7 +122,7 @@ class LoginDesk {
     std::size_t joined_bytes_ = 0;  // of all questions
     std::unordered_map<Fingerprint, QuestionId, AnswerCache::FirstBytes> open_by_fingerprint_;
     QuestionId next_id_ = 1;
-    LoginCounters counters_;
+    LoginCounters& counters_;
     std::uint64_t failures_in_a_row_ = 0;
     LogEvery failure_lines_;
     LogEvery recovery_lines_;

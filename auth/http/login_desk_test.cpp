@@ -80,7 +80,8 @@ class LoginDeskTest : public testing::Test {
         std::make_shared<const Chain>(links(), std::vector<std::string>{"http:root"});
     Decisions sink;
     Service service;
-    LoginDesk desk{{.keeps_accepted = seconds{60}, .keeps_refused = seconds{5}}, service};
+    LoginCounters counters;
+    LoginDesk desk{{.keeps_accepted = seconds{60}, .keeps_refused = seconds{5}}, service, counters};
 };
 
 TEST_F(LoginDeskTest, AsksAndSaysWhatFollows) {
@@ -145,8 +146,8 @@ TEST_F(LoginDeskTest, AnswersAreRememberedForAWhile) {
     answer(kAllow, kStart + seconds{60});
     ask(4, "another", kStart + seconds{60});
     EXPECT_EQ(service.asked.size(), 3U) << "another password is another question";
-    EXPECT_EQ(desk.counters().remembered, 1U);
-    EXPECT_EQ(desk.counters().asked, 3U);
+    EXPECT_EQ(counters.remembered, 1U);
+    EXPECT_EQ(counters.asked, 3U);
 }
 
 TEST_F(LoginDeskTest, RefusalsAreForgottenSooner) {
@@ -173,7 +174,8 @@ TEST_F(LoginDeskTest, WhatIsRememberedEndsWhenTheAnswerDoes) {
 }
 
 TEST_F(LoginDeskTest, NothingIsRememberedWhereThatIsConfigured) {
-    LoginDesk forgetful{{.keeps_accepted = seconds{0}, .keeps_refused = seconds{5}}, service};
+    LoginDesk forgetful{
+        {.keeps_accepted = seconds{0}, .keeps_refused = seconds{5}}, service, counters};
     service.desk = &forgetful;
     for (const char* body : {kAllow, kDeny}) {
         ConnectCredentials anna{
@@ -185,7 +187,7 @@ TEST_F(LoginDeskTest, NothingIsRememberedWhereThatIsConfigured) {
 }
 
 TEST_F(LoginDeskTest, MadeUpNamesDoNotDriveOutThoseWhoAreKnown) {
-    LoginDesk small{{.cache_bytes_max = 4'000}, service};
+    LoginDesk small{{.cache_bytes_max = 4'000}, service, counters};
     service.desk = &small;
     const auto visit = [&](const std::string& password, const char* body) {
         ConnectCredentials anna{
@@ -217,7 +219,7 @@ TEST_F(LoginDeskTest, ManyWhoSayTheSameAreOneQuestion) {
     desk.answered(service.asked[1].first, HttpReply{200, kDeny}, kStart, kWall);
     EXPECT_EQ(sink.all.back().first, 3U);
     EXPECT_EQ(last().outcome, Outcome::bad_credentials);
-    EXPECT_EQ(desk.counters().joined, 2U);
+    EXPECT_EQ(counters.joined, 2U);
 }
 
 TEST_F(LoginDeskTest, NobodyIsAskedAboutWhoHasGoneBeforeItsTurn) {
@@ -231,7 +233,7 @@ TEST_F(LoginDeskTest, NobodyIsAskedAboutWhoHasGoneBeforeItsTurn) {
     ASSERT_EQ(sink.all.size(), 1U);
     EXPECT_EQ(last().why, "gone");
     EXPECT_TRUE(desk.begin(service.waiting[1]).has_value());
-    EXPECT_EQ(desk.counters().asked, 1U);
+    EXPECT_EQ(counters.asked, 1U);
     ask(1, "other");
     EXPECT_EQ(sink.all.size(), 2U) << "that question has begun";
     desk.answered(service.waiting[1], HttpReply{200, kAllow}, kStart, kWall);
@@ -279,7 +281,7 @@ TEST_F(LoginDeskTest, FailuresAreNobodysFaultAndNotRemembered) {
     ask(4);
     answer(kAllow, kStart, 500);
     EXPECT_EQ(last().outcome, Outcome::unavailable);
-    EXPECT_EQ(desk.counters().failures, 3U);
+    EXPECT_EQ(counters.failures, 3U);
     ask(5);
     answer(kAllow);
     EXPECT_EQ(last().outcome, Outcome::accepted);

@@ -84,7 +84,7 @@ void Session::deliver_at_most_once(const Message& message,
         fx.drops.push_back({.reason = DropReason::outbox_full});
         return;
     }
-    append_publish(message, delivery_of(grant, message, now), fx);
+    append_publish(message, delivery_of(grant, message, now), now, fx);
 }
 
 Session::Logged Session::deliver_logged(

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <chrono>
 #include <set>
 
 namespace stentor::mqtt {
@@ -325,6 +326,20 @@ TEST(Memory, IdleSessionIsSmall) {
     Session session{request, {}, {}};
     EXPECT_LE(sizeof(Session), 320U);
     EXPECT_LE(session.bytes(), 400U);
+}
+
+TEST(Deliver, OneInAboutSixteenIsTimed) {
+    constexpr Instant kArrival{std::chrono::hours{1}};
+    constexpr Instant kSent = kArrival + std::chrono::seconds{1};
+    const MessagePtr message = test::message({.topic = "t"}, kArrival);
+    Effects fx;
+    for (int i = 0; i < 16'000; ++i) fx.delivered(*message, kSent);
+    EXPECT_GT(fx.sampled_deliveries.size(), 900U);
+    EXPECT_LT(fx.sampled_deliveries.size(), 1'100U);
+    EXPECT_EQ(fx.sampled_deliveries.front().arrival, kArrival);
+    EXPECT_EQ(fx.sampled_deliveries.front().sent, kSent);
+    fx.clear();
+    EXPECT_TRUE(fx.sampled_deliveries.empty());
 }
 
 TEST(Memory, PingGivesBackWhatTrafficTook) {

@@ -38,8 +38,12 @@ bool Session::fits(const Message& message, const PublishDelivery& delivery) cons
 }
 
 /// The packet without an alias must fit.
-void Session::append_publish(const Message& message, PublishDelivery delivery, Effects& fx) {
+void Session::append_publish(const Message& message,
+                             PublishDelivery delivery,
+                             Instant now,
+                             Effects& fx) {
     ++fx.messages_sent[static_cast<std::size_t>(delivery.qos)];
+    if (!delivery.dup && !delivery.retain) fx.delivered(message, now);
     const std::uint16_t aliases_max =
         std::min(request_.topic_alias_maximum, limits_->topic_aliases_max);
     if (aliases_max == 0 || !is_v5()) {
@@ -78,7 +82,7 @@ void Session::send_outgoing(std::size_t index, Instant now, Effects& fx) {
         finish(index, fx);
         return;
     }
-    append_publish(message, delivery, fx);
+    append_publish(message, delivery, now, fx);
     entry.on_wire = true;
     --out.unsent;
     ++out.slots_used;

@@ -244,7 +244,7 @@ class Session {
     // send_publish.cpp
     [[nodiscard]] PacketId allocate_packet_id();
     [[nodiscard]] bool fits(const Message& message, const PublishDelivery& delivery) const noexcept;
-    void append_publish(const Message& message, PublishDelivery delivery, Effects& fx);
+    void append_publish(const Message& message, PublishDelivery delivery, Instant now, Effects& fx);
     void send_outgoing(std::size_t index, Instant now, Effects& fx);
     [[nodiscard]] bool may_leave(const Outgoing& entry, Effects& fx);
     void send_unsent(Instant now, Effects& fx);

@@ -2,6 +2,7 @@
 // What goes into and comes out of a Session: grants, ingress outcomes, effects, delivery changes.
 // Pure values; each lives on the shard of the session it speaks of.
 
+#include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "protocol/codec/packet.hpp"
 #include "protocol/codec/reason_code.hpp"
@@ -97,16 +98,33 @@ struct Effects {
     bool pause_reading = false;  // too much on the way, or answers unread; resume_reading ends it
     bool resume_reading = false;
     bool wants_more = false;  // there is room again after window_full: feed the session (pages)
+    /// Of one message in about 16 that left for the first time and is not a retained one: when it
+    /// arrived here, and when it left.
+    struct Delivery {
+        Instant arrival;
+        Instant sent;
+    };
+    std::vector<Delivery> sampled_deliveries;
     // Of all calls so far: clear() leaves them.
     std::array<std::uint64_t, 16> packets_sent{};  // by type
     std::array<std::uint64_t, 3> messages_sent{};  // by QoS
+    std::uint32_t deliveries_until_sample = 1;
+    std::uint32_t sample_state = 0;
 
     void sent(PacketType type) noexcept { ++packets_sent[static_cast<std::size_t>(type)]; }
+    void delivered(const Message& message, Instant now) {
+        if (--deliveries_until_sample != 0) return;
+        // At irregular distances, 1 to 32: not always the same one of sixteen subscribers.
+        sample_state = sample_state * 1'664'525 + 1'013'904'223;
+        deliveries_until_sample = 1 + (sample_state >> 27U);
+        sampled_deliveries.push_back({message.arrival(), now});
+    }
 
     void clear() noexcept {
         releases.clear();
         drops.clear();
         shares_done.clear();
+        sampled_deliveries.clear();
         close.reset();
         pause_reading = resume_reading = wants_more = false;
     }

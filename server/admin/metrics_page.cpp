@@ -122,6 +122,18 @@ void connections(PrometheusText& text, const MetricsInput& input) {
     text.family(
         "stentor_auth_seconds", Type::histogram, "From credentials to the decision about them.");
     text.histogram(input.auth_microseconds, kMicro);
+    text.counter("stentor_auth_http_requests_total",
+                 "Questions that a web service was asked about logins.",
+                 input.logins.requests);
+    text.counter("stentor_auth_http_failures_total",
+                 "Such without a usable answer: time-outs, lost connections, errors, nonsense.",
+                 input.logins.failures);
+    text.counter("stentor_auth_http_cache_hits_total",
+                 "Logins that an answer which is remembered has decided.",
+                 input.logins.remembered);
+    text.counter("stentor_auth_http_joined_total",
+                 "Logins that waited for the answer to a question which was under way.",
+                 input.logins.joined);
 }
 
 void sessions(PrometheusText& text, const MetricsInput& input) {
@@ -165,6 +177,14 @@ void traffic(PrometheusText& text, const MetricsInput& input) {
     by_qos(text, all.counters.messages_received);
     text.family("stentor_messages_sent_total", Type::counter, "PUBLISH to clients, repeats too.");
     by_qos(text, all.counters.messages_sent);
+    text.gauge("stentor_inflight_messages",
+               "QoS 1 and 2 messages to connected clients that are not acknowledged to the end.",
+               all.inflight_messages);
+    text.family("stentor_delivery_latency_seconds",
+                Type::histogram,
+                "From a message's arrival to its PUBLISH to a subscriber that was connected then, "
+                "of one in about 16; no retained messages, no repeats.");
+    text.histogram(all.counters.delivery_microseconds, kMicro);
     text.family("stentor_reading_pauses_total",
                 Type::counter,
                 "Times a connection was not read for a while, by why.");

@@ -21,6 +21,14 @@ struct CommitCounters {
     metrics::SharedHistogram records;       // in one commit
 };
 
+/// Of the web service that is asked about logins.
+struct LoginFigures {
+    std::uint64_t requests = 0;
+    std::uint64_t failures = 0;
+    std::uint64_t remembered = 0;
+    std::uint64_t joined = 0;
+};
+
 struct HttpFigures {
     std::vector<std::uint64_t> answers;  // by the first digit of the status
     std::uint64_t connections = 0;
@@ -46,6 +54,7 @@ struct MetricsInput {
     metrics::Histogram commit_records;
     metrics::Histogram auth_microseconds;
     std::array<std::uint64_t, auth::kOutcomes> auth_decisions{};
+    LoginFigures logins;
     std::uint64_t log_bytes = 0;
     std::uint64_t store_reopened = 0;
     HttpFigures http;

@@ -33,6 +33,10 @@ TEST(MetricsPage, ShowsEveryReasonByItsName) {
     counters.messages_without_reader[0] = 8;
     counters.authentications_shed = 9;
     input.store_reopened = 10;
+    input.logins = {.requests = 11, .failures = 12, .remembered = 13, .joined = 14};
+    input.figures.all.inflight_messages = 15;
+    counters.delivery_microseconds.add(3);
+    counters.delivery_microseconds.add(1'000'000);
     const std::string page = metrics_page(input);
     for (const char* line : {"\nstentor_messages_dropped_total{reason=\"backlog_full\"} 3\n",
                              "\nstentor_messages_dropped_total{reason=\"queue_full\"} 0\n",
@@ -43,7 +47,14 @@ TEST(MetricsPage, ShowsEveryReasonByItsName) {
                              "\nstentor_auth_decisions_total{result=\"bad_credentials\"} 7\n",
                              "\nstentor_messages_without_reader_total{qos=\"0\"} 8\n",
                              "_refused_total{reason=\"authentication_shed\"} 9\n",
-                             "\nstentor_store_reopened_total 10\n"}) {
+                             "\nstentor_store_reopened_total 10\n",
+                             "\nstentor_auth_http_requests_total 11\n",
+                             "\nstentor_auth_http_failures_total 12\n",
+                             "\nstentor_auth_http_cache_hits_total 13\n",
+                             "\nstentor_auth_http_joined_total 14\n",
+                             "\nstentor_inflight_messages 15\n",
+                             "\nstentor_delivery_latency_seconds_bucket{le=\"4e-06\"} 1\n",
+                             "\nstentor_delivery_latency_seconds_count 2\n"}) {
         EXPECT_THAT(page, HasSubstr(line));
     }
 }

@@ -27,6 +27,7 @@ void add_snapshot(server::ShardSnapshot& to, const server::ShardSnapshot& more) 
     for (std::size_t i = 0; i < more.connections.size(); ++i) {
         to.connections[i] += more.connections[i];
     }
+    to.inflight_messages += more.inflight_messages;
     to.sessions_connected += more.sessions_connected;
     to.sessions_away += more.sessions_away;
     to.subscriptions += more.subscriptions;

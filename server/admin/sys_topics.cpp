@@ -76,6 +76,7 @@ std::vector<SysTopics::Value> SysTopics::round(const MetricsInput& input,
     say("clients/maximum", clients_max_);
     say("messages/received", packets_in);
     say("messages/sent", packets_out);
+    say("messages/inflight", all.inflight_messages);
     say("bytes/received", all.traffic.bytes_received);
     say("bytes/sent", all.traffic.bytes_sent);
     say("publish/messages/received", messages_in);

@@ -301,7 +301,8 @@ Result<Access, std::vector<Diagnostic>> load_access(const config::Options& optio
                       std::move(links), options.http.admins, std::move(methods)),
                   .acl = std::make_shared<const auth::Acl>(std::move(acl)),
                   .bans = std::make_shared<const auth::BanList>(std::move(bans)),
-                  .jwt_keys = std::move(jwt_keys)};
+                  .jwt_keys = std::move(jwt_keys),
+                  .logins = &loop.counters()};
 }
 
 }  // namespace stentor::app

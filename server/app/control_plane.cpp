@@ -1,5 +1,6 @@
 #include "server/app/control_plane.hpp"
 
+#include "auth/http/login_desk.hpp"
 #include "base/clock.hpp"
 #include "server/app/build_facts.hpp"
 
@@ -39,6 +40,13 @@ admin::HttpFigures figures_of(const admin::HttpCounters& counters) {
               counters.refused_at_door.end(),
               figures.refused_at_door.begin());
     return figures;
+}
+
+admin::LoginFigures figures_of(const auth::LoginCounters& counters) {
+    return {.requests = counters.asked,
+            .failures = counters.failures,
+            .remembered = counters.remembered,
+            .joined = counters.joined};
 }
 
 }  // namespace
@@ -104,6 +112,7 @@ asio::awaitable<admin::MetricsInput> ControlPlane::look() {
     input.commit_records = commits_.records.copy();
     input.auth_microseconds = parts_.gate->decision_times();
     input.auth_decisions = parts_.gate->decisions();
+    input.logins = figures_of(*parts_.logins);
     input.log_bytes = log_bytes();
     input.store_reopened = std::max<std::uint64_t>(times_ready_.load(), 1) - 1;
     input.http = figures_of(http_->counters());

@@ -20,6 +20,10 @@
 #include <string>
 #include <vector>
 
+namespace stentor::auth {
+struct LoginCounters;
+}
+
 namespace stentor::app {
 
 class ControlPlane {
@@ -28,6 +32,7 @@ class ControlPlane {
         const config::Options* options = nullptr;
         Gate* gate = nullptr;
         server::AddressGate* addresses = nullptr;
+        const auth::LoginCounters* logins = nullptr;
         std::function<Instant()> now;  // the store's clock
     };
 

@@ -260,6 +260,7 @@ RunningServer::RunningServer(const config::Options& options, Access access)
       control_{{.options = &options_,
                 .gate = &gate_,
                 .addresses = &addresses_,
+                .logins = access.logins,
                 .now = [this] { return clock_.now(); }}},
       stopped_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {
     if (access.bans) gate_.set_bans(std::move(access.bans));

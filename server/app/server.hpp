@@ -16,6 +16,7 @@ class Acl;
 class BanList;
 class Chain;
 class JwtKeyRing;
+struct LoginCounters;
 }  // namespace stentor::auth
 
 namespace stentor::app {
@@ -33,6 +34,7 @@ struct Access {
     std::shared_ptr<const auth::Acl> acl;
     std::shared_ptr<const auth::BanList> bans = {};
     std::shared_ptr<auth::JwtKeyRing> jwt_keys = {};  // null: tokens are not accepted
+    const auth::LoginCounters* logins = nullptr;      // the same each time; outlives the Server
 };
 
 /// drain: stop accepting, DISCONNECT 0x8B, flush, commit, close. at_once: commit and close.

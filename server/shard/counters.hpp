@@ -2,6 +2,7 @@
 // What a shard counts. Plain numbers of one thread; metrics copies them through the mailbox.
 
 #include "protocol/session/session_types.hpp"
+#include "server/metrics/histogram.hpp"
 
 #include <array>
 #include <cstddef>
@@ -140,6 +141,9 @@ struct Counters {
     std::uint64_t clients_sent_away = 0;       // by a change of users or bans
     std::uint64_t sessions_expired = 0;        // durable ones, with what waited for them
     std::uint64_t sessions_advanced = 0;       // past messages they had not got, at a bound
+    // From the arrival of a message to its PUBLISH, of a part of those that arrived while their
+    // receiver was connected; as precise as the beginnings of steps.
+    metrics::Histogram delivery_microseconds;
 
     void dropped(mqtt::DropReason reason, std::uint64_t messages = 1) noexcept {
         messages_dropped[static_cast<std::size_t>(reason)] += messages;

@@ -365,6 +365,7 @@ void Shard::attach(Connection& connection, Instant now) {
     ++sessions_attached_;
     entry.attached = std::make_unique<Attachment>(
         mqtt::Session{std::move(request), options_.limits, std::move(parts)}, connection.id);
+    entry.attached->since = now;
     entry.attached->session_present = session_present;
     entry.attached->narrowed = shared_.access->checks_deliveries(entry.identity);
     // Subscriptions that it brings along may be older than the rules, or somebody else's.
@@ -468,6 +469,12 @@ void Shard::resume(SessionEntry& entry, Instant now) {
     request_feed(*still);
 }
 
+void Shard::forget_attachment(SessionEntry& entry) {
+    inflight_ -= entry.attached->inflight_counted;
+    entry.attached.reset();
+    --sessions_attached_;
+}
+
 /// The connection of an attached session ends, for whatever reason. The entry is gone afterwards if
 /// the session was transient or its expiry interval is 0.
 void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant now) {
@@ -508,8 +515,7 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
         commits_.add(std::move(progress), NothingToDo{});
     }
     auto records = std::move(attached.retry_when_attached);
-    entry.attached.reset();
-    --sessions_attached_;
+    forget_attachment(entry);
     retry_all(std::move(records));
     entry.detached_at = now;
     entry.sent_through = parts.sent_through;

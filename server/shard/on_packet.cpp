@@ -132,6 +132,7 @@ void Shard::apply_effects(SessionEntry& entry, Instant now) {
     for (const std::uint64_t share : fx_.shares_done) {
         share_done({id_, entry.slot, entry.generation}, share);
     }
+    count_deliveries(*entry.attached);
     Connection& connection = connection_of(entry);
     if (entry.durable && entry.attached->session.commit_need() != mqtt::CommitNeed::none) {
         request_commit(entry);
@@ -158,6 +159,20 @@ void Shard::apply_effects(SessionEntry& entry, Instant now) {
         deferred_closes_.push_back({{entry.slot, entry.generation}, *closing});
     } else {
         close(connection, *closing, now);
+    }
+}
+
+void Shard::count_deliveries(Attachment& attached) {
+    const auto inflight = static_cast<std::uint32_t>(attached.session.inflight_count());
+    inflight_ += inflight;
+    inflight_ -= std::exchange(attached.inflight_counted, inflight);
+    for (const mqtt::Effects::Delivery& each : fx_.sampled_deliveries) {
+        // How long a message has waited for its receiver to come back says nothing about us.
+        if (each.arrival < attached.since) continue;
+        // Another shard's step may have begun later than ours.
+        const Duration took = std::max(each.sent - each.arrival, Duration::zero());
+        counters_.delivery_microseconds.add(static_cast<std::uint64_t>(
+            std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
     }
 }
 

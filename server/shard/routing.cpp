@@ -441,8 +441,7 @@ void Shard::fail_attach(SessionEntry& entry, Instant now) {
     keep_parts(entry, std::move(entry.attached->session).take_parts());
     const std::unique_ptr<BeforeAttach> before = std::move(entry.attached->before);
     auto records = std::move(entry.attached->retry_when_attached);
-    entry.attached.reset();
-    --sessions_attached_;
+    forget_attachment(entry);
     if (before == nullptr) {
         entry.will.reset();
         entry.will_stored = false;

@@ -147,8 +147,10 @@ struct Attachment {
 
     mqtt::Session session;
     ConnectionId connection;
-    bool open = false;       // CONNACK sent
-    bool restoring = false;  // unfinished messages are being read back
+    Instant since;                       // its CONNECT
+    std::uint32_t inflight_counted = 0;  // of the session, in the shard's sum
+    bool open = false;                   // CONNACK sent
+    bool restoring = false;              // unfinished messages are being read back
     bool advancing = false;  // past what it lost to a bound; until the log knows, nothing follows
     bool session_present = false;
     // As of which edition of the rules the subscriptions have been judged, and whether one of them

@@ -458,6 +458,7 @@ ShardSnapshot Shard::snapshot() const {
         std::accumulate(fx_.messages_sent.begin(), fx_.messages_sent.end(), std::uint64_t{0});
     taken.traffic = transport_.traffic();
     taken.connections = connections_of_;
+    taken.inflight_messages = inflight_;
     taken.sessions_connected = sessions_attached_;
     taken.sessions_away = sessions_.size() - sessions_attached_;
     taken.subscriptions = index_.subscriptions();

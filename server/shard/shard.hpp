@@ -243,6 +243,7 @@ class Shard {
     void finish_attach(SessionEntry& entry, Instant now);
     void resume(SessionEntry& entry, Instant now);
     void end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant now);
+    void forget_attachment(SessionEntry& entry);
     static void keep_parts(SessionEntry& entry, mqtt::SessionParts parts);
     [[nodiscard]] static store::DeliveryState whole_state(const SessionEntry& entry);
     void commit_detached(SessionEntry& entry);
@@ -286,6 +287,7 @@ class Shard {
     template <class Call>
     void with_session(SessionEntry& entry, Instant now, Call&& call);
     void apply_effects(SessionEntry& entry, Instant now);
+    void count_deliveries(Attachment& attached);
 
     // subscriptions.cpp
     void activate(FinishSubscribe& operation, Seq seq, Instant now);
@@ -550,6 +552,7 @@ class Shard {
     std::size_t connecting_ = 0;  // connections with connect_bytes
     std::size_t connecting_bytes_ = 0;
     std::size_t sessions_attached_ = 0;
+    std::size_t inflight_ = 0;                   // of all attachments' inflight_counted
     std::vector<std::uint32_t> connections_of_;  // listeners
     std::vector<ConnectionId> dirty_;
     std::vector<ConnectionId> leaving_;

@@ -16,6 +16,7 @@ struct ShardSnapshot {
     Counters counters;
     Traffic traffic;
     std::vector<std::uint32_t> connections;  // open, by listener
+    std::size_t inflight_messages = 0;       // QoS 1 and 2, to who is connected
     std::size_t sessions_connected = 0;
     std::size_t sessions_away = 0;
     std::size_t subscriptions = 0;

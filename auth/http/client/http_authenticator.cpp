@@ -51,7 +51,10 @@ Result<void, HttpLoginProblem> check_authorities(const std::string& pem) {
 }
 
 struct HttpLogins::Impl final : ServiceClient::Asker {
-    Impl(asio::io_context& loop, HttpLoginOptions options, std::unique_ptr<ssl::context> trust)
+    Impl(asio::io_context& loop,
+         LoginCounters& counters,
+         HttpLoginOptions options,
+         std::unique_ptr<ssl::context> trust)
         : client{std::make_shared<ServiceClient>(
               loop,
               ServiceOptions{.uses_tls = options.uses_tls,
@@ -64,7 +67,7 @@ struct HttpLogins::Impl final : ServiceClient::Asker {
                              .queue_questions_max = kHttpQueueMax},
               std::move(trust),
               *this)},
-          desk{std::move(options.desk), *client} {}
+          desk{std::move(options.desk), *client, counters} {}
 
     [[nodiscard]] std::optional<SecretText> begin(QuestionId id) override { return desk.begin(id); }
     void answered(QuestionId id, const ServiceClient::Reply& reply) override {
@@ -112,6 +115,7 @@ struct HttpLoop::Impl {
         asio::post(io, [logins] { logins->stop(); });
     }
 
+    LoginCounters counters;  // before `io`, whose handlers hold desks
     asio::io_context io{1};
     std::mutex mutex;  // guards what follows
     std::optional<Work> work;
@@ -149,7 +153,8 @@ Result<std::shared_ptr<const HttpLogins>, HttpLoginProblem> HttpLogins::open(
     if (options.uses_tls) {
         STENTOR_TRY(trust, trust_in(options.authorities));
     }
-    auto impl = std::make_shared<Impl>(loop.impl_->io, std::move(options), std::move(trust));
+    auto impl = std::make_shared<Impl>(
+        loop.impl_->io, loop.impl_->counters, std::move(options), std::move(trust));
     loop.impl_->add(impl);
     // NOLINTNEXTLINE(cppcoreguidelines-owning-memory): its constructor is nobody else's
     return std::shared_ptr<const HttpLogins>{new HttpLogins{std::move(impl), *loop.impl_}};
@@ -171,7 +176,7 @@ void HttpLogins::ask(Request request) const {
     std::move(task.visitor.request).deny(Outcome::unavailable, "the broker is stopping");
 }
 
-const LoginCounters& HttpLogins::counters() const noexcept { return impl_->desk.counters(); }
+const LoginCounters& HttpLoop::counters() const noexcept { return impl_->counters; }
 
 void HttpAuthenticator::ask(Request request) const {
     const bool has_certificate = !request.credentials().certificate_name.empty();

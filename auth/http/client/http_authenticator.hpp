@@ -59,6 +59,9 @@ class HttpLoop {
     /// sinks of all requests still exist.
     void stop();
 
+    /// Of all services that have been asked, one after the other.
+    [[nodiscard]] const LoginCounters& counters() const noexcept;
+
   private:
     friend class HttpLogins;
     struct Impl;
@@ -79,7 +82,6 @@ class HttpLogins {
 
     /// Never blocks. When too many wait, whoever brings most is closed and comes again.
     void ask(Request request) const;
-    [[nodiscard]] const LoginCounters& counters() const noexcept;
 
   private:
     HttpLogins(std::shared_ptr<Impl> impl, HttpLoop::Impl& loop) noexcept;

@@ -3,12 +3,16 @@
 
 import pathlib
 import re
+import sys
 import threading
 import unittest
 
 from prometheus_client.parser import text_string_to_metric_families
 
 from http_kit import Closed, HttpCase, basic, main
+
+sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "http_auth"))
+from login_service import LoginService  # noqa: E402
 
 MQTT = '[[listener]]\nurl = "mqtt://127.0.0.1:0"\n'
 
@@ -17,7 +21,8 @@ NAMES = """build_info start_time_seconds connections connections_opened_total
 connections_closed_total connections_refused_total sessions subscriptions shared_groups
 retained_messages packets_received_total packets_sent_total network_bytes_received_total
 network_bytes_sent_total messages_received_total messages_sent_total messages_dropped_total
-log_bytes log_commits_total log_commit_seconds log_batch_messages auth_seconds takeovers_total
+log_bytes log_commits_total log_commit_seconds log_batch_messages inflight_messages
+delivery_latency_seconds auth_seconds takeovers_total
 keepalive_timeouts_total tls_handshakes_total
 tls_certificate_expiry_timestamp_seconds""".split()
 
@@ -110,6 +115,69 @@ class Metrics(HttpCase):
         again = self.client()
         self.assertEqual(again.ask("c2"), 0)
         self.until(lambda: self.value("takeovers_total"), 1)
+
+    def test_what_is_in_flight_and_how_long_deliveries_take(self):
+        self.serve(MQTT, self.LISTENER)
+        self.http = self.broker.ports[1]
+        writer, reader, other = (self.client() for _ in range(3))
+        for name, client in (("writer", writer), ("reader", reader), ("other", other)):
+            self.assertEqual(client.ask(name, keeps=name == "reader", clean=False), 0)
+        self.assertEqual(reader.subscribe("a/#"), [1])
+        self.assertEqual(other.subscribe("a/#"), [1])
+        for number in range(3):
+            self.assertEqual(writer.publish("a/b", b"%d" % number, qos=1), 0)
+            self.assertEqual(other.message(), ("a/b", b"%d" % number))
+        for number in range(3):
+            self.assertEqual(reader.message(answers=False), ("a/b", b"%d" % number))
+        self.until(lambda: self.value("inflight_messages"), 3)
+        count = self.value("delivery_latency_seconds_count")
+        self.assertTrue(1 <= count <= 6, count)
+        self.assertLess(self.value("delivery_latency_seconds_sum"), 60 * count)
+        reader.close()
+        self.until(lambda: self.value("inflight_messages"), 0)
+        again = self.client()
+        self.assertEqual(again.ask("reader", keeps=True, clean=False), 0)
+        self.until(lambda: self.value("inflight_messages"), 3)
+        for number in range(3):
+            self.assertEqual(again.message(), ("a/b", b"%d" % number))
+        self.until(lambda: self.value("inflight_messages"), 0)
+        self.assertEqual(self.value("delivery_latency_seconds_count"), count, "repeats")
+        for number in range(70):
+            self.assertEqual(writer.publish("a/c", b"x", qos=1), 0)
+        self.until(lambda: self.value("inflight_messages"), 140)
+        # At distances of 1 to 32 in each of the shards.
+        self.assertGreaterEqual(self.value("delivery_latency_seconds_count"), count + 2)
+
+    def test_logins_by_a_web_service_are_counted(self):
+        answers = {"anna": {"result": "allow"}, "bert": (500, "oops"), None: {"result": "ignore"}}
+        service = LoginService(lambda question: answers[question["username"]])
+        self.addCleanup(service.stop)
+        self.serve(MQTT, self.LISTENER, '[auth]\nanonymous = "loopback"',
+                   f'[auth.http]\nurl = "http://127.0.0.1:{service.port}/"',
+                   'cache = "1h"', 'cache_refusals = "1h"')
+        self.http = self.broker.ports[1]
+
+        def ask(user):
+            client = self.client()
+            reason = client.ask("c", user, "secret")
+            client.close()
+            return reason
+
+        def counts():
+            """Whoever scrapes is asked about once, too: it is one connection."""
+            self.scrape(port=self.http)
+            return [self.value(f"auth_http_{name}_total")
+                    for name in ("requests", "failures", "cache_hits", "joined")]
+
+        self.assertEqual(counts(), [1, 0, 0, 0])
+        self.assertEqual(ask("anna"), 0)
+        self.assertEqual(ask("bert"), 0x88)
+        self.assertEqual(counts(), [3, 1, 0, 0])
+        self.assertEqual(ask("anna"), 0)
+        self.assertEqual(counts(), [3, 1, 1, 0])
+        self.assertTrue(self.broker.reload())
+        self.assertEqual(ask("anna"), 0)
+        self.assertEqual(counts(), [4, 1, 1, 0], "counters go on")
 
     def test_refusals_are_counted_by_reason(self):
         self.user("add", "anna", "a")

@@ -7,8 +7,8 @@ from http_kit import HttpCase, main
 
 NODE = "sys_interval = '100ms'"
 NAMES = """version uptime clients/total clients/connected clients/disconnected clients/maximum
-messages/received messages/sent bytes/received bytes/sent publish/messages/received
-publish/messages/sent publish/messages/dropped load/messages/received/1min
+messages/received messages/sent messages/inflight bytes/received bytes/sent
+publish/messages/received publish/messages/sent publish/messages/dropped load/messages/received/1min
 load/publish/sent/15min load/bytes/received/5min subscriptions/count
 store/messages/bytes dropped/queue_full dropped/expired""".split() + ["retained messages/count"]
 
