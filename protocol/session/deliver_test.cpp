@@ -174,6 +174,20 @@ TEST(Deliver, AliasesAreBoundedByOurLimitToo) {
     EXPECT_THAT(script.deliver({.qos = kQos0, .topic = "b"}), ElementsAre("PUBLISH q0 b=m"));
 }
 
+TEST(Deliver, AliasesAreBoundedByTheBytesOfTheirTopics) {
+    const std::string large(50'000, 'l');
+    const std::string larger(15'600, 'L');
+    ConnectRequest request = test::transient();
+    request.topic_alias_maximum = 9;
+    Script script{request};
+    EXPECT_THAT(script.deliver({.qos = kQos0, .topic = large}),
+                ElementsAre("PUBLISH q0 " + large + "=m alias=1"));
+    EXPECT_THAT(script.deliver({.qos = kQos0, .topic = larger}),
+                ElementsAre("PUBLISH q0 " + larger + "=m"));
+    EXPECT_THAT(script.deliver({.qos = kQos0, .topic = "b"}),
+                ElementsAre("PUBLISH q0 b=m alias=2"));
+}
+
 TEST(Deliver, WhatWasNotSentDoesNotSetAnAlias) {
     ConnectRequest request = test::transient();
     request.topic_alias_maximum = 9;

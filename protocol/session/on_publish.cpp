@@ -25,8 +25,9 @@ std::optional<std::string_view> Session::resolve_topic(const PublishView& packet
     std::vector<std::string>& topics = inbound().topic_of_alias;
     if (!packet.topic.empty()) {
         if (topics.size() < *alias) topics.resize(*alias);
-        topics[*alias - 1U].assign(packet.topic);
-        return packet.topic;
+        if (inbound_->set_alias(topics[*alias - 1U], packet.topic)) return packet.topic;
+        close(ReasonCode::quota_exceeded, "topic aliases stand for more than 64 KiB", fx);
+        return std::nullopt;
     }
     if (*alias > topics.size() || topics[*alias - 1U].empty()) {
         close(ReasonCode::protocol_error, "topic alias was never set 3.3.2.3.4", fx);

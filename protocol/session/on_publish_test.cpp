@@ -295,6 +295,34 @@ TEST(OnPublish, AliasOutOfRangeCloses) {
     EXPECT_THAT(script.publish({.qos = kQos0, .alias = 32}), Contains("route t"));
 }
 
+TEST(OnPublish, AliasesForTooLongTopicsClose) {
+    const std::string a(40'000, 'a');
+    const std::string b(25'536, 'b');
+    const std::string c(65'535, 'c');
+    Script script{test::transient()};
+    open(script);
+    const auto set = [&](const std::string& topic, std::uint16_t alias) {
+        return script.publish({.topic = topic, .qos = kQos0, .alias = alias});
+    };
+    EXPECT_THAT(set(c, 1), Contains(testing::StartsWith("route ")));
+    EXPECT_THAT(set(a, 1), Contains(testing::StartsWith("route ")));
+    EXPECT_THAT(set(b, 2), Contains(testing::StartsWith("route ")));
+    EXPECT_THAT(set(b, 2), Contains(testing::StartsWith("route "))) << "it has that already";
+    EXPECT_THAT(set("", 1), Contains("route " + a));
+    EXPECT_THAT(set("x", 3), ElementsAre("close 97 disconnect"));
+}
+
+TEST(OnPublish, AnAliasForAShorterTopicKeepsNothingOfTheLonger) {
+    Script script{test::transient()};
+    open(script);
+    for (std::uint16_t alias = 1; alias <= 32; ++alias) {
+        const std::string topic(30'000, 't');
+        (void)script.publish({.topic = topic, .qos = kQos0, .alias = alias});
+        (void)script.publish({.topic = "t", .qos = kQos0, .alias = alias});
+    }
+    EXPECT_LT(script.session().bytes(), 8'192U);
+}
+
 TEST(OnPublish, UnknownAliasCloses) {
     Script script{test::transient()};
     open(script);

@@ -1,5 +1,6 @@
 #pragma once
-// Topic aliases towards one client: the first topics sent get them, for the life of the connection.
+// Topic aliases towards one client: the first topics sent get them, for the life of the connection,
+// and up to kAliasTopicBytesMax of them.
 // Internal to the session.
 // Pure. Used on its session's shard.
 
@@ -32,6 +33,7 @@ class Session::Aliases {
             return {.alias = at->second.alias, .known = true};
         }
         if (aliases_.size() >= aliases_max_) return {};
+        if (bytes_ + message.topic().size() > kAliasTopicBytesMax) return {};
         return {.alias = static_cast<std::uint16_t>(aliases_.size() + 1), .known = false};
     }
 

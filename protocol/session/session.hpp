@@ -39,6 +39,9 @@ struct SessionParts {
     std::vector<InflightMessage> queued_shares = {};  // shares that never got an identifier
 };
 
+/// Topic names that aliases of one direction stand for, together.
+inline constexpr std::size_t kAliasTopicBytesMax = 65'536;
+
 class Session {
   public:
     /// `limits` outlives the session. `parts` is empty for a new session; what it holds counts as
