@@ -21,6 +21,13 @@ bool stdout_is_stderr() noexcept {
            out.st_dev == err.st_dev && out.st_ino == err.st_ino;
 }
 
+/// Of the format of the log, but for stdout's own reader: `auto` asks whether that is a person.
+const char* ready_line(config::LogFormat format) noexcept {
+    const bool text = format == config::LogFormat::text ||
+                      (format == config::LogFormat::automatic && ::isatty(STDOUT_FILENO) == 1);
+    return text ? "ready" : R"({"event":"ready"})";
+}
+
 std::string boxed(const std::vector<std::string>& lines) {
     std::size_t width = 0;
     for (const std::string& line : lines) width = std::max(width, line.size());
@@ -97,17 +104,14 @@ void announce(const std::vector<std::string>& urls,
               const config::Options& options,
               std::int64_t started_in_ms) {
     for (const std::string& url : urls) std::printf("listening url=%s\n", url.c_str());
-    const bool one_stream = stdout_is_stderr();
-    if (!one_stream) {
-        std::printf(options.logging.format == config::LogFormat::text ? "ready\n"
-                                                                      : "{\"event\":\"ready\"}\n");
-        for (const std::string& url : urls) {
-            // The words of the plain line, for whoever reads only the log.
-            STENTOR_LOG(
-                info, LogEvent("listening", {{"url", url}}), "listening url={} for clients", url);
-        }
-    }
+    std::printf("%s\n", ready_line(options.logging.format));
     std::fflush(stdout);
+    if (stdout_is_stderr()) return;
+    for (const std::string& url : urls) {
+        // The words of the plain line, for whoever reads only the log.
+        STENTOR_LOG(
+            info, LogEvent("listening", {{"url", url}}), "listening url={} for clients", url);
+    }
     STENTOR_LOG(info,
                 LogEvent("ready",
                          {{"version", version()},

@@ -17,9 +17,9 @@ namespace stentor::app {
 /// the same. Call after log_start().
 void welcome(const config::Options& options);
 
-/// `listening url=<URL>` per door and one `ready` line, for programs that started us. They go to
-/// stdout; the log (stderr) has the same as events. If both are one terminal, pipe or file, each is
-/// written once.
+/// `listening url=<URL>` per door and one `ready` line on stdout, whatever the log's level:
+/// programs that started us wait for them. The log (stderr) has the same as events, but not if both
+/// are one terminal, pipe or file, which would have it twice.
 void announce(const std::vector<std::string>& urls,
               const config::Options& options,
               std::int64_t started_in_ms);

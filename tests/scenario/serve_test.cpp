@@ -53,6 +53,15 @@ TEST(Serve, PrintsEachDoorOnceWhereStreamsAreOne) {
     EXPECT_EQ(output.find("\"ready\""), output.rfind("\"ready\"")) << output;
 }
 
+TEST(Serve, PrintsReadyWhereStreamsAreOneAndTheLogIsQuiet) {
+    Process broker{
+        {"/bin/sh", "-c", "exec \"$0\" serve --set logging.level=warn 2>&1", STENTOR_BINARY}};
+    EXPECT_THAT(broker.wait_for_line(Stream::out, "listening url="), HasSubstr("mqtt://"));
+    EXPECT_EQ(broker.wait_for_line(Stream::out, "ready"), R"({"event":"ready"})");
+    broker.terminate();
+    EXPECT_EQ(broker.wait(), kExitOk);
+}
+
 TEST(Serve, SaysThatItRunsWithoutAFile) {
     const kit::TempDir dir;
     Process broker = serve({});
@@ -80,25 +89,41 @@ TEST(Serve, SaysItInTheFormatOfTheLog) {
     EXPECT_THAT(broker.output(Stream::err), Not(HasSubstr("+---")));
 }
 
+/// `serve` and further words where both streams are a terminal, which script(1) makes.
+Process serve_on_terminal(const std::string& further) {
+    const std::string command = std::string{"exec "} + STENTOR_BINARY + " serve" + further;
+    return Process{{"/usr/bin/script", "-q", "-e", "-f", "-c", command, "/dev/null"}};
+}
+
+/// script(1) ends with the broker; asked to end itself it would take its time.
+void end_on_terminal(Process& broker) {
+    const std::string script = std::to_string(broker.pid());
+    pid_t child = 0;
+    std::ifstream{"/proc/" + script + "/task/" + script + "/children"} >> child;
+    ASSERT_GT(child, 0);
+    ::kill(child, SIGTERM);
+    EXPECT_EQ(broker.wait(), kExitOk);
+}
+
 TEST(Serve, ShowsABoxOnATerminal) {
-    // script(1) gives it one; both streams are that.
     for (const bool json : {false, true}) {
-        const std::string command = std::string{"exec "} + STENTOR_BINARY + " serve" +
-                                    (json ? " --set logging.format=json" : "");
-        Process broker{{"/usr/bin/script", "-q", "-e", "-f", "-c", command, "/dev/null"}};
+        Process broker = serve_on_terminal(json ? " --set logging.format=json" : "");
         broker.wait_for_line(Stream::out, "ready");
         const std::string output = broker.output(Stream::out);
         EXPECT_EQ(output.find("+---") != output.npos, !json) << output;
         EXPECT_EQ(output.find(R"("event":"configuration")") != output.npos, json) << output;
         EXPECT_THAT(output, HasSubstr("runs without a configuration file"));
-        // It ends with the broker; asked to end itself it would take its time.
-        const std::string script = std::to_string(broker.pid());
-        pid_t child = 0;
-        std::ifstream{"/proc/" + script + "/task/" + script + "/children"} >> child;
-        ASSERT_GT(child, 0);
-        ASSERT_EQ(::kill(child, SIGTERM), 0);
-        EXPECT_EQ(broker.wait(), kExitOk);
+        end_on_terminal(broker);
     }
+}
+
+/// As the README shows it: the log is on the same screen and does not say it a second time.
+TEST(Serve, SaysReadyInOneWordOnATerminal) {
+    Process broker = serve_on_terminal("");
+    broker.wait_for_line(Stream::out, "listening url=");
+    EXPECT_EQ(broker.wait_for_line(Stream::out, "ready"), "ready\r");
+    end_on_terminal(broker);
+    EXPECT_THAT(broker.output(Stream::out), Not(HasSubstr("started in")));
 }
 
 TEST(Serve, DrainsAtTermAndAtInt) {
