@@ -71,7 +71,8 @@ constexpr std::array<Rule, kIdsEnd> kRules = [] {
     set(Property::response_information, Kind::text, kConnack);
     set(Property::server_reference,
         Kind::text,
-        in(connack, disconnect_to_server, disconnect_to_client));
+        in(connack, disconnect_to_client),
+        in(disconnect_to_server));  // 3.14.2.2.5: the server sends it
     set(Property::reason_string, Kind::text, kReasoned);
     set(Property::receive_maximum, Kind::u16, kBothConnects);
     set(Property::topic_alias_maximum, Kind::u16, kBothConnects);
@@ -233,7 +234,7 @@ ProtocolResult<PropertiesView> parse_properties(ByteView block, PropertyContext 
         const auto id = static_cast<Property>(number);
         if ((rule.allowed & here) == 0) {
             if ((rule.misplaced & here) != 0) {
-                return forbidden("a property this side must not send [MQTT-3.3.4-6, -3.14.2-2]");
+                return forbidden("a property this side must not send (3.3.4, 3.14.2.2)");
             }
             return malformed("a property this packet does not have (2.2.2.2)");
         }

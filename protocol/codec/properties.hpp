@@ -46,8 +46,9 @@ enum class Property : std::uint8_t {
 };
 
 /// Where a block stands; decides which properties may be in it. Some depend on who receives it:
-/// a client must not send a Subscription Identifier in PUBLISH [MQTT-3.3.4-6], a server no
-/// Session Expiry Interval in DISCONNECT [MQTT-3.14.2-2].
+/// a client must not send a Subscription Identifier in PUBLISH [MQTT-3.3.4-6] and no Server
+/// Reference in DISCONNECT (3.14.2.2.5), a server no Session Expiry Interval in DISCONNECT
+/// [MQTT-3.14.2-2].
 enum class PropertyContext : std::uint8_t {
     connect,
     will,

@@ -65,7 +65,7 @@ const std::vector<Allowed> kAllowed{
     {"18 00000001", {will}},
     {"19 01", {connect}},
     {"1A 0001 61", {connack}},
-    {"1C 0001 61", {connack, disconnect_to_server, disconnect_to_client}},
+    {"1C 0001 61", {connack, disconnect_to_client}},
     {"1F 0001 61",
      {connack,
       puback,
@@ -94,7 +94,8 @@ TEST(Properties, AreAllowedWhereTheTableSaysAndNowhereElse) {
         for (const PropertyContext context : kContexts) {
             const ReasonCode reason = judged(row.wire, context);
             const bool other_way = (row.wire == "0B 01" && context == publish_to_server) ||
-                                   (row.wire == "11 00000001" && context == disconnect_to_client);
+                                   (row.wire == "11 00000001" && context == disconnect_to_client) ||
+                                   (row.wire == "1C 0001 61" && context == disconnect_to_server);
             const ReasonCode expected = row.contexts.contains(context) ? kOk
                                         : other_way                    ? kProtocol
                                                                        : kMalformed;
