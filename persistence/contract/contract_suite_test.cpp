@@ -271,6 +271,9 @@ TEST_P(EngineContract, BeyondItsBytesItRefusesMessagesAndNothingElse) {
     EXPECT_EQ(result_of(kShard, refused), Result<void>{make_error_code(StoreErrc::store_full)});
     EXPECT_TRUE(sink_->positions(kShard, refused).empty()) << "nothing of the batch is in the log";
     commit(samples::attached("c"));
+    MessageRecord clearing = samples::retained("r", "");
+    clearing.for_durable_sessions = true;
+    commit(clearing);
     EXPECT_EQ(sink_->complaints(), "");
     EXPECT_EQ(read_all(recovered_.last, {"t"}), kept);
 

@@ -22,9 +22,9 @@ constexpr std::size_t kEntryOverheadBytes = 32;
 [[nodiscard]] std::size_t kept_bytes(const Record& record) noexcept {
     const auto* published = std::get_if<MessageRecord>(&record);
     if (published == nullptr || published->has_no_sender) return 0;
-    const bool becomes_retained =
-        published->sets_retained && !published->message->payload().empty();
-    if (!published->for_durable_sessions && !becomes_retained) return 0;
+    // Clearing frees more than it takes, also when sessions are to hear of it.
+    if (published->sets_retained && published->message->payload().empty()) return 0;
+    if (!published->for_durable_sessions && !published->sets_retained) return 0;
     return entry_bytes(published->message);
 }
 

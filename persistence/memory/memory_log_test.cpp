@@ -130,7 +130,10 @@ TEST(MemoryLog, HasNoRoomForMessagesBeyondItsBound) {
     const auto kept = [](Record record) {
         return kept_bytes(samples::batch(ShardId{0}, 1, {std::move(record)}));
     };
-    EXPECT_EQ(kept(samples::retained("r", "")), 0U) << "clearing frees room";
+    MessageRecord clearing = samples::retained("r", "");
+    EXPECT_EQ(kept(clearing), 0U) << "clearing frees room";
+    clearing.for_durable_sessions = true;
+    EXPECT_EQ(kept(clearing), 0U) << "... also when sessions hear of it";
     EXPECT_EQ(kept(samples::attached("c")), 0U);
     EXPECT_GT(kept(samples::retained("r", "1")), 0U);
     EXPECT_GT(kept(logged("t")), 0U);

@@ -38,9 +38,10 @@ Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Insta
         }
     }
     const store::Room room = shared_.engine->room();
-    const bool sets_value = message->retain() && !message->payload().empty();
-    const bool has_no_room = room == store::Room::none_for_messages ||
-                             (room == store::Room::none_for_retained && sets_value);
+    const bool clears_value = message->retain() && message->payload().empty();
+    const bool has_no_room =
+        !clears_value && (room == store::Room::none_for_messages ||
+                          (room == store::Room::none_for_retained && message->retain()));
     if (has_no_room && how.fires_will_of.empty()) {
         return {mqtt::Ingress::refused, ReasonCode::quota_exceeded, nullptr, {}};
     }

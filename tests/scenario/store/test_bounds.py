@@ -199,6 +199,21 @@ class Bounds(StoreTest):
         self.assertEqual(self.numbers_through(gone, 9), list(range(10)))
         self.end(broker)
 
+    def test_values_that_have_filled_the_store_can_be_cleared(self):
+        broker = self.broker("store.max_bytes=2MiB", "store.acknowledge_after=os",
+                             "limits.receive_maximum=200")
+        publisher = broker.client("publisher")
+        # All at once: they are let in before it is known how much they take of the store.
+        for value in range(150):
+            publisher.publish_only(f"values/{value}", bytes(20_000), retain=True)
+        stored = [value for value in range(150) if publisher.answer() in (0, 0x10)]
+        self.assertGreater(len(stored), 50)
+        for value in stored:
+            self.assertIn(publisher.publish(f"values/{value}", b"", retain=True), (0, 0x10))
+        self.wait_until("others are welcome",
+                        lambda: publisher.publish("others", bytes(20_000)) in (0, 0x10))
+        self.end(broker)
+
     def test_a_full_store_makes_room_where_the_need_is_oldest(self):
         broker = self.broker("store.max_bytes=2MiB", "store.acknowledge_after=os")
         self.away(broker, "forgotten", "#")
