@@ -1,6 +1,7 @@
 #!/bin/sh
 # One entry to everything: see `./stentor.sh help`. Works from any directory, needs no stdin.
 set -eu
+caller=$PWD  # what arguments of programs are relative to
 cd "$(dirname "$0")"
 
 # serve needs the first list, all other commands both.
@@ -91,10 +92,13 @@ build() {
     cmake --build "build/$preset" -j "$(jobs)" "$@" >&2
 }
 
+# The broker runs where the caller is: files it is told of, and ./stentor-data, are there.
 serve() {
     setup build
     build
-    exec build/release/stentor serve "$@"
+    program=$PWD/build/release/stentor
+    cd "$caller"
+    exec "$program" serve "$@"
 }
 
 # test [arguments of ctest...]: everything, or for instance `test -R Session`
