@@ -41,7 +41,8 @@ Shard::Shard(ShardId id,
     review_.edition = edition_;
 }
 
-Shard::~Shard() = default;
+/// The mailbox may be the next shard's.
+Shard::~Shard() { mailbox_of(id_).handled(inbox_bytes_); }
 
 void Shard::recover(const store::Recovered& recovered, Instant now) {
     applied_ = recovered.last;
