@@ -11,6 +11,7 @@
 #include "protocol/codec/reason_code.hpp"
 
 #include <cstdint>
+#include <optional>
 
 namespace stentor::mqtt {
 
@@ -35,6 +36,10 @@ struct BodyContext {
                                                    ProtocolVersion version,
                                                    PropertyContext context,
                                                    PropertiesView& out) noexcept;
+
+/// The smallest Maximum Packet Size in a block that need not be in order, UINT32_MAX without one;
+/// nothing if its properties cannot be told apart.
+[[nodiscard]] std::optional<std::uint32_t> smallest_packet_size(ByteView block) noexcept;
 
 /// Reads a UTF-8 Encoded String and judges its characters.
 [[nodiscard]] ProtocolResult<void> read_text(Reader& body, std::string_view& out) noexcept;

@@ -1,11 +1,14 @@
 #include "protocol/codec/properties.hpp"
 
 #include "base/assert.hpp"
+#include "protocol/codec/packet_body.hpp"
 #include "protocol/codec/reader.hpp"
 #include "protocol/codec/utf8.hpp"
 
+#include <algorithm>
 #include <array>
 #include <cstddef>
+#include <limits>
 
 namespace stentor::mqtt {
 
@@ -87,9 +90,6 @@ constexpr std::array<Rule, kIdsEnd> kRules = [] {
     return rules;
 }();
 
-constexpr ProtocolError malformed(const char* detail) noexcept {
-    return {ReasonCode::malformed_packet, detail};
-}
 constexpr ProtocolError forbidden(const char* detail) noexcept {
     return {ReasonCode::protocol_error, detail};
 }
@@ -115,6 +115,20 @@ bool read_number(Reader& reader, Kind kind, std::uint32_t& value) noexcept {
             return reader.varint(value);
         default:
             return false;
+    }
+}
+
+/// Takes one value off `reader` and judges nothing; `number`: if it is one.
+bool read_raw(Reader& reader, Kind kind, std::uint32_t& number) noexcept {
+    ByteView raw;
+    switch (kind) {
+        case Kind::text:
+        case Kind::binary:
+            return reader.binary(raw);
+        case Kind::pair:
+            return reader.binary(raw) && reader.binary(raw);
+        default:
+            return read_number(reader, kind, number);
     }
 }
 
@@ -250,6 +264,21 @@ ProtocolResult<PropertiesView> parse_properties(ByteView block, PropertyContext 
         return forbidden("Authentication Data without a method (3.1.2.11.10)");
     }
     return PropertiesView::from_checked(block, present);
+}
+
+std::optional<std::uint32_t> smallest_packet_size(ByteView block) noexcept {
+    std::uint32_t smallest = std::numeric_limits<std::uint32_t>::max();
+    Reader reader{block};
+    while (!reader.at_end()) {
+        std::uint8_t number = 0;
+        std::uint32_t value = 0;
+        if (!reader.u8(number) || number >= kIdsEnd) return std::nullopt;
+        if (!read_raw(reader, kRules[number].kind, value)) return std::nullopt;
+        if (static_cast<Property>(number) == Property::maximum_packet_size) {
+            smallest = std::min(smallest, value);
+        }
+    }
+    return smallest;
 }
 
 bool is_forwarded(Property id) noexcept {

@@ -144,7 +144,7 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
             if (connection->phase == Phase::handshake && used == 0) {
                 if (const char* hint = other_protocol(bytes)) error.detail = hint;
             }
-            refuse_packet(*connection, error, now);
+            refuse_packet(*connection, error, now, bytes.subspan(used));
             return bytes.size();
         }
         const auto* decoded = std::get_if<mqtt::Decoded>(&*step);
@@ -270,7 +270,10 @@ std::string_view Shard::client_of(const Connection& connection) noexcept {
     return attached ? std::string_view{sessions_.at(connection.slot)->client_id} : "";
 }
 
-void Shard::refuse_packet(Connection& connection, const mqtt::ProtocolError& error, Instant now) {
+void Shard::refuse_packet(Connection& connection,
+                          const mqtt::ProtocolError& error,
+                          Instant now,
+                          ByteView packet) {
     ++counters_.protocol_errors;
     static LogEvery every{20, std::chrono::seconds{10}};
     if (const auto pass = every.admit(now)) {
@@ -290,7 +293,7 @@ void Shard::refuse_packet(Connection& connection, const mqtt::ProtocolError& err
               now);
         return;
     }
-    refuse_connect(connection, error.reason, error.detail);
+    refuse_connect(connection, error.reason, error.detail, packet);
 }
 
 /// Ends an open connection from our side: DISCONNECT if the effects ask for it, the session's end,

@@ -2,6 +2,7 @@
 // attaching by commit (rule 10), detaching.
 #include "base/log.hpp"
 #include "protocol/codec/encoder.hpp"
+#include "protocol/codec/refused_connect.hpp"
 #include "protocol/topic/validate.hpp"
 #include "server/shard/shard.hpp"
 
@@ -76,7 +77,10 @@ void Shard::on_connect(Connection& connection, const mqtt::ConnectView& packet, 
 }
 
 /// CONNACK with a reason, where the version has a way to say it, and the end of the connection.
-void Shard::refuse_connect(Connection& connection, ReasonCode reason, const char* detail) {
+void Shard::refuse_connect(Connection& connection,
+                           ReasonCode reason,
+                           const char* detail,
+                           ByteView packet) {
     ++counters_.connects_refused[mqtt::to_number(reason)];
     STENTOR_LOG(debug,
                 LogEvent("connect_refused",
@@ -88,19 +92,20 @@ void Shard::refuse_connect(Connection& connection, ReasonCode reason, const char
         const bool sayable =
             *version == ProtocolVersion::v5 || mqtt::connect_return_code(reason).has_value();
         if (sayable) {
-            const std::size_t bytes_max =
-                connection.request ? connection.request->packet_bytes_max : mqtt::kPacketBytesMax;
-            // A Reason String that does not fit is left out [MQTT-3.2.2-19]; what fits is not known
-            // of a CONNECT that was not understood.
+            const std::optional<std::size_t> bytes_max = connection.request
+                                                             ? connection.request->packet_bytes_max
+                                                             : mqtt::connack_bytes_max(packet);
+            // A Reason String that does not fit is left out [MQTT-3.2.2-19], and so is one of which
+            // that is not known.
             mqtt::PropertyWriter properties;
-            if (*version == ProtocolVersion::v5 && connection.request) {
+            if (*version == ProtocolVersion::v5 && bytes_max) {
                 properties.text(mqtt::Property::reason_string, detail);
             }
             (void)mqtt::encode_connack(
                 connection.out,
                 *version,
                 {.session_present = false, .reason = reason, .properties = properties.bytes()},
-                bytes_max);
+                bytes_max.value_or(mqtt::kPacketBytesMax));
         }
     }
     drop_connection(connection, true, reason);

@@ -204,7 +204,10 @@ class Shard {
     [[nodiscard]] std::string_view client_of(const Connection& connection) noexcept;
     [[nodiscard]] bool may_bring(Connection& connection, std::size_t bytes, Instant now);
     void forget_connect_bytes(Connection& connection) noexcept;
-    void refuse_packet(Connection& connection, const mqtt::ProtocolError& error, Instant now);
+    void refuse_packet(Connection& connection,
+                       const mqtt::ProtocolError& error,
+                       Instant now,
+                       ByteView packet = {});
     void close(Connection& connection, const mqtt::Close& close, Instant now);
     void drop_connection(Connection& connection, bool send_rest, mqtt::ReasonCode reason);
     void forget_connection(Connection& connection, bool send_rest);
@@ -219,7 +222,11 @@ class Shard {
 
     // on_connect.cpp
     void on_connect(Connection& connection, const mqtt::ConnectView& packet, Instant now);
-    void refuse_connect(Connection& connection, mqtt::ReasonCode reason, const char* detail);
+    /// `packet`: the CONNECT, if the decoder has refused it.
+    void refuse_connect(Connection& connection,
+                        mqtt::ReasonCode reason,
+                        const char* detail,
+                        ByteView packet = {});
     void admitted(Connection& connection, Admission admission, Instant now);
     static void log_not_admitted(const Connection& connection,
                                  const Admission& admission,
