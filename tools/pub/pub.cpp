@@ -22,6 +22,7 @@
 #include <cstring>
 #include <deque>
 #include <optional>
+#include <utility>
 #include <vector>
 
 namespace stentor::tools {
@@ -33,6 +34,8 @@ using mqtt::ReasonCode;
 
 constexpr auto kTuple = asio::as_tuple(asio::use_awaitable);
 constexpr std::size_t kLinesMax = 4096;  // read ahead of the broker's acknowledgements
+// What a broker closes on twice it closes on always; 3.1.1 has no other way to refuse a message.
+constexpr int kLossesMax = 2;
 constexpr std::size_t kLineBytesMax = mqtt::kVarintMax;
 
 /// Everything up to the end; fails with errno's text, or when it cannot fit a packet.
@@ -71,6 +74,7 @@ class Publisher final : public ClientHandler {
 
     void on_event(const mqtt::ClientEvent& event) override {
         if (const auto* connected = std::get_if<mqtt::Connected>(&event)) {
+            connected_ = true;
             reporter_.debug("connected as '{}'{}",
                             runner_->session().client_id(),
                             connected->session_present ? ", session resumed" : "");
@@ -83,15 +87,21 @@ class Publisher final : public ClientHandler {
     void on_batch() override { pump(); }
     void on_drained() override { pump(); }
     void on_retry(const ConnectError& why, std::chrono::milliseconds wait) override {
-        if (unconfirmed_ == 0) {
-            reporter_.debug("{}; next attempt in {} ms", why.what, wait.count());
-            return;
+        const bool was_connected = std::exchange(connected_, false);
+        if (unconfirmed_ != 0) {
+            fail(fmt::format("{}: what was sent with QoS 0 may be lost", why.what),
+                 "with -q 1 it is repeated until the broker has acknowledged it");
+            unconfirmed_ = 0;
+            pinged_ = false;
+            if (nothing_left()) runner_->finish();
+        } else if (was_connected && unanswered_ > 0 && ++losses_ == kLossesMax) {
+            fail(fmt::format("{}: the broker closes the connection on this message", why.what),
+                 "is it larger than the broker's limit?");
+            runner_->finish();
+        } else {
+            reporter_.error(fmt::format("{}; next attempt in {} ms", why.what, wait.count()),
+                            why.hint);
         }
-        fail(fmt::format("{}: what was sent with QoS 0 may be lost", why.what),
-             "with -q 1 it is repeated until the broker has acknowledged it");
-        unconfirmed_ = 0;
-        pinged_ = false;
-        if (nothing_left()) runner_->finish();
     }
 
     [[nodiscard]] bool complete() const noexcept {
@@ -123,6 +133,8 @@ class Publisher final : public ClientHandler {
     bool is_output_lost_ = false;
     bool delaying_ = false;
     std::size_t unanswered_ = 0;
+    bool connected_ = false;         // since the last loss
+    int losses_ = 0;                 // of connections, since a message was last answered
     std::uint64_t unconfirmed_ = 0;  // QoS 0 messages sent on this connection
     bool pinged_ = false;            // behind the last of them
     asio::steady_timer delay_timer_;
@@ -196,6 +208,7 @@ bool Publisher::publish_next() {
 
 void Publisher::on_done(const mqtt::PublishDone& done) {
     if (unanswered_ > 0) --unanswered_;
+    losses_ = 0;
     if (options_.json) print_json(done.packet_id.value(), done.reason);
     if (mqtt::is_failure(done.reason)) {
         fail(fmt::format(

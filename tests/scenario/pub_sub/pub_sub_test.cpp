@@ -567,6 +567,21 @@ TEST(PubSubAtStentor, ARefusedQos0MessageIsAFailure) {
     EXPECT_EQ(old.status.code, 1);
 }
 
+TEST(PubSubAtStentor, AMessageThatTheBrokerNeverTakesIsGivenUp) {
+    // Above the default of limits.packet_bytes_max. 3.1.1 announces none, and the broker can only
+    // close; repeating it would bring the same again.
+    const auto broker = Broker::start(BrokerKind::stentor, {});
+    const std::string large(1'100'000, 'x');
+    const auto done =
+        run_tool("pub",
+                 {"-h", "127.0.0.1", "-p", broker->port(), "-V", "311", "-q", "1", "-t", "a", "-s"},
+                 large);
+    EXPECT_EQ(done.status.code, 1);
+    EXPECT_THAT(done.err, HasSubstr("next attempt in"));
+    EXPECT_THAT(done.err, HasSubstr("the broker closes the connection on this message"));
+    EXPECT_THAT(done.err, HasSubstr("is it larger than the broker's limit?"));
+}
+
 // --- without a broker ---
 
 TEST(PubSubErrors, NobodyListens) {
