@@ -48,6 +48,13 @@ class Report {
         if (!problem.hint.empty()) std::cerr << "     = " << problem.hint << '\n';
         code_ = std::max(code_, kExitFailed);
     }
+    /// The same of what a key names: shown where that key was given.
+    void not_ready(Diagnostic diagnostic) {
+        std::vector<Diagnostic> one{std::move(diagnostic)};
+        config::point_to_origins(one, origins_);
+        std::cerr << config::render(one);
+        code_ = std::max(code_, kExitFailed);
+    }
     [[nodiscard]] int code() const noexcept { return code_; }
 
   private:
@@ -132,15 +139,16 @@ void check_data_dir(const config::NodeOptions& node, Report& report) {
         place = place.parent_path();
     }
     if (!std::filesystem::is_directory(place, error)) {
-        report.not_ready({.what = "the data directory " + node.data_dir +
-                                  " cannot be made: " + place.string() + " is not a directory",
-                          .hint = "set node.data_dir or --data"});
+        report.not_ready(Problem{.what = "the data directory " + node.data_dir +
+                                         " cannot be made: " + place.string() +
+                                         " is not a directory",
+                                 .hint = "set node.data_dir or --data"});
     } else if (const int failed = cannot_hold_directories(place); failed != 0) {
-        report.not_ready({.what = "the data directory " + node.data_dir + " cannot be " +
-                                  (exists ? "written: " : "made: ") +
-                                  std::generic_category().message(failed) + " (" + place.string() +
-                                  ")",
-                          .hint = "give the directory to this user, or set node.data_dir"});
+        report.not_ready(Problem{.what = "the data directory " + node.data_dir + " cannot be " +
+                                         (exists ? "written: " : "made: ") +
+                                         std::generic_category().message(failed) + " (" +
+                                         place.string() + ")",
+                                 .hint = "give the directory to this user, or set node.data_dir"});
     } else {
         report.good("data", node.data_dir + (exists ? "" : " (will be made)"));
     }
@@ -151,7 +159,7 @@ void check_store(const config::NodeOptions& node, Report& report) {
     if (node.keeps_nothing()) return;
     const auto glance = store::glance_at(node.data_dir);
     if (!glance) {
-        report.not_ready({.what = glance.error().what, .hint = glance.error().hint});
+        report.not_ready(Problem{.what = glance.error().what, .hint = glance.error().hint});
         return;
     }
     if (!glance->is_there) return;
@@ -168,13 +176,31 @@ bool held_by_stentor(const config::ListenUrl& url) {
     return owner && owner->name == "stentor";
 }
 
+/// The key of listener `number` that names the file at fault.
+std::string key_of(const server::TlsProblem& problem,
+                   const config::TlsOptions& tls,
+                   std::size_t number) {
+    const std::string here = "listener." + std::to_string(number) + ".tls.";
+    if (problem.file.empty() && !tls.ciphers.empty()) return here + "ciphers";
+    if (problem.file.empty() || problem.file == tls.certificate_file) return here + "certificate";
+    if (problem.file == tls.key_file) return here + "key";
+    if (problem.file == tls.client_ca_file) return here + "client_ca";
+    if (problem.file == tls.client_crl_file) return here + "client_crl";
+    return here + "more_certificates";
+}
+
 void check_certificates(const config::Options& options, Report& report) {
-    for (const config::ListenerOptions& listener : options.listeners) {
+    for (std::size_t number = 0; number < options.listeners.size(); ++number) {
+        const config::ListenerOptions& listener = options.listeners[number];
         if (listener.tls.certificate_file.empty()) continue;
         const auto context = server::TlsContext::load(tls_options(listener.tls), nullptr);
         if (!context) {
-            report.not_ready({.what = to_string(listener.url) + ": " + context.error().what,
-                              .hint = context.error().hint});
+            report.not_ready(
+                Diagnostic{.source = key_of(context.error(), listener.tls, number),
+                           .place = {},
+                           .line_text = {},
+                           .what = to_string(listener.url) + ": " + context.error().what,
+                           .hint = context.error().hint});
             continue;
         }
         const std::chrono::system_clock::time_point now{
@@ -183,8 +209,8 @@ void check_certificates(const config::Options& options, Report& report) {
         const auto days = std::chrono::duration_cast<std::chrono::hours>(left).count() / 24;
         if (left < std::chrono::seconds{0}) {
             report.not_ready(
-                {.what = "the certificate in " + (*context)->ends_first() + " has ended",
-                 .hint = "clients will refuse it; get a new one"});
+                Problem{.what = "the certificate in " + (*context)->ends_first() + " has ended",
+                        .hint = "clients will refuse it; get a new one"});
         } else {
             report.good("certificate",
                         (*context)->ends_first() + " (ends in " + std::to_string(days) + " days)");

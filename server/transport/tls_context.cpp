@@ -53,7 +53,9 @@ TlsProblem problem(const std::string& what, const std::string& file, std::string
             "correct the path in this listener's tls, or put the file there; `stentor init` "
             "makes an authority, a certificate and its key";
     }
-    return {.what = what + ' ' + absolute(file) + ": " + openssl_reason(), .hint = std::move(hint)};
+    return {.what = what + ' ' + absolute(file) + ": " + openssl_reason(),
+            .hint = std::move(hint),
+            .file = file};
 }
 
 /// Nobody is there to type a passphrase.
@@ -221,7 +223,8 @@ Result<void, TlsProblem> TlsContext::set_revocation(ssl_ctx_st* context,
                                       absolute(options.client_crl_file) + " is out of date",
                               .hint =
                                   "get a new one from the authority: its nextUpdate has passed, "
-                                  "and every client would be refused"};
+                                  "and every client would be refused",
+                              .file = options.client_crl_file};
         }
         list_ends_ = std::min(list_ends_, time_of(next));
     }

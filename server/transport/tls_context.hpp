@@ -39,6 +39,7 @@ struct TlsOptions {
 struct TlsProblem {
     std::string what;
     std::string hint;
+    std::string file{};  // as the options name it; empty: it is about something else
 };
 
 class TlsContext {

@@ -278,6 +278,23 @@ TEST(Cli, AMissingFileIsShownWhereItWasNamed) {
     }
 }
 
+TEST(Cli, ACertificateThatCannotBeUsedIsShownWhereItWasNamed) {
+    const kit::TempDir dir;
+    const std::string file =
+        dir.write("stentor.toml",
+                  "[node]\ndata_dir = \":memory:\"\n"
+                  "[[listener]]\nurl = \"mqtt://127.0.0.1:0\"\n"
+                  "[[listener]]\nurl = \"mqtts://127.0.0.1:0\"\n"
+                  "tls = { certificate = \"/nowhere/crt\", key = \"/nowhere/key\" }\n");
+    const Finished done = stentor({"check", "-c", file});
+    EXPECT_EQ(done.status.code, 1);
+    EXPECT_THAT(done.err,
+                HasSubstr(file + ":7:23: error: listener.1.tls.certificate: mqtts://127.0.0.1:0: "
+                                 "cannot use the certificate in /nowhere/crt"));
+    EXPECT_THAT(done.err, HasSubstr("   7 | tls = { certificate = \"/nowhere/crt\""));
+    EXPECT_THAT(done.err, HasSubstr("|                       ^~~~"));
+}
+
 TEST(Check, WarnsOfSessionsThatNeverOutliveTheirConnection) {
     const Finished check = stentor({"check",
                                     "--listen",
