@@ -551,26 +551,31 @@ void Housekeeper::tell_of_disk(std::uint64_t free_bytes) const {
     static LogEvery every{4, std::chrono::seconds{10}};
     const auto pass = every.admit(monotonic_now());
     if (!pass) return;
-    const auto event = [&](const char* name) {
-        return LogEvent(name,
-                        {{"directory", options_.directory},
-                         {"free_bytes", free_bytes},
-                         {"min_free_bytes", options_.disk_free_bytes_min},
-                         {"suppressed", pass.suppressed}});
-    };
+    const char* name = "disk_ok";
+    const char* text = "there is room on the disk again";
+    LogLevel level = LogLevel::info;
     if (is_disk_full_.load()) {
-        STENTOR_LOG(error,
-                    event("disk_full"),
-                    "the disk is full: nothing is stored until there is room; make some, or lower "
-                    "store.min_free_bytes");
+        name = "disk_full";
+        text =
+            "the disk is full: nothing is stored until there is room; make some, or lower "
+            "store.min_free_bytes";
+        level = LogLevel::error;
     } else if (is_disk_low_.load()) {
-        STENTOR_LOG(warn,
-                    event("disk_low"),
-                    "less than store.min_free_bytes is left on the disk: what publishers want to "
-                    "have stored is refused until there is room");
-    } else {
-        STENTOR_LOG(info, event("disk_ok"), "there is room on the disk again");
+        name = "disk_low";
+        text =
+            "less than store.min_free_bytes is left on the disk: what publishers want to have "
+            "stored is refused until there is room";
+        level = LogLevel::warn;
     }
+    if (!log_enabled(level)) return;
+    log_line(level,
+             LogEvent(name,
+                      {{"directory", options_.directory},
+                       {"free_bytes", free_bytes},
+                       {"min_free_bytes", options_.disk_free_bytes_min},
+                       {"suppressed", pass.suppressed}}),
+             "{}",
+             text);
 }
 
 }  // namespace stentor::store

@@ -92,6 +92,7 @@ class SteadyPath : public testing::TestWithParam<Case> {
         fx_.out = &out_;
         // It stays, because nothing is consumed: what an outbox takes is no concern of this test.
         (void)out_.reserve(kOutBytes);
+        fx_.sampled_deliveries.reserve(kPacketsPerTurn);  // one in 16, so it grows late
         from_server_.emplace(GetParam().version, DecodeLimits{});
         session_.set_live(true);
         (void)session_.send_connack(false, {}, fx_);

@@ -17,7 +17,10 @@ namespace {
 
 constexpr Duration kRestAfterFailure = std::chrono::seconds{5};
 constexpr std::size_t kReadsMax = 16;  // sessions at a time
-// Catch-up of all shards shares the reader with them: one page at a time, and short.
+// Where the store has no room nobody can publish before they are counted.
+constexpr std::size_t kLongPageMessages = 1024;
+constexpr std::size_t kLongPageBytes = std::size_t{1} << 20U;
+// Otherwise catch-up of all shards comes first: one page at a time, and short.
 constexpr std::size_t kPageMessages = 64;
 constexpr std::size_t kPageBytes = std::size_t{64} * 1024;
 // After a start all sessions are counted within this time, few of them in a part of it.
@@ -112,6 +115,7 @@ void Shard::count_backlog(SessionEntry& entry, Seq position) {
                      .after = position,
                      .until = counts_all ? applied_ : std::min(applied_, give_way_.highest()),
                      .counts_all = counts_all,
+                     .frees_log = next(position) < gives_way_below(entry.slot),
                      .load = backlog_load_,
                      .check = BacklogCheck{options_.backlog, give_way_}};
     if (read.filters->empty()) {  // shares only, which wait elsewhere
@@ -128,10 +132,11 @@ void Shard::read_backlog(BacklogRead read) {
     request.cookie = next_cookie_++;
     request.after = read.after;
     request.filters = read.filters;
-    request.messages_max = kPageMessages;
-    request.bytes_max = kPageBytes;
+    request.messages_max = read.frees_log ? kLongPageMessages : kPageMessages;
+    request.bytes_max = read.frees_log ? kLongPageBytes : kPageBytes;
+    auto& queue = read.frees_log ? reads_ : count_reads_;
     backlog_reads_.emplace(request.cookie, std::move(read));
-    count_reads_.push_back(std::move(request));
+    queue.push_back(std::move(request));
 }
 
 /// Whether the page was asked for here.
@@ -140,6 +145,7 @@ bool Shard::backlog_page(store::Page& page, Instant now) {
     if (at == backlog_reads_.end()) return false;
     BacklogRead read = std::move(at->second);
     backlog_reads_.erase(at);
+    if (!read.frees_log) counts_page_ = false;
     SessionEntry* entry = sessions_.same(read.who.slot, read.who.generation);
     if (entry == nullptr) return true;
     entry->backlog_checking = false;

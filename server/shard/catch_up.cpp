@@ -241,19 +241,19 @@ void Shard::submit_reads() {
     }
     if (may_submit_count() && shared_.engine->read(count_reads_.front()) != store::Push::full) {
         count_reads_.pop_front();
+        counts_page_ = true;
     }
 }
 
 /// Sessions take turns: each has one page on its way, and asks again behind all others.
 bool Shard::may_submit_read() const noexcept {
     const std::size_t waiting = reads_.size() + near_reads_.size();
-    return waiting != 0 && readers_.size() - waiting < kReadsOutMax;
+    const std::size_t asked = readers_.size() + backlog_reads_.size() - count_reads_.size();
+    return waiting != 0 && asked - waiting < kReadsOutMax;
 }
 
 /// Counting backlogs waits behind whoever catches up: one page on its way, of all of them.
-bool Shard::may_submit_count() const noexcept {
-    return !count_reads_.empty() && count_reads_.size() == backlog_reads_.size();
-}
+bool Shard::may_submit_count() const noexcept { return !count_reads_.empty() && !counts_page_; }
 
 void Shard::page_read(store::Page page, Instant now) {
     ++counters_.pages_read;

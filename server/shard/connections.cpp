@@ -135,7 +135,7 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
             return used;
         }
         if (congested_) {  // a CONNECT asks for commits as well
-            set_pause(*connection, kPauseCongested, true);
+            wait_for_room(*connection);
             return used;
         }
         auto step = connection->decoder.next(bytes.subspan(used));
@@ -166,7 +166,7 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
         }
         const bool publishes = std::holds_alternative<mqtt::PublishView>(decoded->packet);
         if (publishes && others_behind_) {
-            set_pause(*connection, kPauseCongested, true);
+            wait_for_room(*connection);
             return used;
         }
         used += decoded->bytes_used;
@@ -367,6 +367,21 @@ void Shard::set_pause(Connection& connection, Pause why, bool on) {
     transport_.set_reading(connection.id, reads);
 }
 
+/// Until the log, or all shards, have room for what it sends.
+void Shard::wait_for_room(Connection& connection) {
+    set_pause(connection, kPauseCongested, true);
+    waiting_for_room_.push_back(connection.id);
+}
+
+/// In the order in which they came to wait: who is served now is the last to be served again.
+void Shard::resume_congested() {
+    std::vector<ConnectionId> waiting;
+    waiting.swap(waiting_for_room_);
+    for (const ConnectionId id : waiting) {
+        if (Connection* connection = find(id)) set_pause(*connection, kPauseCongested, false);
+    }
+}
+
 /// The turn's work is done before all of its bytes have been looked at: they have their turn.
 void Shard::wait_for_turn(Connection& connection) {
     set_pause(connection, kPauseTurn, true);
@@ -503,7 +518,7 @@ void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
     const bool may_have_spoken =
         !waits_for_us &&
         saturating_add(connection->last_packet, options_.connect_timeout) > heard_through_;
-    if (may_have_spoken || (connection->paused & kPauseTurn) != 0) {
+    if (may_have_spoken || (connection->paused & (kPauseTurn | kPauseCongested)) != 0) {
         timers_.set(saturating_add(now, kHearsAgain),
                     TimerKind::connect_timeout,
                     slot,

@@ -397,14 +397,6 @@ void Shard::set_congested(bool congested) {
     if (!congested) resume_congested();
 }
 
-void Shard::resume_congested() {
-    for (const auto& connection : connections_) {
-        if (connection != nullptr && (connection->paused & kPauseCongested) != 0) {
-            set_pause(*connection, kPauseCongested, false);
-        }
-    }
-}
-
 /// Closes that were asked for while a match was being read; see apply_effects().
 void Shard::close_deferred(Instant now) {
     while (!deferred_closes_.empty()) {

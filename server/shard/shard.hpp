@@ -198,6 +198,7 @@ class Shard {
     void flush_dirty();
     void wait_for_turn(Connection& connection);
     void begin_turn();
+    void wait_for_room(Connection& connection);
     void resume_congested();
     [[nodiscard]] bool has_caught_up(Connection& connection, Instant now);
     void dispatch(Connection& connection, const mqtt::PacketView& packet, Instant now);
@@ -432,6 +433,7 @@ class Shard {
         Seq after;  // read so far
         Seq until;
         bool counts_all = false;  // until what was the newest, at `load`
+        bool frees_log = false;   // the log's bounds ask for it: catch-up does not come first
         BacklogLoad load = 0;
         bool met_damage = false;  // behind what has been added to the check
         BacklogCheck check;
@@ -601,6 +603,7 @@ class Shard {
     std::uint32_t inbox_rounds_ = 0;  // how often it was drained
     std::size_t work_ = 0;            // since the turn, or its second half (step()), began
     std::vector<ConnectionId> waiting_for_turn_;
+    std::vector<ConnectionId> waiting_for_room_;  // with kPauseCongested, or gone
     Instant heard_through_ = kNever;
     std::deque<ShardMessage> local_;                 // to ourselves
     std::vector<std::vector<MessagePtr>> outgoing_;  // by shard, like the two below
@@ -612,6 +615,7 @@ class Shard {
     std::deque<store::ReadRequest> reads_;        // not yet asked of the engine
     std::deque<store::ReadRequest> near_reads_;   // the same, of sessions that are nearly level
     std::deque<store::ReadRequest> count_reads_;  // the same, to count backlogs
+    bool counts_page_ = false;                    // one of these is on its way
     bool near_has_turn_ = true;
     std::deque<RetainedQuery> waiting_queries_;
     std::vector<std::unique_ptr<FinishSubscribe>> waiting_joins_;

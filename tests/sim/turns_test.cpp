@@ -7,6 +7,7 @@
 #include <gtest/gtest.h>
 
 #include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -248,6 +249,24 @@ TEST(SimTurns, APublisherWaitsForAShardThatIsBehind) {
     stage.run_all();
     EXPECT_EQ(count(Stage::heard(*subscriber), kPublish), static_cast<std::size_t>(kMessages));
     EXPECT_EQ(Stage::heard(*publisher), kPingresp);
+}
+
+TEST(SimTurns, PublishersThatWaitForAnotherShardHaveTheirTurns) {
+    Stage stage{2, 1'000'000, 1000};
+    const std::array<WirePtr, 3> publishers{stage.arrived(0), stage.arrived(0), stage.arrived(0)};
+    const WirePtr subscriber = stage.arrived(1);
+    Stage::say(*subscriber, kSubscribe);
+    stage.run_all();
+    for (int turn = 0; turn < kMessages; ++turn) {
+        for (const WirePtr& each : publishers) {
+            if (each->up.empty()) Stage::say(*each, kPublish + kPingreq);
+        }
+        stage.run(0);
+        stage.run(1);
+    }
+    for (const WirePtr& each : publishers) {
+        EXPECT_GT(count(Stage::heard(*each), kPingresp), static_cast<std::size_t>(kMessages) / 6);
+    }
 }
 
 TEST(SimTurns, AnOutboxIsWrittenBeforeTheTurnEnds) {

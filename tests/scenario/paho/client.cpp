@@ -170,6 +170,11 @@ mqtt::const_message_ptr Client::receive() {
     return message;
 }
 
+std::size_t Client::waiting() {
+    const std::lock_guard lock{mutex_};
+    return messages_.size();
+}
+
 std::vector<std::string> Client::receive(std::size_t count) {
     std::vector<std::string> texts;
     while (texts.size() < count) texts.push_back(text(receive()));

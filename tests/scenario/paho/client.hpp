@@ -84,6 +84,8 @@ class Client {
 
     /// The next message.
     mqtt::const_message_ptr receive();
+    /// How many receive() would return at once.
+    std::size_t waiting();
     /// The next `count` of them, as "topic payload".
     std::vector<std::string> receive(std::size_t count);
 
