@@ -1,9 +1,9 @@
 // Paho C++: who receives what, in both versions.
 
+#include "base/clock.hpp"
 #include "tests/scenario/paho/paho_scenario.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <map>
 #include <string>
 #include <vector>
@@ -132,13 +132,13 @@ TEST_P(Exchange, AMemberOfASharedSubscriptionReceivesEachMessageAlone) {
     publisher->wait_until_answered();
     EXPECT_EQ(whole->receive(kMessages), sent);
     // Shares come by way of another shard: "end" might be there first.
-    const auto until = std::chrono::steady_clock::now() + kit::kPatience;
+    const auto until = monotonic_now() + kit::kPatience;
     const auto have_come = [&] {
         std::size_t messages = 0;
         for (const auto& member : members) messages += member->waiting();
         return messages;
     };
-    while (have_come() < kMessages && std::chrono::steady_clock::now() < until) {
+    while (have_come() < kMessages && monotonic_now() < until) {
         publisher->publish("nobody/listens", "", 1);
     }
 
