@@ -11,33 +11,16 @@
 #include "protocol/codec/property_writer.hpp"
 #include "protocol/session/session.hpp"
 #include "protocol/session/session_script.hpp"
+#include "tests/kit/allocations.hpp"
 
 #include <gtest/gtest.h>
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
-#include <new>
 #include <string_view>
 #include <variant>
 #include <vector>
-
-namespace {
-std::size_t allocations = 0;  // one thread
-}  // namespace
-
-// The other forms of operator new come here; sanitizers' own versions are replaced as well.
-// Inlined, they would look to gcc like a new that is given to free.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-    ++allocations;
-    if (void* memory = std::malloc(bytes)) return memory;
-    throw std::bad_alloc{};
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t /*bytes*/) noexcept {
-    std::free(memory);
-}
 
 namespace stentor::mqtt {
 namespace {
@@ -224,12 +207,12 @@ class SteadyPath : public testing::TestWithParam<Case> {
     /// As a shard does. The change itself is a record, and what it takes is not counted.
     void commit_deliveries() {
         if (session_.commit_need() == CommitNeed::none) return;
-        const std::size_t before = allocations;
+        const std::size_t before = kit::allocations;
         {
             const DeliveryChange change = session_.take_delivery_change();
             ++changes_;
         }
-        allocations = before;
+        kit::allocations = before;
         session_.delivery_committed(now_, fx_);
     }
 
@@ -257,11 +240,11 @@ class SteadyPath : public testing::TestWithParam<Case> {
 
 TEST_P(SteadyPath, TakesNoMemory) {
     for (int i = 0; i < kWarmUpTurns; ++i) turn();
-    const std::size_t before = allocations;
+    const std::size_t before = kit::allocations;
     ASSERT_GT(before, 0U) << "the counter counts";
     published_ = delivered_ = 0;
     for (int i = 0; i < kTurns; ++i) turn();
-    EXPECT_EQ(allocations - before, 0U);
+    EXPECT_EQ(kit::allocations - before, 0U);
     // In QoS 2 identifiers are still in use in every other turn.
     EXPECT_GE(published_, kTurns * kPacketsPerTurn / 2);
     EXPECT_GE(delivered_, kTurns * kPacketsPerTurn / 2);

@@ -16,6 +16,7 @@
 #include "server/app/shard_group.hpp"
 #include "server/app/store_problem.hpp"
 #include "server/core/placement.hpp"
+#include "server/shard/commit_fanout.hpp"
 #include "server/shard/mailbox.hpp"
 #include "server/shard/shard.hpp"
 #include "server/transport/address_gate.hpp"
@@ -51,25 +52,18 @@ constexpr std::uint64_t kWillBytesMax = 256U << 20U;           // likewise
 constexpr Duration kReopenPauseMin = std::chrono::milliseconds{250};
 constexpr Duration kReopenPauseMax = std::chrono::seconds{30};
 
-/// Hands a commit group to every shard before any ticket of it is answered (rule 2).
-class CommitFanout final : public store::CommitSink {
+/// Tells the supervisor and the control plane as well.
+class WatchedFanout final : public server::CommitFanout {
   public:
-    CommitFanout(const std::vector<std::unique_ptr<Mailbox>>& mailboxes,
-                 std::function<void()> failed,
-                 std::function<void(const store::CommitGroup&)> committed)
-        : mailboxes_{&mailboxes}, failed_{std::move(failed)}, committed_{std::move(committed)} {}
+    WatchedFanout(const std::vector<Mailbox*>& mailboxes,
+                  std::function<void()> failed,
+                  std::function<void(const store::CommitGroup&)> committed)
+        : CommitFanout{mailboxes}, failed_{std::move(failed)}, committed_{std::move(committed)} {}
 
     void group_committed(store::CommitGroupPtr group) override {
         last_.store(group->last());
-        const server::GroupCommitted message = server::group_committed(group);
-        for (const auto& mailbox : *mailboxes_) mailbox->push_reserved(message);
+        CommitFanout::group_committed(group);
         committed_(*group);
-    }
-    void ticket_done(ShardId shard, store::CommitTicket ticket, Result<void> result) override {
-        (*mailboxes_)[shard.value()]->push_reserved(server::TicketDone{ticket, result});
-    }
-    void page_read(ShardId shard, store::Page page) override {
-        (*mailboxes_)[shard.value()]->push_reserved(server::PageRead{std::move(page)});
     }
     void store_failed() override { failed_(); }
 
@@ -78,7 +72,6 @@ class CommitFanout final : public store::CommitSink {
     [[nodiscard]] Seq last() const noexcept { return last_.load(); }
 
   private:
-    const std::vector<std::unique_ptr<Mailbox>>* mailboxes_;
     const std::function<void()> failed_;
     const std::function<void(const store::CommitGroup&)> committed_;
     std::atomic<Seq> last_{kNoSeq};
@@ -227,7 +220,7 @@ class RunningServer final : public Server {
     std::vector<std::unique_ptr<EpollDriver>> drivers_;  // one per shard, as mailboxes
     std::vector<std::unique_ptr<Mailbox>> mailboxes_;
     std::vector<Mailbox*> mailbox_pointers_;
-    CommitFanout fanout_;
+    WatchedFanout fanout_;
     NoSink no_sink_;
     std::vector<Listener> listeners_;
     std::vector<server::Door> doors_;  // of the listeners; never resized while threads run
@@ -254,7 +247,7 @@ RunningServer::RunningServer(const config::Options& options, Access access)
                  [this](std::string_view address) { return gate_.bans_address(address); }},
       placement_{shard_count(options), random_hash_key()},
       connects_{options.limits.connects_per_second_max},
-      fanout_{mailboxes_,
+      fanout_{mailbox_pointers_,
               [this] { store_failed(); },
               [this](const store::CommitGroup& group) { control_.committed(group); }},
       control_{{.options = &options_,

@@ -6,37 +6,20 @@
 #include "persistence/memory/simulated_engine.hpp"
 #include "server/shard/commit_fanout.hpp"
 #include "server/shard/shard.hpp"
+#include "tests/kit/allocations.hpp"
 
 #include <gtest/gtest.h>
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-
-namespace {
-std::size_t allocations = 0;  // one thread
-}  // namespace
-
-// The other forms of operator new come here; sanitizers' own versions are replaced as well.
-// Inlined, they would look to gcc like a new that is given to free.
-[[gnu::noinline]] void* operator new(std::size_t bytes) {
-    ++allocations;
-    if (void* memory = std::malloc(bytes)) return memory;
-    throw std::bad_alloc{};
-}
-[[gnu::noinline]] void operator delete(void* memory) noexcept { std::free(memory); }
-[[gnu::noinline]] void operator delete(void* memory, std::size_t /*bytes*/) noexcept {
-    std::free(memory);
-}
+#include <vector>
 
 namespace stentor::server {
 namespace {
@@ -126,7 +109,7 @@ class SteadyPath : public testing::Test {
     const Placement placement_{1, HashKey{.k0 = 1, .k1 = 7}};
     store::SimulatedEngine engine_{{}};
     Mailbox mailbox_{1024, [] {}};
-    const std::array<Mailbox*, 1> mailboxes_{&mailbox_};
+    const std::vector<Mailbox*> mailboxes_{&mailbox_};
     CommitFanout fanout_{mailboxes_};
     Shard shard_{ShardId{0},
                  {},
@@ -154,12 +137,12 @@ TEST_F(SteadyPath, TakesOneAllocationForAMessageOfQos0) {
         }
     };
     run(kWarmUpTurns);
-    const std::size_t before = allocations;
+    const std::size_t before = kit::allocations;
     ASSERT_GT(before, 0U) << "the counter counts";
     const std::size_t bytes_before = transport_.bytes;
     run(kTurns);
     EXPECT_EQ(transport_.bytes - bytes_before, kTurns * turn.size()) << "each arrives";
-    EXPECT_EQ(allocations - before, std::size_t{kTurns} * kMessagesPerTurn);
+    EXPECT_EQ(kit::allocations - before, std::size_t{kTurns} * kMessagesPerTurn);
 }
 
 }  // namespace

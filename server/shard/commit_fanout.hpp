@@ -7,29 +7,30 @@
 #include "server/shard/mailbox.hpp"
 #include "server/shard/shard_message.hpp"
 
-#include <span>
 #include <utility>
+#include <vector>
 
 namespace stentor::server {
 
-class CommitFanout final : public store::CommitSink {
+class CommitFanout : public store::CommitSink {
   public:
-    /// `mailboxes` by ShardId; they and what the span points to outlive this object.
-    explicit CommitFanout(std::span<Mailbox* const> mailboxes) noexcept : mailboxes_{mailboxes} {}
+    /// `mailboxes` by ShardId, all there before the first call; they outlive this object.
+    explicit CommitFanout(const std::vector<Mailbox*>& mailboxes) noexcept
+        : mailboxes_{&mailboxes} {}
 
     void group_committed(store::CommitGroupPtr group) override {
         const GroupCommitted message = server::group_committed(std::move(group));
-        for (Mailbox* mailbox : mailboxes_) mailbox->push_reserved(message);
+        for (Mailbox* mailbox : *mailboxes_) mailbox->push_reserved(message);
     }
     void ticket_done(ShardId shard, store::CommitTicket ticket, Result<void> result) override {
-        mailboxes_[shard.value()]->push_reserved(TicketDone{ticket, result});
+        (*mailboxes_)[shard.value()]->push_reserved(TicketDone{ticket, result});
     }
     void page_read(ShardId shard, store::Page page) override {
-        mailboxes_[shard.value()]->push_reserved(PageRead{std::move(page)});
+        (*mailboxes_)[shard.value()]->push_reserved(PageRead{std::move(page)});
     }
 
   private:
-    std::span<Mailbox* const> mailboxes_;
+    const std::vector<Mailbox*>* mailboxes_;
 };
 
 }  // namespace stentor::server

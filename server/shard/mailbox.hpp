@@ -5,7 +5,6 @@
 
 #include "server/shard/shard_message.hpp"
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -16,34 +15,6 @@
 namespace stentor::server {
 
 enum class Push : std::uint8_t { ok, full };
-
-/// What a message counts for at least: a shard has its work with it, however short it is.
-inline constexpr std::size_t kMessageBytesMin = 1024;
-[[nodiscard]] inline std::size_t counted_bytes(const mqtt::Message& message) noexcept {
-    return std::max(message.bytes(), kMessageBytesMin);
-}
-
-/// What the MQTT messages in it take: those that publishers send, directly or through the log.
-[[nodiscard]] inline std::size_t bytes_of(const ShardMessage& message) noexcept {
-    std::size_t bytes = 0;
-    if (const auto* group = std::get_if<GroupCommitted>(&message)) return group->bytes;
-    if (const auto* deliver = std::get_if<Deliver>(&message)) {
-        for (const MessagePtr& each : deliver->messages) bytes += counted_bytes(*each);
-    } else if (const auto* shares = std::get_if<SharedDeliveries>(&message)) {
-        for (const SharedDeliver& each : shares->deliveries) bytes += counted_bytes(*each.message);
-    }
-    return bytes;
-}
-
-/// To every shard's mailbox.
-[[nodiscard]] inline GroupCommitted group_committed(store::CommitGroupPtr group) noexcept {
-    std::size_t bytes = 0;
-    for (const store::Record& record : group->records) {
-        const auto* published = std::get_if<store::MessageRecord>(&record);
-        if (published != nullptr) bytes += counted_bytes(*published->message);
-    }
-    return {.group = std::move(group), .bytes = bytes};
-}
 
 class Mailbox {
   public:

@@ -132,6 +132,7 @@ void Shard::recover_session(const store::StoredSession& stored, BacklogLoad coun
     if (RestingSession::can_rest(entry)) sessions_.rest(entry);
 }
 
+/// What is handled as a whole or not at all, and all that we send to ourselves; see handle_some().
 void Shard::handle(ShardMessage& message, Instant now) {
     if (auto* ticket = std::get_if<TicketDone>(&message)) {
         ticket_done(ticket->ticket, ticket->result, now);
@@ -366,9 +367,13 @@ void Shard::submit_batch(Instant now) {
 template <class Message, class Item>
 void Shard::flush_outgoing(ShardId shard, std::vector<Item>& items) {
     if (items.empty()) return;
-    ShardMessage message = Message{std::move(items)};
+    const std::size_t bytes = std::accumulate(
+        items.begin(), items.end(), std::size_t{0}, [](std::size_t sum, const Item& each) {
+            return sum + counted_bytes(each);
+        });
+    ShardMessage message = Message{std::move(items), bytes};
     if (mailbox_of(shard).push(message) == Push::full) {
-        auto& [kept] = std::get<Message>(message);
+        [[maybe_unused]] auto& [kept, counted] = std::get<Message>(message);
         items = std::move(kept);
         outgoing_blocked_ = true;
     } else {

@@ -13,9 +13,12 @@
 #include "server/core/retained_store.hpp"
 #include "server/shard/transport_port.hpp"
 
+#include <algorithm>
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <variant>
 #include <vector>
 
@@ -23,11 +26,25 @@ namespace stentor::server {
 
 using MessagePtr = IntrusivePtr<const mqtt::Message>;
 
+/// What a message counts for in a mailbox: at least 1 KiB, for a shard has its work with it,
+/// however short it is.
+[[nodiscard]] inline std::size_t counted_bytes(const MessagePtr& message) noexcept {
+    return std::max(message->bytes(), std::size_t{1024});
+}
+
 /// From the store's thread: a commit, in Seq order.
 struct GroupCommitted {
     store::CommitGroupPtr group;
-    std::size_t bytes = 0;  // see bytes_of()
+    std::size_t bytes = 0;  // of its messages, counted
 };
+[[nodiscard]] inline GroupCommitted group_committed(store::CommitGroupPtr group) noexcept {
+    std::size_t bytes = 0;
+    for (const store::Record& record : group->records) {
+        const auto* published = std::get_if<store::MessageRecord>(&record);
+        if (published != nullptr) bytes += counted_bytes(published->message);
+    }
+    return {.group = std::move(group), .bytes = bytes};
+}
 
 /// From the store's thread: a batch of this shard is committed or failed.
 struct TicketDone {
@@ -43,6 +60,7 @@ struct PageRead {
 /// From another shard: unlogged messages this shard is interested in, in their order.
 struct Deliver {
     std::vector<MessagePtr> messages;
+    std::size_t bytes = 0;  // counted
 };
 
 /// A connection that arrives at its session's home, CONNECT judged and admitted.
@@ -131,9 +149,13 @@ struct SharedDeliver {
     MessagePtr message;
     Seq seq;  // kNoSeq: unlogged
 };
+[[nodiscard]] inline std::size_t counted_bytes(const SharedDeliver& share) noexcept {
+    return counted_bytes(share.message);
+}
 /// The shares of a step, for members of one shard.
 struct SharedDeliveries {
     std::vector<SharedDeliver> deliveries;
+    std::size_t bytes = 0;  // counted
 };
 /// The member has gone, never wanted it, or cannot take it by terms the home had not heard of when
 /// it chose: somebody else's work now.
@@ -196,5 +218,15 @@ using ShardMessage = std::variant<GroupCommitted,
                                   TakeSnapshot,
                                   BrokerValues,
                                   Drain>;
+
+/// Of the MQTT messages in it: those that publishers send, directly or through the log.
+[[nodiscard]] inline std::size_t bytes_of(const ShardMessage& message) noexcept {
+    return std::visit(
+        [](const auto& any) -> std::size_t {
+            if constexpr (requires { any.bytes; }) return any.bytes;
+            return 0;
+        },
+        message);
+}
 
 }  // namespace stentor::server
