@@ -162,7 +162,7 @@ std::size_t Shard::received(ConnectionId id, ByteView bytes, Instant now) {
         if (std::holds_alternative<mqtt::SubscribeView>(decoded->packet) &&
             !has_caught_up(*connection, now)) {
             if (find(id) != nullptr) wait_for_turn(*connection);
-            return find(id) != nullptr ? used : bytes.size();
+            continue;  // it is paused or gone
         }
         const bool publishes = std::holds_alternative<mqtt::PublishView>(decoded->packet);
         if (publishes && others_behind_) {
@@ -360,9 +360,11 @@ void Shard::set_pause(Connection& connection, Pause why, bool on) {
         static_cast<std::uint8_t>(on ? connection.paused | why : connection.paused & ~why);
     const bool reads = connection.paused == 0;
     if (reads == was_reading) return;
-    const bool is_told_of = why != kPauseOpening && why != kPauseTurn;
     // Not heard meanwhile: its time begins anew.
-    if (reads && is_told_of) connection.last_packet = std::max(connection.last_packet, stepped_at_);
+    if (reads && why != kPauseOpening) {
+        connection.last_packet = std::max(connection.last_packet, stepped_at_);
+    }
+    const bool is_told_of = why != kPauseOpening && why != kPauseTurn;
     if (!reads && is_told_of) ++counters_.reading_pauses[reading_pause(why)];
     transport_.set_reading(connection.id, reads);
 }

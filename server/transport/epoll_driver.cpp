@@ -88,7 +88,7 @@ void EpollDriver::run(Shard& shard,
     std::array<epoll_event, kEventsPerTurn> events;
     while (!stop_.load(std::memory_order_relaxed)) {
         const int timeout = sleep_milliseconds(shard, mailbox);
-        const Instant asked_at = clock_();
+        const Instant asked_at = now_;  // or later
         const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, timeout);
         mailbox.awake();
         now_ = clock_();

@@ -91,7 +91,15 @@ class Stage {
             if (broker_->shard(shard).sessions() != before) return wire;
         }
     }
-    static void say(Wire& wire, std::string_view bytes) {
+    /// The same with a subscription that has begun; SUBACK lies in `down`.
+    WirePtr subscribed(std::size_t shard, const std::string& subscribe, bool clean = true) {
+        WirePtr wire = arrived(shard, clean);
+        say(*wire, subscribe);
+        run_all();
+        return wire;
+    }
+    static void say(Wire& wire, std::string_view bytes, int times = 1) {
+        for (; times > 1; --times) say(wire, bytes);
         const ByteView view = as_bytes(bytes);
         wire.up.insert(wire.up.end(), view.begin(), view.end());
     }
@@ -135,7 +143,7 @@ TEST(SimTurns, WhatOneConnectionSendsIsSpreadOverTurns) {
     Stage stage{1};
     const WirePtr publisher = stage.arrived(0);
     const WirePtr other = stage.arrived(0);
-    for (int i = 0; i < kMessages; ++i) Stage::say(*publisher, kPublish);
+    Stage::say(*publisher, kPublish, kMessages);
     Stage::say(*other, kPingreq);
     for (int turn = 0; turn < 3; ++turn) {
         const std::uint64_t before = stage.received(0);
@@ -152,10 +160,8 @@ TEST(SimTurns, WhatOneConnectionSendsIsSpreadOverTurns) {
 TEST(SimTurns, WhatAnotherShardSendsIsSpreadOverTurns) {
     Stage stage{2};
     const WirePtr publisher = stage.arrived(0);
-    const WirePtr subscriber = stage.arrived(1);
-    Stage::say(*subscriber, kSubscribe);
-    stage.run_all();
-    for (int i = 0; i < kMessages; ++i) Stage::say(*publisher, kPublish);
+    const WirePtr subscriber = stage.subscribed(1, kSubscribe);
+    Stage::say(*publisher, kPublish, kMessages);
     stage.run(0, kTurns);
     ASSERT_EQ(stage.matched(1), 0U);
     stage.run(1);
@@ -170,9 +176,7 @@ TEST(SimTurns, WhatAnotherShardSendsIsSpreadOverTurns) {
 TEST(SimTurns, ACommitIsDeliveredOverTurns) {
     Stage stage{2};
     const WirePtr publisher = stage.arrived(0);
-    const WirePtr subscriber = stage.arrived(1, false);
-    Stage::say(*subscriber, kSubscribeQos1);
-    stage.run_all();
+    const WirePtr subscriber = stage.subscribed(1, kSubscribeQos1, false);
     for (int i = 1; i <= kMessages; ++i) Stage::say(*publisher, publish_qos1(i));
     stage.run(0, kTurns);
     stage.run_engine();
@@ -190,11 +194,9 @@ TEST(SimTurns, ACommitIsDeliveredOverTurns) {
 TEST(SimTurns, ASubscribeWaitsForWhatWasSentBefore) {
     Stage stage{2};
     const WirePtr publisher = stage.arrived(0);
-    const WirePtr first = stage.arrived(1);
+    const WirePtr first = stage.subscribed(1, kSubscribe);
     const WirePtr late = stage.arrived(1);
-    Stage::say(*first, kSubscribe);
-    stage.run_all();
-    for (int i = 0; i < kMessages; ++i) Stage::say(*publisher, kPublish);
+    Stage::say(*publisher, kPublish, kMessages);
     stage.run(0, kTurns);
     Stage::say(*late, kSubscribe);
     stage.run(1);
@@ -211,12 +213,10 @@ TEST(SimTurns, ASubscribeWaitsForWhatWasSentBefore) {
 TEST(SimTurns, ASubscribeDoesNotWaitForWhatIsSentAfterIt) {
     Stage stage{2};
     const WirePtr publisher = stage.arrived(0);
-    const WirePtr first = stage.arrived(1);
+    const WirePtr first = stage.subscribed(1, kSubscribe);
     const WirePtr late = stage.arrived(1);
-    Stage::say(*first, kSubscribe);
-    stage.run_all();
     const auto flood = [&] {
-        for (int i = 0; i < kMessages; ++i) Stage::say(*publisher, kPublish);
+        Stage::say(*publisher, kPublish, kMessages);
         stage.run(0, kMessages);
     };
     flood();
@@ -234,9 +234,7 @@ TEST(SimTurns, ASubscribeDoesNotWaitForWhatIsSentAfterIt) {
 TEST(SimTurns, APublisherWaitsForAShardThatIsBehind) {
     Stage stage{2, 1'000'000, 1000};
     const WirePtr publisher = stage.arrived(0);
-    const WirePtr subscriber = stage.arrived(1);
-    Stage::say(*subscriber, kSubscribe);
-    stage.run_all();
+    const WirePtr subscriber = stage.subscribed(1, kSubscribe);
     for (int turn = 0; turn < kMessages; ++turn) {
         Stage::say(*publisher, kPublish);
         stage.run(0);
@@ -254,9 +252,7 @@ TEST(SimTurns, APublisherWaitsForAShardThatIsBehind) {
 TEST(SimTurns, PublishersThatWaitForAnotherShardHaveTheirTurns) {
     Stage stage{2, 1'000'000, 1000};
     const std::array<WirePtr, 3> publishers{stage.arrived(0), stage.arrived(0), stage.arrived(0)};
-    const WirePtr subscriber = stage.arrived(1);
-    Stage::say(*subscriber, kSubscribe);
-    stage.run_all();
+    const WirePtr subscriber = stage.subscribed(1, kSubscribe);
     for (int turn = 0; turn < kMessages; ++turn) {
         for (const WirePtr& each : publishers) {
             if (each->up.empty()) Stage::say(*each, kPublish + kPingreq);
@@ -272,11 +268,9 @@ TEST(SimTurns, PublishersThatWaitForAnotherShardHaveTheirTurns) {
 TEST(SimTurns, AnOutboxIsWrittenBeforeTheTurnEnds) {
     Stage stage{2, 1'000'000};
     const WirePtr publisher = stage.arrived(0);
-    const WirePtr subscriber = stage.arrived(1);
-    Stage::say(*subscriber, kSubscribe);
-    stage.run_all();
+    const WirePtr subscriber = stage.subscribed(1, kSubscribe);
     const std::string message = long_publish();
-    for (int i = 0; i < kMessages; ++i) Stage::say(*publisher, message);
+    Stage::say(*publisher, message, kMessages);
     stage.run(0);
     stage.run(1);
     EXPECT_EQ(subscriber->down.size(), kSuback.size() + kMessages * message.size());
