@@ -6,7 +6,6 @@
 namespace stentor {
 namespace {
 
-constexpr std::size_t kTextBytesMax = 1024;
 constexpr std::string_view kBase64 =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
 constexpr std::string_view kBase64Url =
@@ -73,8 +72,10 @@ std::optional<Bytes> from_base64url(std::string_view text) {
     return decode(text, kBase64UrlValues, UnusedBits::zero);
 }
 
-std::optional<Bytes> from_base64(std::string_view text, Padding padding) {
-    if (text.size() > kTextBytesMax) return std::nullopt;
+std::optional<Bytes> from_base64(std::string_view text,
+                                 Padding padding,
+                                 std::size_t text_bytes_max) {
+    if (text.size() > text_bytes_max) return std::nullopt;
     if (padding == Padding::required) {
         if (text.size() % 4 != 0) return std::nullopt;
         for (int i = 0; i < 2 && text.ends_with('='); ++i) text.remove_suffix(1);

@@ -3,6 +3,7 @@
 
 #include "base/bytes.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -22,8 +23,9 @@ enum class Padding : std::uint8_t { required, absent };
 /// not zero are refused, so that no two texts mean the same. Any length.
 [[nodiscard]] std::optional<Bytes> from_base64url(std::string_view text);
 
-/// Nothing if it is not base64, or longer than 1 KiB of text. Unused bits may be anything.
+/// Nothing if it is not base64, or longer than `text_bytes_max`. Unused bits may be anything.
 [[nodiscard]] std::optional<Bytes> from_base64(std::string_view text,
-                                               Padding padding = Padding::required);
+                                               Padding padding = Padding::required,
+                                               std::size_t text_bytes_max = 1024);
 
 }  // namespace stentor

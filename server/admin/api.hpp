@@ -1,8 +1,16 @@
 #pragma once
 // The HTTP API: which path does what, who may, and the answers. docs/http.md is its reference.
 // The HTTP server's thread.
+//
+// Bounds: bodies under way, kBodiesBytesMax (one is always let in); messages of a user, or of an
+// address without a name, by limits.messages_per_second_max.
 
+#include "base/clock.hpp"
+#include "base/hash.hpp"
+#include "base/leaky_table.hpp"
 #include "server/admin/http_handler.hpp"
+#include "server/admin/publish_request.hpp"
+#include "server/admin/publisher.hpp"
 #include "server/admin/visitor.hpp"
 
 #include <atomic>
@@ -24,6 +32,12 @@ struct ApiParts {
     const std::atomic<Readiness>* readiness = nullptr;
     /// The text of /metrics; nothing: not yet.
     std::function<boost::asio::awaitable<std::optional<std::string>>()> metrics;
+    /// What is published goes here; only when it is ready.
+    std::function<boost::asio::awaitable<Publisher::Published>(server::PublishJob::Messages)>
+        publish;
+    PublishRules rules = {};
+    std::uint32_t messages_per_second_max = 0;  // of a user, or an address; 0: no bound
+    std::function<Instant()> now;               // the store's clock
 };
 
 class Api final : public HttpHandler {
@@ -43,9 +57,27 @@ class Api final : public HttpHandler {
     [[nodiscard]] Answer livez(Call& call);
     [[nodiscard]] Answer readyz(Call& call);
     [[nodiscard]] Answer metrics(Call& call);
+    [[nodiscard]] Reply not_ready() const;
+    [[nodiscard]] static std::string_view path_behind(const Call& call);
+
+    // api_publish.cpp
+    [[nodiscard]] boost::asio::awaitable<Begun> begin_publish_one(Call& call);
+    [[nodiscard]] boost::asio::awaitable<Begun> begin_publish_json(Call& call);
+    [[nodiscard]] Answer publish_one(Call& call);
+    [[nodiscard]] Answer publish_json(Call& call);
+    [[nodiscard]] Answer publish(Call& call, Asked asked);
+    [[nodiscard]] std::optional<Mistake> may_publish(const Call& call,
+                                                     std::string_view topic) const;
+    [[nodiscard]] Begun body_of(Call& call, std::uint64_t bytes_max);
+    [[nodiscard]] std::optional<Reply> too_fast(const Call& call, std::size_t messages);
+
+    static constexpr std::size_t kBodiesBytesMax = std::size_t{64} << 20U;
 
     const ApiParts parts_;
     VisitorCheck visitors_;
+    std::size_t bodies_bytes_ = 0;
+    const HashKey publisher_key_;
+    std::optional<LeakyTable> published_lately_;  // there is a bound on the rate
 };
 
 }  // namespace stentor::admin

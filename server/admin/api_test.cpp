@@ -6,9 +6,12 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace stentor::admin {
 namespace {
@@ -41,11 +44,11 @@ class People final : public HttpAccess, public server::AccessControl {
         const mqtt::ConnectRequest& /*request*/, const server::PeerInfo& /*peer*/) override {
         return nullptr;
     }
-    bool allows(server::TopicAction /*action*/,
+    bool allows(server::TopicAction action,
                 const server::Identity& /*identity*/,
                 std::string_view /*client_id*/,
-                std::string_view /*topic*/) const override {
-        return false;
+                std::string_view topic) const override {
+        return action == server::TopicAction::publish && !topic.starts_with("closed");
     }
     bool checks_deliveries(const server::Identity& /*identity*/) const noexcept override {
         return false;
@@ -74,7 +77,8 @@ class ApiTest : public testing::Test {
             out = *std::move(begun.refusal);
             co_return;
         }
-        EXPECT_EQ(begun.body_bytes_max, 0U);
+        body_bytes_max = begun.body_bytes_max;
+        if (before_answer) before_answer();
         out = co_await api.answer(call);
     }
     Reply ask(http::verb method, std::string_view target, std::string_view authorization = {}) {
@@ -85,6 +89,8 @@ class ApiTest : public testing::Test {
         if (!authorization.empty()) {
             request.set(http::field::authorization, {authorization.data(), authorization.size()});
         }
+        if (!body.empty()) request.set(http::field::content_length, std::to_string(body.size()));
+        request.body() = body;
         Reply reply;
         asio::io_context io;
         Call call{.request = &request, .peer = peer, .visitor = &visitor};
@@ -101,14 +107,43 @@ class ApiTest : public testing::Test {
         return status(http::verb::get, "/metrics", authorization);
     }
 
+    asio::awaitable<Publisher::Published> publish(server::PublishJob::Messages messages) {
+        published = std::move(messages);
+        co_return outcome;
+    }
+    ApiParts parts(std::uint32_t messages_per_second_max) {
+        return {.door = &people,
+                .access = &people,
+                .readiness = &readiness,
+                .metrics = page,
+                .publish = [this](auto messages) { return publish(std::move(messages)); },
+                .rules = {.packet_bytes_max = 1000, .topic_levels_max = 8},
+                .messages_per_second_max = messages_per_second_max,
+                .now = [] { return Instant{std::chrono::seconds{1}}; }};
+    }
+    /// What Anna is answered.
+    Reply post(std::string_view target, std::string text) {
+        body = std::move(text);
+        return ask(http::verb::post, target, kAnna);
+    }
+    /// The outcomes of so many messages.
+    void outcomes(std::vector<server::PublishOutcome> all) {
+        outcome = {.how = Publisher::How::done, .outcomes = std::move(all)};
+    }
+
     // user:x, in base64
     static constexpr std::string_view kBoss = "Basic Ym9zczp4";
     static constexpr std::string_view kAnna = "Basic YW5uYTp4";
 
     People people;
     std::atomic<Readiness> readiness{Readiness::ready};
-    Api api{{.door = &people, .access = &people, .readiness = &readiness, .metrics = page}};
+    server::PublishJob::Messages published;
+    Publisher::Published outcome;
+    Api api{parts(0)};
     Request request;
+    std::string body;
+    std::uint64_t body_bytes_max = 0;
+    std::function<void()> before_answer;
     server::PeerInfo peer;
     const char* host = "localhost:80";
     std::unique_ptr<Visitor> visitor;
@@ -193,6 +228,118 @@ TEST_F(ApiTest, SaysWhyNobodyComesIn) {
     for (const std::string_view header : {"Basic", "Basic %%%", "Basic Ym9zcw==", "Digest x"}) {
         EXPECT_EQ(metrics(header), 401U) << header;
     }
+}
+
+TEST_F(ApiTest, PublishesTheBodyToTheTopicInThePath) {
+    outcomes({{.seq = Seq{7}, .live = true, .durable = true}});
+    const Reply reply = post("/v1/publish/a%20b/c", "hello");
+    EXPECT_EQ(reply.status, Status::accepted);
+    EXPECT_EQ(reply.body, "{\"id\":\"7\",\"live\":true,\"durable\":true}\n");
+    ASSERT_EQ(published.size(), 1U);
+    EXPECT_EQ(published[0]->topic(), "a b/c");
+    EXPECT_EQ(as_text(published[0]->payload()), "hello");
+    EXPECT_EQ(body_bytes_max, 1000U);
+}
+
+TEST_F(ApiTest, PublishingHasItsErrors) {
+    using mqtt::ReasonCode;
+    EXPECT_EQ(status(http::verb::get, "/v1/publish/a"), 405U);
+    EXPECT_EQ(status(http::verb::post, "/v1/publish/a"), 401U);
+    EXPECT_EQ(post("/v1/publish/", "x").status, Status::bad_request);
+    EXPECT_EQ(post("/v1/publish", "x").status, Status::bad_request);
+    EXPECT_EQ(post("/v1/publish/closed", "x").status, Status::forbidden);
+    EXPECT_EQ(post("/v1/publish/$SYS/x", "x").status, Status::forbidden);
+    EXPECT_EQ(post("/v1/publish", R"({"topic":"closed"})").status, Status::forbidden);
+    EXPECT_TRUE(published.empty());
+    outcome = {.how = Publisher::How::busy};
+    EXPECT_THAT(post("/v1/publish/a", "x").body, testing::HasSubstr("\"busy\""));
+    outcome = {.how = Publisher::How::unknown};
+    EXPECT_THAT(post("/v1/publish/a", "x").body, testing::HasSubstr("\"outcome_unknown\""));
+    outcomes({{.reason = ReasonCode::quota_exceeded}});
+    EXPECT_EQ(post("/v1/publish/a", "x").status, Status::insufficient_storage);
+    outcomes({{.reason = ReasonCode::implementation_specific_error}});
+    EXPECT_THAT(post("/v1/publish/a", "x").body, testing::HasSubstr("\"store_failed\""));
+    outcomes({{.reason = ReasonCode::server_shutting_down}});
+    EXPECT_THAT(post("/v1/publish/a", "x").body, testing::HasSubstr("\"stopping\""));
+    outcomes({{.reason = ReasonCode::no_matching_subscribers}});
+    EXPECT_EQ(post("/v1/publish/a", "x").status, Status::accepted);
+    readiness = Readiness::store_failed;
+    EXPECT_EQ(post("/v1/publish/a", "x").status, Status::service_unavailable);
+}
+
+TEST_F(ApiTest, EachMessageOfAListHasItsAnswer) {
+    outcomes({{.live = true}, {.reason = mqtt::ReasonCode::quota_exceeded}});
+    const Reply reply = post("/v1/publish", R"([{"topic":"a"},{"topic":"closed"},{"topic":"b"}])");
+    EXPECT_EQ(reply.status, Status::multi_status);
+    EXPECT_EQ(published.size(), 2U);
+    EXPECT_THAT(reply.body,
+                testing::MatchesRegex(R"(\[\{"id":null,"live":true,"durable":false\},)"
+                                      R"(\{"code":"not_authorized",.*\},)"
+                                      R"(\{"code":"store_full",.*\}\].*)"));
+    outcomes({{}});
+    EXPECT_EQ(post("/v1/publish", R"([{"topic":"a"}])").body,
+              "[{\"id\":null,\"live\":false,\"durable\":false}]\n");
+}
+
+TEST_F(ApiTest, BodiesUnderWayAreBounded) {
+    std::vector<Reply> within;
+    // Each asks for more while it is under way: 64 MiB are there for bodies of unknown size.
+    int depth = 0;
+    before_answer = [&] {
+        if (++depth == 100) return;
+        Request other;
+        other.method(http::verb::post);
+        other.target("/v1/publish");
+        other.set(http::field::authorization, {kAnna.data(), kAnna.size()});
+        std::unique_ptr<Visitor> stranger;
+        Call call{.request = &other, .peer = peer, .visitor = &stranger};
+        Reply reply;
+        asio::io_context io;
+        asio::co_spawn(io, serving(call, reply), asio::detached);
+        io.run();
+        within.push_back(std::move(reply));
+    };
+    body = "";
+    outcomes({{}});
+    (void)ask(http::verb::post, "/v1/publish", kAnna);
+    // The innermost had no room; all others came as far as their body, which is no JSON.
+    ASSERT_EQ(within.size(), 16U);
+    EXPECT_THAT(within[0].body, testing::HasSubstr("\"busy\""));
+    EXPECT_THAT(within[1].body, testing::HasSubstr("\"bad_request\""));
+    before_answer = nullptr;
+    EXPECT_EQ(post("/v1/publish/a", "x").status, Status::accepted);  // all of it was given back
+}
+
+TEST_F(ApiTest, AUserPublishesAtABoundedRate) {
+    Api bounded{parts(2)};
+    const auto ask_bounded = [&](std::string_view who) {
+        request = {};
+        request.method(http::verb::post);
+        request.target("/v1/publish");
+        request.body() = R"([{"topic":"a"},{"topic":"a"},{"topic":"a"}])";
+        request.set(http::field::authorization, {who.data(), who.size()});
+        std::unique_ptr<Visitor> stranger;
+        Call call{.request = &request, .peer = peer, .visitor = &stranger};
+        Reply reply;
+        asio::io_context io;
+        asio::co_spawn(
+            io,
+            [&]() -> asio::awaitable<void> {
+                Begun begun = co_await bounded.begin(call);
+                EXPECT_FALSE(begun.refusal);
+                reply = co_await bounded.answer(call);
+            },
+            asio::detached);
+        io.run();
+        return reply;
+    };
+    outcomes({{}, {}, {}});
+    EXPECT_EQ(ask_bounded(kAnna).status, Status::accepted);
+    const Reply late = ask_bounded(kAnna);
+    EXPECT_EQ(late.status, Status::too_many_requests);
+    ASSERT_FALSE(late.headers.empty());
+    EXPECT_EQ(late.headers[0].first, "Retry-After");
+    EXPECT_EQ(ask_bounded(kBoss).status, Status::accepted);
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 // Everything here happens on the HTTP server's thread.
 
 #include "server/admin/reply.hpp"
+#include "server/core/access.hpp"
 #include "server/shard/transport_port.hpp"
 
 #include <boost/asio/awaitable.hpp>
@@ -29,7 +30,10 @@ struct Call {
     const Request* request = nullptr;  // in begin() without its body
     server::PeerInfo peer;             // as X-Forwarded-For has it, if that is to be believed
     std::unique_ptr<Visitor>* visitor = nullptr;
-    std::size_t route = 0;  // from begin() to answer()
+    // From begin() to answer():
+    std::size_t route = 0;
+    server::Identity identity = {};        // who has turned out to ask
+    std::shared_ptr<void> room = nullptr;  // what it holds of a bound, until it is answered
 };
 
 /// How much the body may hold, or the answer if nobody wants to know more.

@@ -1,17 +1,26 @@
 #include "server/admin/reply.hpp"
 
-#include <boost/json/object.hpp>
 #include <boost/json/serialize.hpp>
 
 namespace stentor::admin {
+
+boost::json::object to_json(const Mistake& mistake) {
+    return {{"code", mistake.code},
+            {"http", static_cast<unsigned>(mistake.status)},
+            {"error", mistake.error},
+            {"hint", mistake.hint}};
+}
+
+Reply error_reply(const Mistake& mistake) {
+    return {.status = mistake.status, .body = boost::json::serialize(to_json(mistake)) + '\n'};
+}
 
 Reply error_reply(Status status,
                   std::string_view code,
                   std::string_view error,
                   std::string_view hint) {
-    const boost::json::object body{
-        {"code", code}, {"http", static_cast<unsigned>(status)}, {"error", error}, {"hint", hint}};
-    return {.status = status, .body = boost::json::serialize(body) + '\n'};
+    return error_reply(Mistake{
+        .status = status, .code = code, .error = std::string{error}, .hint = std::string{hint}});
 }
 
 }  // namespace stentor::admin

@@ -3,6 +3,7 @@
 // Values. Any thread.
 
 #include <boost/beast/http/status.hpp>
+#include <boost/json/object.hpp>
 
 #include <string>
 #include <string_view>
@@ -20,7 +21,17 @@ struct Reply {
     std::vector<std::pair<std::string_view, std::string>> headers = {};  // names are literals
 };
 
-/// `code` is for programs and never changes, `error` says what is wrong, `hint` what to do.
+/// What an error consists of: `code` is for programs and never changes, `error` says what is wrong,
+/// `hint` what to do.
+struct Mistake {
+    Status status = Status::bad_request;
+    std::string_view code = "bad_request";  // a literal
+    std::string error = {};
+    std::string hint = {};
+};
+[[nodiscard]] boost::json::object to_json(const Mistake& mistake);
+[[nodiscard]] Reply error_reply(const Mistake& mistake);
+
 [[nodiscard]] Reply error_reply(Status status,
                                 std::string_view code,
                                 std::string_view error,

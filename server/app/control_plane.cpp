@@ -55,12 +55,25 @@ ControlPlane::ControlPlane(Parts parts)
     : parts_{std::move(parts)},
       started_at_{static_cast<double>(wall_clock_unix_ms()) / 1000},
       started_{monotonic_now()},
-      api_{
-          {.door = parts_.gate, .access = parts_.gate, .readiness = &readiness_, .metrics = [this] {
-               return metrics();
-           }}} {}
+      api_{api_parts()} {}
 
 ControlPlane::~ControlPlane() { finish(); }
+
+admin::ApiParts ControlPlane::api_parts() {
+    const config::LimitOptions& limits = parts_.options->limits;
+    return {.door = parts_.gate,
+            .access = parts_.gate,
+            .readiness = &readiness_,
+            .metrics = [this] { return metrics(); },
+            .publish =
+                [this](server::PublishJob::Messages messages) {
+                    return publisher_->publish(std::move(messages));
+                },
+            .rules = {.packet_bytes_max = limits.packet_bytes_max,
+                      .topic_levels_max = limits.topic_levels_max},
+            .messages_per_second_max = limits.messages_per_second_max,
+            .now = parts_.now};
+}
 
 void ControlPlane::open(std::span<const server::Listener> listeners,
                         std::span<const server::Door> doors,
@@ -77,6 +90,7 @@ void ControlPlane::watch(std::span<server::Mailbox* const> mailboxes) {
     mailboxes_ = mailboxes;
     snapshots_.emplace(http_->io(), mailboxes);
     watching_.store(&*snapshots_);
+    publisher_.emplace(http_->io(), mailboxes, admin::Publisher::Patience{});
     if (parts_.options->node.sys_interval.count() == 0) return;
     asio::co_spawn(http_->io(), speak(), asio::detached);
 }

@@ -7,6 +7,7 @@
 #include "server/admin/api.hpp"
 #include "server/admin/http_server.hpp"
 #include "server/admin/metrics_page.hpp"
+#include "server/admin/publisher.hpp"
 #include "server/admin/snapshots.hpp"
 #include "server/admin/sys_topics.hpp"
 #include "server/app/gate.hpp"
@@ -71,6 +72,7 @@ class ControlPlane {
     [[nodiscard]] boost::asio::awaitable<admin::MetricsInput> look();
     [[nodiscard]] boost::asio::awaitable<std::optional<std::string>> metrics();
     [[nodiscard]] boost::asio::awaitable<void> speak();
+    [[nodiscard]] admin::ApiParts api_parts();
     void publish(const std::vector<admin::SysTopics::Value>& values);
     [[nodiscard]] std::uint64_t log_bytes() const;
 
@@ -87,6 +89,7 @@ class ControlPlane {
     admin::Api api_;
     std::optional<admin::HttpServer> http_;
     std::optional<admin::Snapshots> snapshots_;
+    std::optional<admin::Publisher> publisher_;
     std::atomic<admin::Snapshots*> watching_{nullptr};
     admin::SysTopics topics_;
 };

@@ -493,6 +493,9 @@ Result<void, Problem> RunningServer::run() {
     supervisor_.join();
     control_.finish();
     group_.reset();
+    // What came over HTTP when there were no shards any more is answered before HTTP goes as well.
+    std::vector<server::ShardMessage> left;
+    for (const auto& mailbox : mailboxes_) mailbox->handled(mailbox->drain(left));
     listeners_.clear();
     if (gave_up_) return *std::move(gave_up_);
     return {};

@@ -1,8 +1,6 @@
 #include "server/config/service_url.hpp"
 
-// Boost.URL is compiled here, once, instead of linking its library.
 #include <boost/url/parse.hpp>
-#include <boost/url/src.hpp>
 #include <boost/url/url_view.hpp>
 
 namespace stentor::config {

@@ -8,6 +8,7 @@
 #include "persistence/contract/engine.hpp"
 #include "protocol/codec/reason_code.hpp"
 #include "server/core/interest_table.hpp"
+#include "server/shard/publish_job.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -47,6 +48,10 @@ struct ConfirmDetach {
     std::uint32_t generation = 0;
     Seq sent_through;
 };
+struct AnswerPublish {
+    PublishJobPtr job;
+    std::size_t at = 0;  // of its messages
+};
 struct AnswerPubrel {
     AttachmentRef who;
     PacketId packet_id;
@@ -63,6 +68,7 @@ using Action = std::variant<NothingToDo,
                             std::unique_ptr<FinishUnsubscribe>,
                             ConfirmDelivery,
                             ConfirmDetach,
+                            AnswerPublish,
                             AnswerPubrel,
                             TryAgain>;
 

@@ -24,6 +24,7 @@ constexpr Duration kRetryPause = std::chrono::milliseconds{100};
 Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Instant now) {
     (void)now;
     const Interest interest = shared_.interest->look_up(message->topic(), message->topic_hash());
+    const bool is_for_durable = message->qos() != QoS::at_most_once && interest.durable;
     const bool kept_for_sessions =
         message->qos() != QoS::at_most_once && (interest.durable || message->retain());
     const ReasonCode success =
@@ -31,10 +32,14 @@ Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Insta
     if (!kept_for_sessions && !message->retain() && !how.inbound && how.fires_will_of.empty()) {
         if (interest.shards.empty()) {
             ++counters_.messages_without_reader[static_cast<std::size_t>(message->qos())];
-            return {mqtt::Ingress::no_subscribers, success, nullptr, {}};
+            return {.outcome = mqtt::Ingress::no_subscribers, .reason = success};
         }
         if (!how.behind_logged) {
-            return {mqtt::Ingress::released, success, std::move(message), interest.shards};
+            return {.outcome = mqtt::Ingress::released,
+                    .reason = success,
+                    .message = std::move(message),
+                    .destinations = interest.shards,
+                    .live = true};
         }
     }
     const store::Room room = shared_.engine->room();
@@ -43,7 +48,7 @@ Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Insta
         !clears_value && (room == store::Room::none_for_messages ||
                           (room == store::Room::none_for_retained && message->retain()));
     if (has_no_room && how.fires_will_of.empty()) {
-        return {mqtt::Ingress::refused, ReasonCode::quota_exceeded, nullptr, {}};
+        return {.reason = ReasonCode::quota_exceeded};
     }
     store::MessageRecord record;
     record.for_durable_sessions = kept_for_sessions;
@@ -59,7 +64,10 @@ Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Insta
         action = TryAgain{std::make_unique<store::Record>(record)};
     }
     commits_.add(std::move(record), std::move(action));
-    return {mqtt::Ingress::pending, success, nullptr, {}};
+    return {.outcome = mqtt::Ingress::pending,
+            .reason = success,
+            .live = !interest.shards.empty(),
+            .durable = is_for_durable};
 }
 
 /// An unlogged message whose turn has come.
@@ -198,6 +206,8 @@ void Shard::activate_action(Action& action, Seq seq, Instant now) {
         activate(**subscribe, seq, now);
     } else if (auto* unsubscribe = std::get_if<std::unique_ptr<FinishUnsubscribe>>(&action)) {
         activate(**unsubscribe, now);
+    } else if (const auto* publish = std::get_if<AnswerPublish>(&action)) {
+        publish->job->outcome(publish->at).seq = seq;
     }
 }
 
@@ -278,6 +288,9 @@ void Shard::acknowledge_action(Action& action, Instant now) {
         with_session(*entry, now, [&](auto& session, auto& fx) {
             session.ingress_committed(publish->ingress_ticket, fx);
         });
+    } else if (const auto* asked = std::get_if<AnswerPublish>(&action)) {
+        asked->job->ended_logging();
+        asked->job->settle();
     } else if (const auto* attach = std::get_if<FinishAttach>(&action)) {
         SessionEntry* entry = sessions_.attached(attach->who.slot, attach->who.generation);
         if (entry != nullptr) finish_attach(*entry, now);
@@ -383,6 +396,10 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
         with_session(*entry, now, [&](auto& session, auto& fx) {
             session.ingress_failed(publish->ingress_ticket, reason, fx);
         });
+    } else if (const auto* asked = std::get_if<AnswerPublish>(&action)) {
+        asked->job->outcome(asked->at).reason = reason;
+        asked->job->ended_logging();
+        asked->job->settle();
     } else if (const auto* attach = std::get_if<FinishAttach>(&action)) {
         SessionEntry* entry = sessions_.attached(attach->who.slot, attach->who.generation);
         if (entry == nullptr) return;

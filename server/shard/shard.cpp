@@ -196,6 +196,14 @@ bool Shard::handle_some(ShardMessage& message, InboxPlace& place, Instant now) {
         return each(shares->deliveries,
                     [&](SharedDeliver& one) { shared_deliver(std::move(one), now); });
     }
+    if (auto* asked = std::get_if<PublishAsked>(&message)) {
+        for (; place.item < asked->job->messages().size(); ++place.item) {
+            if (turn_is_used_up()) return false;
+            ++work_;
+            publish_asked(asked->job, place.item, now);
+        }
+        return true;
+    }
     ++work_;
     handle(message, now);
     return true;
@@ -360,6 +368,7 @@ bool Shard::has_work() const noexcept {
 /// may be in every mailbox as soon as that is submitted (rule 8).
 void Shard::submit_batch(Instant now) {
     flush_outgoing();
+    answer_published();
     const bool full = outgoing_blocked_ || commits_.submit(now) == store::Push::full;
     set_congested(full);
 }

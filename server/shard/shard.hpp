@@ -276,6 +276,10 @@ class Shard {
     void on_auth(SessionEntry& entry, const mqtt::AuthView& packet, Instant now);
     void reauthenticated(Connection& connection, Admission admission, Instant now);
 
+    // publish.cpp
+    void publish_asked(const PublishJobPtr& job, std::size_t at, Instant now);
+    void answer_published();
+
     // on_packet.cpp
     void on_publish(SessionEntry& entry, const mqtt::PublishView& packet, Instant now);
     void on_pubrel(SessionEntry& entry, const mqtt::PubrelView& packet, Instant now);
@@ -333,8 +337,10 @@ class Shard {
     struct Routed {
         mqtt::Ingress outcome = mqtt::Ingress::refused;
         mqtt::ReasonCode reason = mqtt::ReasonCode::success;
-        MessagePtr message;
-        ShardMask destinations;
+        MessagePtr message = nullptr;
+        ShardMask destinations = {};
+        bool live = false;     // somebody subscribes
+        bool durable = false;  // it waits for durable sessions
     };
     struct Routing {
         std::optional<store::InboundQos2> inbound = {};
@@ -609,6 +615,8 @@ class Shard {
     std::vector<std::vector<MessagePtr>> outgoing_;  // by shard, like the two below
     std::vector<std::vector<SharedDeliver>> outgoing_shares_;
     std::vector<std::vector<SharedDone::Item>> outgoing_done_;
+    // Not in the log, and to be told when outgoing_ has gone: once for each message.
+    std::vector<PublishJobPtr> published_;
     std::vector<AttachmentRef> commit_queue_;  // sessions whose delivery state must be committed
     std::vector<AttachmentRef> lazy_commits_;
     std::deque<AttachmentRef> feed_queue_;

@@ -11,6 +11,7 @@
 #include "protocol/session/session_types.hpp"
 #include "server/core/access.hpp"
 #include "server/core/retained_store.hpp"
+#include "server/shard/publish_job.hpp"
 #include "server/shard/transport_port.hpp"
 
 #include <algorithm>
@@ -200,6 +201,12 @@ struct BrokerValues {
     std::vector<MessagePtr> messages;  // retained, QoS 0
 };
 
+/// Somebody without a connection publishes.
+struct PublishAsked {
+    PublishJobPtr job;
+    std::size_t bytes = 0;  // of its messages, counted
+};
+
 using ShardMessage = std::variant<GroupCommitted,
                                   TicketDone,
                                   PageRead,
@@ -217,6 +224,7 @@ using ShardMessage = std::variant<GroupCommitted,
                                   Kick,
                                   TakeSnapshot,
                                   BrokerValues,
+                                  PublishAsked,
                                   Drain>;
 
 /// Of the MQTT messages in it: those that publishers send, directly or through the log.

@@ -64,6 +64,10 @@ class Broker {
     Broker& operator=(const Broker&) = delete;
 
     void accept(std::size_t shard, const WirePtr& wire);
+    /// Into a shard's mailbox, as another thread would.
+    void post(std::size_t shard, server::ShardMessage message) {
+        mailboxes_[shard]->push_reserved(std::move(message));
+    }
     /// The loop of one shard goes round once.
     void run_shard(std::size_t shard);
     /// The same of a driver that has not looked at its connections yet.

@@ -9,7 +9,8 @@ import socket
 import sys
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "access"))
-from access_kit import PATIENCE, STENTOR, AccessCase, Closed, Client, main  # noqa: E402,F401
+from access_kit import (PATIENCE, SHARDS, STENTOR, AccessCase, Broker, Closed,  # noqa: E402,F401
+                        Client, main)
 
 
 def basic(user, password):
