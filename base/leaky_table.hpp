@@ -46,6 +46,14 @@ class LeakyTable {
         return entry->level(now);
     }
 
+    /// Takes some of what was added out again; no more than is there, and nothing of a stranger.
+    void take_out(std::uint64_t key, Duration amount, Instant now) noexcept {
+        if (const Entry* entry = find(key)) {
+            const Duration left = std::max(entry->level(now) - amount, Duration::zero());
+            const_cast<Entry*>(entry)->empty_at = now + left;  // NOLINT(*-const-cast): it is ours
+        }
+    }
+
     /// Empties it.
     void forget(std::uint64_t key) noexcept {
         if (const Entry* entry = find(key)) {

@@ -72,7 +72,7 @@ const Api::Route Api::kRoutes[] = {
 Api::Api(ApiParts parts)
     : parts_{std::move(parts)},
       visitors_{*parts_.door, *parts_.access},
-      publisher_key_{random_hash_key()} {
+      visitor_hash_key_{random_hash_key()} {
     if (parts_.messages_per_second_max != 0) published_lately_.emplace(kPublishers);
 }
 

@@ -2,8 +2,9 @@
 // The HTTP API: which path does what, who may, and the answers. docs/http.md is its reference.
 // The HTTP server's thread.
 //
-// Bounds: bodies under way, kBodiesBytesMax (one is always let in); messages of a user, or of an
-// address without a name, by limits.messages_per_second_max.
+// Bounds: bodies under way, kBodiesBytesMax and a quarter of it of one visitor (one is always let
+// in); messages of a visitor, by limits.messages_per_second_max. A visitor is a user, or an address
+// (an IPv6 network) without one.
 
 #include "base/clock.hpp"
 #include "base/hash.hpp"
@@ -20,6 +21,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 namespace stentor::admin {
 
@@ -36,7 +38,7 @@ struct ApiParts {
     std::function<boost::asio::awaitable<Publisher::Published>(server::PublishJob::Messages)>
         publish;
     PublishRules rules = {};
-    std::uint32_t messages_per_second_max = 0;  // of a user, or an address; 0: no bound
+    std::uint32_t messages_per_second_max = 0;  // of a visitor; 0: no bound
     std::function<Instant()> now;               // the store's clock
 };
 
@@ -68,15 +70,22 @@ class Api final : public HttpHandler {
     [[nodiscard]] Answer publish(Call& call, Asked asked);
     [[nodiscard]] std::optional<Mistake> may_publish(const Call& call,
                                                      std::string_view topic) const;
+    [[nodiscard]] std::uint64_t visitor_key(const Call& call) const;
     [[nodiscard]] Begun body_of(Call& call, std::uint64_t bytes_max);
-    [[nodiscard]] std::optional<Reply> too_fast(const Call& call, std::size_t messages);
+    [[nodiscard]] std::optional<Reply> too_fast(const Call& call) const;
+    [[nodiscard]] std::optional<Reply> early_refusal(const Call& call) const;
+    [[nodiscard]] Duration cost_of(std::size_t messages) const;
+    void count(const Call& call, std::size_t messages);
+    void uncount(const Call& call, std::size_t messages);
 
-    static constexpr std::size_t kBodiesBytesMax = std::size_t{64} << 20U;
+    static constexpr std::uint64_t kBodiesBytesMax = std::uint64_t{64} << 20U;
+    static constexpr std::uint64_t kVisitorsPart = 4;
 
     const ApiParts parts_;
     VisitorCheck visitors_;
-    std::size_t bodies_bytes_ = 0;
-    const HashKey publisher_key_;
+    std::uint64_t bodies_bytes_ = 0;
+    std::unordered_map<std::uint64_t, std::uint64_t> bodies_of_;  // by visitor_key(); none is 0
+    const HashKey visitor_hash_key_;
     std::optional<LeakyTable> published_lately_;  // there is a bound on the rate
 };
 

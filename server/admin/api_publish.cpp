@@ -1,4 +1,5 @@
 // POST /v1/publish and /v1/publish/{topic}.
+#include "base/address.hpp"
 #include "server/admin/api.hpp"
 #include "server/admin/visitor.hpp"
 
@@ -26,10 +27,11 @@ namespace {
 
 constexpr std::chrono::seconds kAtOnce{1};  // so much of the rate may be used up before one waits
 
-/// Before the body has come: what it says of itself, `bytes_max` if nothing.
+/// Before the body has come: what the head says of it.
 std::uint64_t announced_bytes(const Request& request, std::uint64_t bytes_max) {
+    if (request.chunked()) return bytes_max;
     const auto length = request[http::field::content_length];
-    std::uint64_t bytes = bytes_max;
+    std::uint64_t bytes = 0;
     (void)std::from_chars(length.data(), length.data() + length.size(), bytes);
     return std::min(bytes, bytes_max);
 }
@@ -66,10 +68,12 @@ Mistake failure_of(ReasonCode reason) {
                 .error = "the store has no room for the message",
                 .hint = "store.max_bytes and store.min_free_bytes, see docs/limits.md"};
     }
-    if (reason == ReasonCode::server_shutting_down) {
+    if (reason == ReasonCode::server_unavailable) {
         return {.status = Status::service_unavailable,
-                .code = "stopping",
-                .error = "the broker is stopping; the message was not published",
+                .code = "not_ready",
+                .error =
+                    "the broker is stopping, or opens its store again; the message was not "
+                    "published",
                 .hint = "send it again when /readyz says 200"};
     }
     return {.status = Status::service_unavailable,
@@ -95,13 +99,34 @@ Reply accepted(const json::value& body) {
 
 }  // namespace
 
+std::uint64_t Api::visitor_key(const Call& call) const {
+    if (!call.identity.user.empty()) {
+        return keyed_hash(visitor_hash_key_, 'u' + call.identity.user);
+    }
+    const auto address = AddressKey::of(call.peer.address);
+    return keyed_hash(visitor_hash_key_, 'a' + std::string{address ? address->text() : ""});
+}
+
 /// Room for the body, or the answer that there is none.
 Begun Api::body_of(Call& call, std::uint64_t bytes_max) {
     const std::uint64_t bytes = announced_bytes(*call.request, bytes_max);
-    if (bodies_bytes_ != 0 && bodies_bytes_ + bytes > kBodiesBytesMax) return {.refusal = busy()};
-    bodies_bytes_ += bytes;
-    call.room = std::shared_ptr<void>{
-        this, [bytes](void* api) { static_cast<Api*>(api)->bodies_bytes_ -= bytes; }};
+    const std::uint64_t visitor = visitor_key(call);
+    const auto at = bodies_of_.find(visitor);
+    const std::uint64_t mine = at == bodies_of_.end() ? 0 : at->second;
+    if ((bodies_bytes_ != 0 && bodies_bytes_ + bytes > kBodiesBytesMax) ||
+        (mine != 0 && mine + bytes > kBodiesBytesMax / kVisitorsPart)) {
+        return {.refusal = busy()};
+    }
+    if (bytes != 0) {
+        bodies_bytes_ += bytes;
+        bodies_of_[visitor] += bytes;
+        call.room = std::shared_ptr<void>{this, [this, visitor, bytes](void* /*api*/) {
+                                              bodies_bytes_ -= bytes;
+                                              const auto of = bodies_of_.find(visitor);
+                                              of->second -= bytes;
+                                              if (of->second == 0) bodies_of_.erase(of);
+                                          }};
+    }
     return {.body_bytes_max = bytes_max};
 }
 
@@ -119,29 +144,49 @@ std::optional<Mistake> Api::may_publish(const Call& call, std::string_view topic
                    .hint = "on the broker's machine: stentor check --as USER --publish TOPIC"};
 }
 
-/// Counts them as well, unless it answers.
-std::optional<Reply> Api::too_fast(const Call& call, std::size_t messages) {
-    if (parts_.messages_per_second_max == 0) return std::nullopt;
-    const Instant now = monotonic_now();
-    const bool has_name = !call.identity.user.empty();
-    const std::uint64_t key =
-        keyed_hash(publisher_key_, (has_name ? "u" + call.identity.user : "a" + call.peer.address));
-    const Duration level = published_lately_->level(key, now);
-    if (level > Duration{kAtOnce}) {
-        const auto wait = std::chrono::ceil<std::chrono::seconds>(level - Duration{kAtOnce});
-        return come_again({.status = Status::too_many_requests,
-                           .code = "too_many_messages",
-                           .error = "more messages than limits.messages_per_second_max allows one "
-                                    "user, or one address without a user",
-                           .hint = "nothing of this request was published; see Retry-After"},
-                          wait);
-    }
+std::optional<Reply> Api::too_fast(const Call& call) const {
+    if (!published_lately_) return std::nullopt;
+    const Duration level = published_lately_->level(visitor_key(call), monotonic_now());
+    if (level <= Duration{kAtOnce}) return std::nullopt;
+    const auto wait = std::chrono::ceil<std::chrono::seconds>(level - Duration{kAtOnce});
+    return come_again({.status = Status::too_many_requests,
+                       .code = "too_many_messages",
+                       .error = "more messages than limits.messages_per_second_max allows one "
+                                "user, or one address without a user",
+                       .hint = "nothing of this request was published; see Retry-After"},
+                      wait);
+}
+
+Duration Api::cost_of(std::size_t messages) const {
     const Duration each = Duration{std::chrono::seconds{1}} / parts_.messages_per_second_max;
-    (void)published_lately_->add(key, each * static_cast<Duration::rep>(messages), now);
-    return std::nullopt;
+    return each * static_cast<Duration::rep>(messages);
+}
+
+void Api::count(const Call& call, std::size_t messages) {
+    if (!published_lately_) return;
+    (void)published_lately_->add(visitor_key(call), cost_of(messages), monotonic_now());
+}
+
+/// They were not published after all.
+void Api::uncount(const Call& call, std::size_t messages) {
+    if (!published_lately_) return;
+    published_lately_->take_out(visitor_key(call), cost_of(messages), monotonic_now());
+}
+
+/// Both begin so: what can be refused before the body has come.
+std::optional<Reply> Api::early_refusal(const Call& call) const {
+    const auto target = call.request->target();
+    if (target.find('?') != target.npos) {
+        return error_reply(Status::bad_request,
+                           "bad_request",
+                           "publishing has no query",
+                           "a ? in the topic is written %3F; QoS, TTL and Retain are headers");
+    }
+    return too_fast(call);
 }
 
 asio::awaitable<Begun> Api::begin_publish_one(Call& call) {
+    if (auto refusal = early_refusal(call)) co_return Begun{.refusal = std::move(refusal)};
     const auto topic = topic_of(path_behind(call), parts_.rules);
     if (!topic) co_return Begun{.refusal = error_reply(topic.error())};
     if (const auto mistake = may_publish(call, *topic)) {
@@ -151,7 +196,8 @@ asio::awaitable<Begun> Api::begin_publish_one(Call& call) {
 }
 
 asio::awaitable<Begun> Api::begin_publish_json(Call& call) {
-    co_return body_of(call, parts_.rules.json_bytes_max());
+    if (auto refusal = early_refusal(call)) co_return Begun{.refusal = std::move(refusal)};
+    co_return body_of(call, kJsonBytesMax);
 }
 
 Api::Answer Api::publish_one(Call& call) {
@@ -175,7 +221,7 @@ Api::Answer Api::publish_json(Call& call) {
 /// Those the rules allow; of a list each has its own answer.
 Api::Answer Api::publish(Call& call, Asked asked) {
     if (parts_.readiness->load() != Readiness::ready) co_return not_ready();
-    if (auto refusal = too_fast(call, asked.messages.size())) co_return *std::move(refusal);
+    if (auto refusal = too_fast(call)) co_return *std::move(refusal);  // others came meanwhile
     std::vector<std::optional<Mistake>> mistakes;
     std::vector<MessagePtr> allowed;
     for (MessagePtr& message : asked.messages) {
@@ -183,9 +229,15 @@ Api::Answer Api::publish(Call& call, Asked asked) {
         if (!mistakes.back()) allowed.push_back(std::move(message));
     }
     if (!asked.is_list && mistakes[0]) co_return error_reply(*mistakes[0]);
+    const std::size_t messages = allowed.size();
+    count(call, messages);
     Publisher::Published published{.how = Publisher::How::done};
     if (!allowed.empty()) published = co_await parts_.publish(std::move(allowed));
+    const bool has_begun =
+        published.how == Publisher::How::done || published.how == Publisher::How::unknown;
+    if (!has_begun) uncount(call, messages);
     if (published.how == Publisher::How::busy) co_return busy();
+    if (published.how == Publisher::How::not_ready) co_return not_ready();
     if (published.how == Publisher::How::unknown) co_return unknown_outcome();
     json::array answers;
     bool all = true;

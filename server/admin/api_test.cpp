@@ -78,8 +78,24 @@ class ApiTest : public testing::Test {
             co_return;
         }
         body_bytes_max = begun.body_bytes_max;
-        if (before_answer) before_answer();
         out = co_await api.answer(call);
+    }
+    /// What a coroutine returns.
+    template <class Value>
+    static asio::awaitable<void> keep(asio::awaitable<Value> from, Value& to) {
+        Value value = co_await std::move(from);
+        to = std::move(value);
+    }
+    template <class Value>
+    static void run(asio::awaitable<Value> from, Value& to) {
+        asio::io_context io;
+        asio::co_spawn(io, keep(std::move(from), to), asio::detached);
+        io.run();
+    }
+    Begun begun(Call& call) {
+        Begun result;
+        run(api.begin(call), result);
+        return result;
     }
     Reply ask(http::verb method, std::string_view target, std::string_view authorization = {}) {
         request = {};
@@ -143,7 +159,7 @@ class ApiTest : public testing::Test {
     Request request;
     std::string body;
     std::uint64_t body_bytes_max = 0;
-    std::function<void()> before_answer;
+    Reply last;
     server::PeerInfo peer;
     const char* host = "localhost:80";
     std::unique_ptr<Visitor> visitor;
@@ -259,8 +275,8 @@ TEST_F(ApiTest, PublishingHasItsErrors) {
     EXPECT_EQ(post("/v1/publish/a", "x").status, Status::insufficient_storage);
     outcomes({{.reason = ReasonCode::implementation_specific_error}});
     EXPECT_THAT(post("/v1/publish/a", "x").body, testing::HasSubstr("\"store_failed\""));
-    outcomes({{.reason = ReasonCode::server_shutting_down}});
-    EXPECT_THAT(post("/v1/publish/a", "x").body, testing::HasSubstr("\"stopping\""));
+    outcomes({{.reason = ReasonCode::server_unavailable}});
+    EXPECT_THAT(post("/v1/publish/a", "x").body, testing::HasSubstr("\"not_ready\""));
     outcomes({{.reason = ReasonCode::no_matching_subscribers}});
     EXPECT_EQ(post("/v1/publish/a", "x").status, Status::accepted);
     readiness = Readiness::store_failed;
@@ -281,65 +297,76 @@ TEST_F(ApiTest, EachMessageOfAListHasItsAnswer) {
               "[{\"id\":null,\"live\":false,\"durable\":false}]\n");
 }
 
-TEST_F(ApiTest, BodiesUnderWayAreBounded) {
-    std::vector<Reply> within;
-    // Each asks for more while it is under way: 64 MiB are there for bodies of unknown size.
-    int depth = 0;
-    before_answer = [&] {
-        if (++depth == 100) return;
-        Request other;
-        other.method(http::verb::post);
-        other.target("/v1/publish");
-        other.set(http::field::authorization, {kAnna.data(), kAnna.size()});
-        std::unique_ptr<Visitor> stranger;
-        Call call{.request = &other, .peer = peer, .visitor = &stranger};
-        Reply reply;
-        asio::io_context io;
-        asio::co_spawn(io, serving(call, reply), asio::detached);
-        io.run();
-        within.push_back(std::move(reply));
-    };
-    body = "";
+TEST_F(ApiTest, PublishingHasNoQuery) {
     outcomes({{}});
-    (void)ask(http::verb::post, "/v1/publish", kAnna);
-    // The innermost had no room; all others came as far as their body, which is no JSON.
-    ASSERT_EQ(within.size(), 16U);
-    EXPECT_THAT(within[0].body, testing::HasSubstr("\"busy\""));
-    EXPECT_THAT(within[1].body, testing::HasSubstr("\"bad_request\""));
-    before_answer = nullptr;
-    EXPECT_EQ(post("/v1/publish/a", "x").status, Status::accepted);  // all of it was given back
+    EXPECT_EQ(post("/v1/publish/a?retain=true", "x").status, Status::bad_request);
+    EXPECT_EQ(post("/v1/publish?x", R"({"topic":"a"})").status, Status::bad_request);
+    EXPECT_EQ(post("/v1/publish/a%3Fb", "x").status, Status::accepted);
+    ASSERT_EQ(published.size(), 1U);
+    EXPECT_EQ(published[0]->topic(), "a?b");
+}
+
+/// Requests of unknown length, each begun while all before it are under way.
+TEST_F(ApiTest, BodiesUnderWayAreBoundedAndNobodyHasAllOfThem) {
+    struct Body {
+        Request request;
+        std::unique_ptr<Visitor> visitor;
+        Call call;
+    };
+    people.anybody = true;
+    std::vector<std::unique_ptr<Body>> under_way;
+    const auto begins = [&](const std::string& address) {
+        auto each = std::make_unique<Body>();
+        each->request.method(http::verb::post);
+        each->request.target("/v1/publish");
+        each->request.chunked(true);
+        each->call.request = &each->request;
+        each->call.visitor = &each->visitor;
+        each->call.peer.address = address;
+        const bool has_begun = !begun(each->call).refusal;
+        under_way.push_back(std::move(each));
+        return has_begun;
+    };
+    // 4 MiB each: 16 for one address, 64 for all.
+    for (const char* address : {"10.0.0.1", "10.0.0.2", "2001:db8::1", "10.0.0.4"}) {
+        for (int i = 0; i < 4; ++i) EXPECT_TRUE(begins(address)) << address;
+        EXPECT_FALSE(begins(address)) << address;
+    }
+    EXPECT_FALSE(begins("2001:db8::2"));  // the same network
+    EXPECT_FALSE(begins("10.0.0.5"));     // nobody has left any
+    under_way.clear();
+    EXPECT_TRUE(begins("10.0.0.5"));
 }
 
 TEST_F(ApiTest, AUserPublishesAtABoundedRate) {
     Api bounded{parts(2)};
-    const auto ask_bounded = [&](std::string_view who) {
+    const auto status_of = [&](std::string_view who, const std::string& text) {
         request = {};
         request.method(http::verb::post);
         request.target("/v1/publish");
-        request.body() = R"([{"topic":"a"},{"topic":"a"},{"topic":"a"}])";
+        request.body() = text;
         request.set(http::field::authorization, {who.data(), who.size()});
-        std::unique_ptr<Visitor> stranger;
-        Call call{.request = &request, .peer = peer, .visitor = &stranger};
-        Reply reply;
-        asio::io_context io;
-        asio::co_spawn(
-            io,
-            [&]() -> asio::awaitable<void> {
-                Begun begun = co_await bounded.begin(call);
-                EXPECT_FALSE(begun.refusal);
-                reply = co_await bounded.answer(call);
-            },
-            asio::detached);
-        io.run();
-        return reply;
+        visitor.reset();
+        Call call{.request = &request, .peer = peer, .visitor = &visitor};
+        Begun begins;
+        run(bounded.begin(call), begins);
+        last = begins.refusal ? *begins.refusal : Reply{};
+        if (!begins.refusal) run(bounded.answer(call), last);
+        return last.status;
     };
+    const std::string closed = R"([{"topic":"closed"},{"topic":"closed"},{"topic":"closed"}])";
+    const std::string three = R"([{"topic":"a"},{"topic":"a"},{"topic":"a"}])";
+    // Neither what the rules refuse nor what finds no room counts.
+    outcomes({});
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(status_of(kAnna, closed), Status::multi_status);
+    outcome = {.how = Publisher::How::busy};
+    for (int i = 0; i < 3; ++i) EXPECT_EQ(status_of(kAnna, three), Status::service_unavailable);
     outcomes({{}, {}, {}});
-    EXPECT_EQ(ask_bounded(kAnna).status, Status::accepted);
-    const Reply late = ask_bounded(kAnna);
-    EXPECT_EQ(late.status, Status::too_many_requests);
-    ASSERT_FALSE(late.headers.empty());
-    EXPECT_EQ(late.headers[0].first, "Retry-After");
-    EXPECT_EQ(ask_bounded(kBoss).status, Status::accepted);
+    EXPECT_EQ(status_of(kAnna, three), Status::accepted);
+    EXPECT_EQ(status_of(kAnna, three), Status::too_many_requests);
+    ASSERT_FALSE(last.headers.empty());
+    EXPECT_EQ(last.headers[0].first, "Retry-After");
+    EXPECT_EQ(status_of(kBoss, three), Status::accepted);
 }
 
 }  // namespace

@@ -14,6 +14,8 @@
 #include <boost/beast/http/rfc7230.hpp>
 
 #include <algorithm>
+#include <cstddef>
+#include <iterator>
 #include <string>
 #include <string_view>
 #include <sys/socket.h>
@@ -44,6 +46,17 @@ asio::ip::tcp protocol_of(int descriptor) {
     socklen_t size = sizeof address;
     (void)::getsockname(descriptor, reinterpret_cast<sockaddr*>(&address), &size);
     return address.ss_family == AF_INET6 ? asio::ip::tcp::v6() : asio::ip::tcp::v4();
+}
+
+std::ptrdiff_t fields_of(const http::request_parser<http::string_body>& parser) {
+    return std::distance(parser.get().begin(), parser.get().end());
+}
+
+/// Whoever looked at the head, a proxy too, has not seen what stands behind the body (RFC 9110
+/// 6.5.1).
+Reply no_trailers() {
+    return error_reply(
+        Status::bad_request, "bad_request", "fields behind the body (trailers) are not taken");
 }
 
 bool bears_mark_of_proxy(const http::fields& head) {
@@ -171,6 +184,7 @@ asio::awaitable<bool> HttpConnection::serve_one() {
     }
     deadline_.cancel();  // the handler has its own
     Reply reply = co_await handler_.answer(call);
+    call.room.reset();
     const bool keep = parser.get().keep_alive() && !finishing_ && !channel_->has_ended();
     const bool written = co_await write(std::move(reply), parser, keep);
     if (!keep) {
@@ -253,6 +267,7 @@ asio::awaitable<bool> HttpConnection::read_body(Parser& parser,
     parser.eager(true);
     allow(limits_.body_time);
     if (!co_await go_ahead(parser)) co_return false;
+    const auto fields = fields_of(parser);
     for (;;) {
         if (!clear_.empty()) {
             boost::beast::error_code error;
@@ -263,7 +278,15 @@ asio::awaitable<bool> HttpConnection::read_body(Parser& parser,
                 bad = reply_to(error, true);
                 co_return true;
             }
-            if (parser.is_done()) co_return true;
+            if (parser.is_done()) {
+                if (fields_of(parser) != fields) bad = no_trailers();
+                co_return true;
+            }
+            // What the parser leaves is the head of a chunk, or the trailer, that has no end yet.
+            if (clear_.size() > limits_.head_bytes_max) {
+                bad = reply_to(http::make_error_code(http::error::header_limit), true);
+                co_return true;
+            }
         }
         const Step step = co_await fill();
         if (step == Step::ended) co_return false;

@@ -345,12 +345,6 @@ Result<MessagePtr, Mistake> message_in(const json::value& value,
 
 }  // namespace
 
-std::uint64_t PublishRules::json_bytes_max() const noexcept {
-    constexpr std::uint64_t kBulkBytes = std::uint64_t{4} << 20U;
-    constexpr std::uint64_t kAround = std::uint64_t{64} << 10U;
-    return std::max(kBulkBytes, std::uint64_t{packet_bytes_max} / 3 * 4 + kAround);
-}
-
 Result<std::string, Mistake> topic_of(std::string_view path_rest, const PublishRules& rules) {
     const auto encoded = boost::urls::make_pct_string_view({path_rest.data(), path_rest.size()});
     if (!encoded) {

@@ -4,7 +4,8 @@
 #include <boost/asio/detached.hpp>
 #include <gtest/gtest.h>
 
-#include <memory>
+#include <chrono>
+#include <functional>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -27,13 +28,22 @@ class PublisherTest : public testing::Test {
         asio::co_spawn(io, publishing(count), asio::detached);
         run();
     }
-    asio::awaitable<void> publishing(std::size_t count) {
-        Publisher::Published answer = co_await publisher.publish(messages(count));
+    asio::awaitable<void> publishing(std::size_t count, Publisher* by = nullptr) {
+        Publisher::Published answer =
+            co_await (by == nullptr ? publisher : *by).publish(messages(count));
         answers.push_back(std::move(answer));
     }
     void run() {
         io.restart();
         io.poll();
+    }
+    /// Until there are so many answers.
+    void run_until_answered(std::size_t count) {
+        io.restart();
+        while (answers.size() < count && io.run_one_for(std::chrono::minutes{1}) != 0) {
+            if (each_time) each_time();
+        }
+        ASSERT_EQ(answers.size(), count);
     }
     /// What lies in a mailbox.
     static std::vector<server::PublishJobPtr> jobs(server::Mailbox& mailbox) {
@@ -50,10 +60,14 @@ class PublisherTest : public testing::Test {
     server::Mailbox first{2, [] {}, 4096};
     server::Mailbox second{2, [] {}, 4096};
     std::vector<server::Mailbox*> mailboxes{&first, &second};
+    bool is_ready = true;
+    std::function<bool()> readiness = [this] { return is_ready; };
     Publisher publisher{
         io,
         mailboxes,
+        readiness,
         {.for_room = std::chrono::milliseconds{1}, .for_answer = std::chrono::hours{1}}};
+    std::function<void()> each_time;
     std::vector<Publisher::Published> answers;
 };
 
@@ -91,37 +105,82 @@ TEST_F(PublisherTest, SaysWhenNobodyKnowsAnyMore) {
 TEST_F(PublisherTest, WaitsForRoomAndThenGivesUp) {
     publish(5);  // 1 KiB each: the shard is behind
     asio::co_spawn(io, publishing(1), asio::detached);
-    io.restart();
-    while (answers.empty()) io.run_one();
+    run_until_answered(1);
     EXPECT_EQ(answers[0].how, Publisher::How::busy);
     EXPECT_TRUE(jobs(second).empty());
     jobs(first).clear();
     run();
 }
 
+TEST_F(PublisherTest, WhatAFullMailboxDoesNotTakeGoesToTheNext) {
+    for (int i = 0; i < 2; ++i) {
+        server::ShardMessage other = server::TakeSnapshot{};
+        ASSERT_EQ(first.push(other), server::Push::ok);
+    }
+    Publisher patient{io, mailboxes, readiness, {}};
+    asio::co_spawn(io, publishing(3, &patient), asio::detached);
+    std::size_t found = 0;
+    each_time = [&] {
+        for (const auto& job : jobs(second)) found = job->messages().size();
+    };
+    run_until_answered(1);
+    EXPECT_EQ(found, 3U);
+    EXPECT_EQ(answers[0].how, Publisher::How::unknown);
+}
+
 TEST_F(PublisherTest, GoesOnWhenThereIsRoomAgain) {
-    Publisher patient{io, mailboxes, {}};
+    Publisher patient{io, mailboxes, readiness, {}};
     publish(5);
-    bool done = false;
-    asio::co_spawn(
-        io,
-        [&]() -> asio::awaitable<void> {
-            Publisher::Published answer = co_await patient.publish(messages(1));
-            EXPECT_EQ(answer.how, Publisher::How::done);
-            done = true;
-        },
-        asio::detached);
+    asio::co_spawn(io, publishing(1, &patient), asio::detached);
     run();
-    EXPECT_FALSE(done);
-    for (const auto& job : jobs(first)) {
-        for (int i = 0; i < 5; ++i) job->settle();
-    }
-    io.restart();
-    while (!done) {
-        io.run_one();
-        for (const auto& job : jobs(second)) job->settle();
-        for (const auto& job : jobs(first)) job->settle();
-    }
+    EXPECT_TRUE(answers.empty());
+    each_time = [&] {
+        for (server::Mailbox* mailbox : mailboxes) {
+            for (const auto& job : jobs(*mailbox)) {
+                for (std::size_t i = 0; i < job->messages().size(); ++i) job->settle();
+            }
+        }
+    };
+    each_time();
+    run_until_answered(2);
+    EXPECT_EQ(answers[0].how, Publisher::How::done);
+    EXPECT_EQ(answers[1].how, Publisher::How::done);
+}
+
+TEST_F(PublisherTest, WhoWaitsForRoomHearsThatTheStoreHasFailed) {
+    Publisher patient{io, mailboxes, readiness, {}};
+    publish(5);
+    asio::co_spawn(io, publishing(1, &patient), asio::detached);
+    run();
+    is_ready = false;
+    run_until_answered(1);
+    EXPECT_EQ(answers[0].how, Publisher::How::not_ready);
+    jobs(first).clear();
+    run();
+}
+
+TEST_F(PublisherTest, WhatNobodyWaitsForAnyMoreStillCounts) {
+    server::Mailbox roomy{2, [] {}, std::size_t{1} << 30U};
+    std::vector<server::Mailbox*> one{&roomy};
+    Publisher hasty{
+        io,
+        one,
+        readiness,
+        {.for_room = std::chrono::milliseconds{1}, .for_answer = std::chrono::milliseconds{1}}};
+    const std::size_t most = Publisher::kOpenBytesMax / 1024;
+    asio::co_spawn(io, publishing(most, &hasty), asio::detached);
+    run_until_answered(1);
+    EXPECT_EQ(answers[0].how, Publisher::How::unknown);
+    asio::co_spawn(io, publishing(1, &hasty), asio::detached);
+    run_until_answered(2);
+    EXPECT_EQ(answers[1].how, Publisher::How::busy);
+    jobs(roomy).clear();  // told too late, and not open any more
+    run();
+    asio::co_spawn(io, publishing(1, &hasty), asio::detached);
+    run_until_answered(3);
+    EXPECT_EQ(answers[2].how, Publisher::How::unknown);
+    jobs(roomy).clear();
+    run();
 }
 
 }  // namespace

@@ -76,7 +76,8 @@ Reply reply_to(const boost::beast::error_code& error, bool head_is_done) {
         return error_reply(Status::payload_too_large,
                            "body_too_large",
                            "the body of the request is too long",
-                           "limits.packet_bytes_max bounds it where a body is expected at all");
+                           "a payload is bounded by limits.packet_bytes_max, JSON by 4 MiB; "
+                           "other requests have no body");
     }
     if (error == http::error::bad_version) {
         return error_reply(Status::http_version_not_supported,

@@ -90,7 +90,11 @@ void ControlPlane::watch(std::span<server::Mailbox* const> mailboxes) {
     mailboxes_ = mailboxes;
     snapshots_.emplace(http_->io(), mailboxes);
     watching_.store(&*snapshots_);
-    publisher_.emplace(http_->io(), mailboxes, admin::Publisher::Patience{});
+    publisher_.emplace(
+        http_->io(),
+        mailboxes,
+        [this] { return readiness_.load() == admin::Readiness::ready; },
+        admin::Publisher::Patience{});
     if (parts_.options->node.sys_interval.count() == 0) return;
     asio::co_spawn(http_->io(), speak(), asio::detached);
 }

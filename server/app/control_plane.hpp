@@ -87,9 +87,9 @@ class ControlPlane {
     std::atomic<std::uint32_t> lives_{0};
     std::atomic<std::uint64_t> times_ready_{0};  // each time the store had been opened
     admin::Api api_;
+    std::optional<admin::Publisher> publisher_;  // longer than the requests that wait for it
     std::optional<admin::HttpServer> http_;
     std::optional<admin::Snapshots> snapshots_;
-    std::optional<admin::Publisher> publisher_;
     std::atomic<admin::Snapshots*> watching_{nullptr};
     admin::SysTopics topics_;
 };

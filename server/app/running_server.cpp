@@ -203,7 +203,8 @@ class RunningServer final : public Server {
     void renew(const config::Options& options);
     void make_loops();
     [[nodiscard]] Surroundings surroundings();
-    [[nodiscard]] Group make_group(OpenStore store);
+    enum class Serves : std::uint8_t { everybody, nobody_yet };
+    [[nodiscard]] Group make_group(OpenStore store, Serves whom);
 
     void supervise();
     [[nodiscard]] bool serve(Group group, store::CommitSink& sink);
@@ -274,7 +275,8 @@ Result<void, Problem> RunningServer::open() {
     if (!recovered) return store_problem(options_.node.data_dir, recovered.error());
     fanout_.begin_after(recovered->last);
     clock_.begin_at(recovered->at);
-    const bool serves = serve(make_group({std::move(engine), *std::move(recovered)}), fanout_);
+    const bool serves =
+        serve(make_group({std::move(engine), *std::move(recovered)}, Serves::everybody), fanout_);
     STENTOR_ASSERT(serves, "nobody can have stopped it yet");
     supervisor_ = std::thread{[this] { supervise(); }};
     return {};
@@ -308,13 +310,12 @@ Surroundings RunningServer::surroundings() {
             .snapshots = &control_.snapshots()};
 }
 
-RunningServer::Group RunningServer::make_group(OpenStore store) {
+RunningServer::Group RunningServer::make_group(OpenStore store, Serves whom) {
     clock_.advance_to(store.recovered.at);
-    auto group = std::make_unique<ShardGroup>(surroundings(),
-                                              shard_options(options_, placement_.shards()),
-                                              std::move(store.engine),
-                                              store.recovered,
-                                              clock_.now());
+    server::ShardOptions options = shard_options(options_, placement_.shards());
+    options.takes_messages = whom == Serves::everybody;
+    auto group = std::make_unique<ShardGroup>(
+        surroundings(), std::move(options), std::move(store.engine), store.recovered, clock_.now());
     // The shards have what is theirs. A million sessions are half a gigabyte, which glibc would
     // keep.
     store.recovered = {};
@@ -397,14 +398,16 @@ void RunningServer::supervise() {
         auto memory = std::make_unique<store::MemoryEngine>(nothing);
         auto empty = memory->recover();
         STENTOR_ASSERT(empty.has_value(), "memory opens");
-        if (stops || !serve(make_group({std::move(memory), *std::move(empty)}), no_sink_)) break;
+        auto waiting_room = make_group({std::move(memory), *std::move(empty)}, Serves::nobody_yet);
+        if (stops || !serve(std::move(waiting_room), no_sink_)) break;
         std::optional<OpenStore> store = reopen();
         for (const auto& driver : drivers_) driver->stop_accepting();
         group_->drain({.reason = mqtt::ReasonCode::server_busy});
         group_->finish();
         gate_.set_door(Gate::Door::open);
         // Only now: shards that recover write to each other's mailboxes.
-        if (!store || !serve(make_group(*std::move(store)), fanout_)) break;
+        if (!store) break;
+        if (!serve(make_group(*std::move(store), Serves::everybody), fanout_)) break;
     }
     const std::uint64_t one = 1;
     (void)!::write(stopped_.get(), &one, sizeof one);
@@ -493,7 +496,7 @@ Result<void, Problem> RunningServer::run() {
     supervisor_.join();
     control_.finish();
     group_.reset();
-    // What came over HTTP when there were no shards any more is answered before HTTP goes as well.
+    // What came over HTTP when there were no shards any more: nobody waits for it now.
     std::vector<server::ShardMessage> left;
     for (const auto& mailbox : mailboxes_) mailbox->handled(mailbox->drain(left));
     listeners_.clear();

@@ -335,7 +335,9 @@ std::vector<Key> connection_limit_keys() {
          .kind = Kind::count,
          .field = option<&Options::limits, &LimitOptions::messages_per_second_max>(),
          .max = kMany,
-         .description = "Messages a second from one client; past it reading pauses. 0: no bound."},
+         .description =
+             "Messages a second from one client; past it reading pauses (HTTP: 429). 0: no "
+             "bound."},
         {.path = "limits.retained_messages_max",
          .kind = Kind::count,
          .field = option<&Options::limits, &LimitOptions::retained_messages_max>(),

@@ -11,8 +11,8 @@ void Shard::publish_asked(const PublishJobPtr& job, std::size_t at, Instant now)
     const MessagePtr& message = job->messages()[at];
     ++counters_.messages_received[static_cast<std::size_t>(message->qos())];
     counters_.publish_bytes_received += message->topic().size() + message->payload().size();
-    Routed routed{.reason = ReasonCode::server_shutting_down};
-    if (!draining_) {
+    Routed routed{.reason = ReasonCode::server_unavailable};
+    if (!draining_ && options_.takes_messages) {
         routed = route(message, {.behind_logged = job->is_logging()}, AnswerPublish{job, at}, now);
     }
     PublishOutcome& outcome = job->outcome(at);

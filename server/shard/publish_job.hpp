@@ -46,6 +46,12 @@ class PublishJob : public Counted<PublishJob> {
         return IntrusivePtr<PublishJob>::adopt(new PublishJob(sink, cookie, std::move(messages)));
     }
 
+    /// It has not been pushed: gives its messages back, and the sink is not told.
+    [[nodiscard]] Messages withdraw() noexcept {
+        unsettled_ = 0;
+        return std::move(messages_);
+    }
+
     [[nodiscard]] const Messages& messages() const noexcept { return messages_; }
     [[nodiscard]] PublishOutcome& outcome(std::size_t at) noexcept { return outcomes_[at]; }
 
@@ -73,7 +79,7 @@ class PublishJob : public Counted<PublishJob> {
 
     PublishSink& sink_;
     const std::uint64_t cookie_;
-    const Messages messages_;
+    Messages messages_;
     std::vector<PublishOutcome> outcomes_;
     std::size_t unsettled_;
     std::size_t logging_ = 0;

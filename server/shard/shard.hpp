@@ -60,6 +60,9 @@ struct ShardOptions {
     std::uint64_t will_bytes_max = 256U << 20U;  // of the shard's sessions, in memory
     std::uint32_t messages_per_second_max = 0;   // of a client; 0: no bound
     std::uint64_t seed = 0;                      // of assigned client identifiers
+    /// False of shards that only tell clients to come back, while the store is opened again: what
+    /// they were given to publish would be nowhere.
+    bool takes_messages = true;
     /// What a turn may cost, in deliveries of a short message (Shard::turn_is_used_up()).
     std::size_t work_per_turn = 65'536;
 };

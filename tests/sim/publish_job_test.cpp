@@ -55,6 +55,7 @@ class PublishJobTest : public testing::TestWithParam<std::uint16_t> {
         BrokerOptions options;
         options.shards = GetParam();
         options.shard.work_per_turn = work_per_turn;
+        options.shard.takes_messages = takes_messages;
         options.faults.fail_commit_per_mille = fails ? 1000 : 0;
         broker = std::make_unique<Broker>(options, now);
     }
@@ -102,6 +103,7 @@ class PublishJobTest : public testing::TestWithParam<std::uint16_t> {
         }
     }
 
+    bool takes_messages = true;
     Answers answers;
     Instant now{1000s};
     std::unique_ptr<Broker> broker;
@@ -188,7 +190,18 @@ TEST_P(PublishJobTest, ABrokerThatStopsRefuses) {
     publish({message(QoS::at_least_once, "1")});
     run();
     ASSERT_EQ(answers.last.size(), 1U);
-    EXPECT_EQ(answers.last[0].reason, ReasonCode::server_shutting_down);
+    EXPECT_EQ(answers.last[0].reason, ReasonCode::server_unavailable);
+}
+
+TEST_P(PublishJobTest, NothingIsAcceptedWhileTheStoreIsOpenedAgain) {
+    takes_messages = false;
+    begin(false);
+    publish({message(QoS::at_most_once, "1"), message(QoS::at_least_once, "2", true)});
+    run();
+    ASSERT_EQ(answers.last.size(), 2U);
+    for (const PublishOutcome& each : answers.last) {
+        EXPECT_EQ(each.reason, ReasonCode::server_unavailable);
+    }
 }
 
 TEST_P(PublishJobTest, WhoIsNotAnsweredAnyMoreIsToldSo) {

@@ -69,6 +69,12 @@ class Door(HttpCase):
             b"POST /nothing HTTP/1.1\r\nHost: x\r\nContent-Length: 99999999999999\r\n\r\n" + GET),
             [404])
 
+    def test_a_chunk_head_without_an_end(self):
+        self.serve(self.LISTENER)
+        chunked = b"GET /livez HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+        self.assertEqual(self.statuses(chunked + b"0;" + b"x" * 100_000), [431])
+        self.assertEqual(self.statuses(chunked + b"0\r\na: " + b"x" * 100_000), [431])
+
     def test_pipelined_requests_are_answered_in_order(self):
         self.serve(self.LISTENER)
         self.assertEqual(

@@ -77,7 +77,7 @@ class Publish(HttpCase):
         self.accepted(self.post("/v1/publish/end", b""))
         self.assertEqual(other.message()[0], "end")
 
-    def test_accepted_means_on_disk(self):
+    def test_what_was_accepted_survives_kill(self):
         self.begin(data="data")
         self.subscriber("n/#", keeps=True).close()
         over = self.connection()
@@ -151,7 +151,7 @@ class Publish(HttpCase):
         self.accepted(self.post("/v1/publish", json.dumps([{"topic": "a"}] * 60)))
         answer = self.post("/v1/publish/a", "x")
         self.error(answer, 429, "too_many_messages")
-        self.assertIn(int(answer.headers["Retry-After"]), range(20, 31))
+        self.assertGreater(int(answer.headers["Retry-After"]), 0)
 
     def test_mistakes_are_explained(self):
         self.begin()
@@ -161,6 +161,18 @@ class Publish(HttpCase):
         self.error(self.post("/v1/publish/a/+", "x"), 400, "bad_topic")
         self.error(self.post("/v1/publish/a", "x", QoS="3"), 400, "bad_request")
         self.error(self.get("/v1/publish/a"), 405, "method_not_allowed")
+
+    def test_nothing_behind_or_beside_the_body(self):
+        self.begin()
+        head = (b"POST /v1/publish/a HTTP/1.1\r\nHost: localhost\r\n"
+                b"Transfer-Encoding: chunked\r\n\r\n")
+        self.assertEqual(self.statuses(head + b"1\r\nx\r\n0\r\nRetain: true\r\n\r\n"), [400])
+        phone = self.subscriber("a")
+        self.assertEqual(self.statuses(
+            head + b"1;name=value\r\nx\r\n0\r\n\r\n" +
+            b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"), [202, 200])
+        self.assertEqual(phone.message(), ("a", b"x"))
+        self.error(self.post("/v1/publish/a?retain=1", "x"), 400, "bad_request")
 
     def test_on_one_port_with_mqtt(self):
         self.begin(doors=self.AUTO + self.LISTENER)
