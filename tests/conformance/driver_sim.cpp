@@ -19,15 +19,16 @@ constexpr std::size_t kKernelBytes = std::size_t{1} << 20U;
 constexpr int kQuietRoundsMax = 100;
 
 // What a simulated broker has of the configuration; rows that set other keys do not run.
-constexpr std::array<std::string_view, 9> kKeys{"node.shards",
-                                                "limits.connect_timeout",
-                                                "limits.inflight_maximum",
-                                                "limits.keepalive_max",
-                                                "limits.packet_bytes_max",
-                                                "limits.receive_maximum",
-                                                "limits.session_expiry_max",
-                                                "limits.subscriptions_per_session_max",
-                                                "limits.topic_aliases_max"};
+constexpr std::array<std::string_view, 10> kKeys{"node.shards",
+                                                 "limits.connect_timeout",
+                                                 "limits.inflight_maximum",
+                                                 "limits.keepalive_max",
+                                                 "limits.packet_bytes_max",
+                                                 "limits.receive_maximum",
+                                                 "limits.session_backlog_messages_max",
+                                                 "limits.session_expiry_max",
+                                                 "limits.subscriptions_per_session_max",
+                                                 "limits.topic_aliases_max"};
 
 template <class Integer>
 Integer whole_seconds(std::chrono::milliseconds duration) {
@@ -58,6 +59,7 @@ sim::BrokerOptions broker_options(const Row& row, unsigned run) {
     limits.session_expiry_seconds_max = whole_seconds<std::uint32_t>(from.session_expiry_max);
     limits.keep_alive_seconds_max = whole_seconds<std::uint16_t>(from.keepalive_max);
     to.shard.connect_timeout = from.connect_timeout;
+    to.shard.backlog.messages_max = from.session_backlog_messages_max;
     return to;
 }
 

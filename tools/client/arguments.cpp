@@ -179,6 +179,31 @@ std::function<Usage(ArgumentValues&)> take(std::optional<std::string>& target) {
     };
 }
 
+namespace {
+
+template <class Target>
+std::function<Usage(ArgumentValues&)> take_the_first(std::string_view word, Target& target) {
+    return [word, &target, is_given = false](ArgumentValues& values) mutable -> Usage {
+        STENTOR_TRY(const auto text, values.next("its value"));
+        if (std::exchange(is_given, true)) {
+            return UsageError{std::string{word} + " is given twice",
+                              "it takes one value; call the program once for each"};
+        }
+        target = text;
+        return {};
+    };
+}
+
+}  // namespace
+
+std::function<Usage(ArgumentValues&)> take_once(std::string_view word, std::string& target) {
+    return take_the_first(word, target);
+}
+std::function<Usage(ArgumentValues&)> take_once(std::string_view word,
+                                                std::optional<std::string>& target) {
+    return take_the_first(word, target);
+}
+
 std::function<Usage(ArgumentValues&)> collect(std::vector<std::string>& target) {
     return [&target](ArgumentValues& values) -> Usage {
         STENTOR_TRY(const auto text, values.next("its value"));

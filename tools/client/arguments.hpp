@@ -87,6 +87,11 @@ class ArgumentParser {
 [[nodiscard]] std::function<Usage(ArgumentValues&)> set(bool& target);
 [[nodiscard]] std::function<Usage(ArgumentValues&)> take(std::string& target);
 [[nodiscard]] std::function<Usage(ArgumentValues&)> take(std::optional<std::string>& target);
+/// An option that makes no sense twice; `word` is its name, for the complaint.
+[[nodiscard]] std::function<Usage(ArgumentValues&)> take_once(std::string_view word,
+                                                              std::string& target);
+[[nodiscard]] std::function<Usage(ArgumentValues&)> take_once(std::string_view word,
+                                                              std::optional<std::string>& target);
 /// Collects the values of an option that may be given several times.
 [[nodiscard]] std::function<Usage(ArgumentValues&)> collect(std::vector<std::string>& target);
 

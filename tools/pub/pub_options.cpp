@@ -24,9 +24,13 @@ constexpr std::string_view kEpilogue =
 ArgumentParser make_parser(PubOptions& o) {
     std::vector<OptionGroup> groups{
         {"Message",
-         {{"-t", "--topic", "TOPIC", "the topic to publish on", take(o.topic)},
-          {"-m", "--message", "TEXT", "one message with this payload", take(o.message)},
-          {"-f", "--file", "FILE", "one message with the content of a file", take(o.file)},
+         {{"-t", "--topic", "TOPIC", "the topic to publish on", take_once("-t", o.topic)},
+          {"-m", "--message", "TEXT", "one message with this payload", take_once("-m", o.message)},
+          {"-f",
+           "--file",
+           "FILE",
+           "one message with the content of a file",
+           take_once("-f", o.file)},
           {"-l",
            "--stdin-line",
            "",

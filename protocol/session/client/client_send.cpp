@@ -138,6 +138,7 @@ void ClientSession::learn_alias(std::uint16_t alias, std::string_view topic) {
     auto& known = aliases_out_[alias - 1U];
     if (const auto before = alias_of_.find(known);
         before != alias_of_.end() && before->second == alias) {
+        if (known == topic) return;  // said again
         alias_of_.erase(before);
     }
     known = topic;

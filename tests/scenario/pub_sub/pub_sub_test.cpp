@@ -680,6 +680,8 @@ TEST(PubSubErrors, UsageIsExplained) {
     EXPECT_THAT(usage("pub", {"-m", "a"}), HasSubstr("the topic is missing"));
     EXPECT_THAT(usage("pub", {"-t", "a/#", "-m", "x"}), HasSubstr("'a/#' is not a topic name"));
     EXPECT_THAT(usage("pub", {"-t", "a", "-m", "x", "-n"}), HasSubstr("exclude each other"));
+    EXPECT_THAT(usage("pub", {"-t", "a", "-m", "x", "-m", "y"}), HasSubstr("-m is given twice"));
+    EXPECT_THAT(usage("pub", {"-t", "a", "--topic", "b"}), HasSubstr("-t is given twice"));
     EXPECT_THAT(usage("pub", {"-t", "a", "-m", "x", "-q", "3"}), HasSubstr("from 0 to 2"));
     EXPECT_THAT(usage("pub", {"-t", "a", "-m", "x", "-c"}), HasSubstr("client identifier"));
     EXPECT_THAT(usage("pub", {"-t", "a", "-m", "x", "--will-payload", "w"}),
