@@ -3,19 +3,25 @@
 // Immutable; a reload makes a new one and swaps the shared_ptr. Pure; any thread.
 //
 //     topic read news/#             before any user line: for clients without a name
+//     pattern devices/%c/#          for everybody; %c is the client id, %u the user name
 //     user anna                     from here on for anna
 //     topic write sensors/anna/#    read | write | readwrite (default) | deny
-//     pattern devices/%c/#          for everybody; %c is the client id, %u the user name
+//     role meter                    from here on for who has the role (Mosquitto's files have none)
+//     member bert                   he has it, and so has whose credentials name it
+//     topic read prices/#
+//     pattern write meters/%u       for the role, not for everybody
 //
 // A name with '/' in it, or with '$' where a filter would begin with it, gets nothing from a
 // pattern with its placeholder: it would reach into what is others' (Mosquitto lets it).
 //
 // What no rule allows is denied; a deny that matches wins, whatever else matches and wherever it
 // stands. (In Mosquitto a user's own topic line wins over a deny of a pattern line.) A rule that
-// does not begin with '$' says nothing about topics that do.
+// does not begin with '$' says nothing about topics that do. What the rules of a user, of all its
+// roles and the patterns for everybody say counts together.
 
 #include "auth/file_error.hpp"
 #include "auth/grants.hpp"
+#include "auth/role_names.hpp"
 #include "base/result.hpp"
 
 #include <cstdint>
@@ -32,7 +38,10 @@ struct Subject {
     std::string_view user;  // as authenticated; empty: anonymous
     std::string_view client_id;
     bool is_admin = false;
-    const Grants* grants = nullptr;  // of its credentials: they replace what the rules allow
+    /// Of its credentials. With grants the rules allow nothing more, but for those of these roles;
+    /// what rules deny, they deny.
+    const Grants* grants = nullptr;
+    const RoleNames* roles = nullptr;
 };
 
 /// refuse: a filter that matches more than may be read is refused as a whole.
@@ -45,6 +54,7 @@ struct Decider {
     bool allowed = false;
     /// The line of the rule that decided; 0: none matched, or no rule was needed.
     std::uint32_t line = 0;
+    std::string_view role = {};  // whose rule it is; empty: no role's. Lives as long as the Acl
 
     explicit operator bool() const noexcept { return allowed; }
 };
@@ -77,6 +87,8 @@ class Acl {
     [[nodiscard]] Decider deliver(const Subject& subject, std::string_view topic) const;
 
     [[nodiscard]] std::size_t rule_count() const noexcept;
+    [[nodiscard]] std::size_t role_count() const noexcept { return roles_.size(); }
+    [[nodiscard]] bool has_role(std::string_view name) const { return role_places_.contains(name); }
 
   private:
     friend class AclParser;  // fills the rules; nobody else does
@@ -96,6 +108,19 @@ class Acl {
     };
     using Rules = std::vector<Rule>;
 
+    using RolePlace = std::uint16_t;  // in roles_
+    static constexpr std::size_t kFileRolesMax = 65'535;
+
+    struct User {
+        Rules topics;
+        std::vector<RolePlace> roles;  // at most kRolesMax
+    };
+    struct Role {
+        std::string name;
+        Rules topics;
+        Rules patterns;
+    };
+
     struct Hash {
         using is_transparent = void;
         std::size_t operator()(std::string_view text) const noexcept {
@@ -103,11 +128,17 @@ class Acl {
         }
     };
 
+    template <class Value>
+    using ByName = std::unordered_map<std::string, Value, Hash, std::equal_to<>>;
+
     /// How a rule's filter relates to what is asked for: a topic or a filter.
     struct Question;
+    /// A question on its way past the rules.
+    class Walk;
 
     [[nodiscard]] Decider decide(const Subject& subject, const Question& question) const;
-    [[nodiscard]] const Rules& own_rules(const Subject& subject) const;
+    [[nodiscard]] bool ask_own(const Subject& subject, Walk& walk) const;
+    [[nodiscard]] bool ask_named_roles(const Subject& subject, Walk& walk) const;
     /// Nothing to look up for this subject: neither rules nor grants.
     [[nodiscard]] bool is_free(const Subject& subject) const noexcept {
         return !restricted_ && subject.grants == nullptr;
@@ -116,8 +147,10 @@ class Acl {
     bool restricted_ = false;
     SubscribePolicy policy_ = SubscribePolicy::refuse;
     Rules anonymous_;
-    std::unordered_map<std::string, Rules, Hash, std::equal_to<>> users_;
-    Rules patterns_;
+    ByName<User> users_;
+    std::vector<Role> roles_;
+    ByName<RolePlace> role_places_;
+    Rules patterns_;  // for everybody
 };
 
 }  // namespace stentor::auth

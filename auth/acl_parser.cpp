@@ -1,4 +1,4 @@
-// The syntax of ACL files: one rule a line, as Mosquitto reads them.
+// The syntax of ACL files: one rule a line, as Mosquitto reads them; and roles.
 #include "auth/acl.hpp"
 #include "protocol/topic/validate.hpp"
 
@@ -57,14 +57,18 @@ class AclParser {
         const Word keyword = take_word(rest);
         if (keyword.text == "user") {
             parse_user(keyword, rest);
+        } else if (keyword.text == "role") {
+            parse_role(keyword, rest);
+        } else if (keyword.text == "member") {
+            parse_member(keyword, rest);
         } else if (keyword.text == "topic") {
-            parse_rule(keyword, rest, *rules_, false);
+            parse_rule(keyword, rest, topics(), false);
         } else if (keyword.text == "pattern") {
-            parse_rule(keyword, rest, acl_.patterns_, true);
+            parse_rule(keyword, rest, patterns(), true);
         } else {
             fail(keyword,
                  "unknown word " + quoted(keyword.text),
-                 "a line begins with user, topic, pattern or #");
+                 "a line begins with user, role, member, topic, pattern or #");
         }
     }
 
@@ -74,7 +78,60 @@ class AclParser {
             return;
         }
         // References into the map stay valid while it grows.
-        rules_ = &acl_.users_[std::string{name.text}];
+        user_topics_ = &acl_.users_[std::string{name.text}].topics;
+        role_.reset();
+    }
+
+    void parse_role(Word keyword, Word name) {
+        if (name.text.empty()) {
+            fail(keyword, "the role's name is missing", "role NAME");
+            return;
+        }
+        if (!is_role_name(name.text)) {
+            fail(name,
+                 "that is no name of a role",
+                 "at most " + std::to_string(kRoleNameBytesMax) + " bytes, no tabs");
+            return;
+        }
+        const auto known = acl_.role_places_.find(name.text);
+        if (known != acl_.role_places_.end()) {
+            role_ = known->second;
+            return;
+        }
+        if (acl_.roles_.size() == Acl::kFileRolesMax) {
+            fail(name, "more than " + std::to_string(Acl::kFileRolesMax) + " roles", "");
+            return;
+        }
+        role_ = static_cast<Acl::RolePlace>(acl_.roles_.size());
+        acl_.roles_.push_back({.name = std::string{name.text}, .topics = {}, .patterns = {}});
+        acl_.role_places_.emplace(name.text, *role_);
+    }
+
+    void parse_member(Word keyword, Word name) {
+        if (!role_) {
+            fail(keyword, "of which role?", "member NAME stands behind role NAME");
+            return;
+        }
+        if (name.text.empty()) {
+            fail(keyword, "the user's name is missing", "member NAME");
+            return;
+        }
+        std::vector<Acl::RolePlace>& roles = acl_.users_[std::string{name.text}].roles;
+        if (std::find(roles.begin(), roles.end(), *role_) != roles.end()) return;
+        if (roles.size() == kRolesMax) {
+            fail(name,
+                 quoted(name.text) + " has more than " + std::to_string(kRolesMax) + " roles",
+                 "");
+            return;
+        }
+        roles.push_back(*role_);
+    }
+
+    [[nodiscard]] Acl::Rules& topics() noexcept {
+        return role_ ? acl_.roles_[*role_].topics : *user_topics_;
+    }
+    [[nodiscard]] Acl::Rules& patterns() noexcept {
+        return role_ ? acl_.roles_[*role_].patterns : acl_.patterns_;
     }
 
     void parse_rule(Word keyword, Word rest, Acl::Rules& rules, bool is_pattern) {
@@ -120,7 +177,8 @@ class AclParser {
     }
 
     Acl acl_;
-    Acl::Rules* rules_ = &acl_.anonymous_;
+    Acl::Rules* user_topics_ = &acl_.anonymous_;
+    std::optional<Acl::RolePlace> role_;  // whose rules are being read; none: no role's
     std::uint32_t line_ = 0;
     std::vector<FileError> errors_;
 };

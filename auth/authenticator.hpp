@@ -7,6 +7,7 @@
 //     ... sink.decided(ticket, decision), exactly once
 
 #include "auth/grants.hpp"
+#include "auth/role_names.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -44,7 +45,8 @@ struct ConnectCredentials {
 
 /// On what terms a client is accepted, where its credentials say so.
 struct Terms {
-    GrantsPtr grants = {};  // null: the ACL file alone decides
+    GrantsPtr grants = {};    // null: the ACL file alone decides
+    RoleNamesPtr roles = {};  // beside those that the ACL file gives the name; null: none
     /// How long from now on; then the connection is closed. Nothing: as long as it likes.
     std::optional<std::chrono::milliseconds> valid_for = {};
     bool is_admin = false;  // whether or not http.admins lists the name

@@ -11,6 +11,7 @@ constexpr std::size_t kGrantBytes = 64;
 
 std::size_t bytes_of(const LoginAnswer& answer) noexcept {
     std::size_t bytes = kEntryBytes + answer.user.capacity() + answer.reason.capacity();
+    if (answer.roles != nullptr) bytes += answer.roles->bytes();
     if (answer.grants == nullptr) return bytes;
     for (const Grant& grant : answer.grants->all()) bytes += kGrantBytes + grant.filter.capacity();
     return bytes;

@@ -1,6 +1,7 @@
 #include "auth/http/login_answer.hpp"
 
 #include "auth/jwt/json.hpp"
+#include "auth/jwt/jwt_roles.hpp"
 #include "auth/jwt/jwt_rules.hpp"
 #include "auth/user_name.hpp"
 #include "base/utf8.hpp"
@@ -17,8 +18,8 @@ using Milliseconds = std::chrono::milliseconds;
 
 constexpr std::size_t kShownBytesMax = 64;
 constexpr std::size_t kReasonBytesMax = 200;
-constexpr std::array<std::string_view, 6> kMembers{
-    "result", "username", "acl", "admin", "expire_at", "reason"};
+constexpr std::array<std::string_view, 7> kMembers{
+    "result", "username", "roles", "acl", "admin", "expire_at", "reason"};
 
 HttpFailure fails(std::string why) { return {std::move(why)}; }
 
@@ -105,6 +106,11 @@ Result<void, HttpFailure> read_terms(const json::object& members,
         if (!read) return fails("its answer cannot be used: " + read.error().why);
         answer.grants = *std::move(read);
     }
+    if (const json::value* const roles = find(members, "roles")) {
+        auto read = read_jwt_roles(*roles);
+        if (!read) return fails("its answer cannot be used: " + read.error().why);
+        answer.roles = *std::move(read);
+    }
     return {};
 }
 
@@ -118,9 +124,9 @@ Result<LoginAnswer, HttpFailure> read_login_answer(const HttpReply& reply,
     if (!members) return fails("its answer is no JSON object: " + members.error().what);
     for (const auto& [name, value] : *members) {
         if (std::find(kMembers.begin(), kMembers.end(), view_of(name)) != kMembers.end()) continue;
-        return fails("its answer has a member \"" +
-                     std::string{beginning(view_of(name), kShownBytesMax)} +
-                     "\" that is none of result, username, acl, admin, expire_at and reason");
+        return fails(
+            "its answer has a member \"" + std::string{beginning(view_of(name), kShownBytesMax)} +
+            "\" that is none of result, username, roles, acl, admin, expire_at and reason");
     }
     LoginAnswer answer;
     STENTOR_TRY(answer.result, read_result(*members));

@@ -1,13 +1,14 @@
 #pragma once
 // What a web service answers about a client. Pure: the time is handed in. Any thread.
 //
-//     {"result": "allow", "username": "anna", "acl": {"sub": ["news/#"]}, "admin": false,
-//      "expire_at": 1767225600}
+//     {"result": "allow", "username": "anna", "roles": ["sensor"], "acl": {"sub": ["news/#"]},
+//      "admin": false, "expire_at": 1767225600}
 //
 // "result" is allow, deny or ignore (the next authenticator is asked); the others may be missing.
 // A member that is not known makes the answer void: it might be meant to forbid something.
 
 #include "auth/grants.hpp"
+#include "auth/role_names.hpp"
 #include "base/result.hpp"
 
 #include <chrono>
@@ -39,6 +40,7 @@ struct LoginAnswer {
     std::string user = {};    // of allow: the name in rules; empty: it has none
     bool is_admin = false;    // of allow
     GrantsPtr grants = {};    // of allow; null: the ACL file alone decides
+    RoleNamesPtr roles = {};  // of allow; null: none
     std::string reason = {};  // of deny, for the log; short
     /// From now on: of allow. Above 0.
     std::optional<std::chrono::milliseconds> valid_for = {};

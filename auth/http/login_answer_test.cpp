@@ -33,7 +33,8 @@ TEST(LoginAnswer, LetsInUnderTheNameThatConnectGave) {
 
 TEST(LoginAnswer, SaysWhatForAndUntilWhen) {
     const auto answer = read(R"({"result": "allow", "username": "tenant-7", "admin": true,
-        "expire_at": 1700000001.5, "acl": {"pub": ["up/%c/#"], "sub": "of/%u"}})");
+        "expire_at": 1700000001.5, "acl": {"pub": ["up/%c/#"], "sub": "of/%u"},
+        "roles": ["meter", "reader"]})");
     ASSERT_TRUE(answer);
     EXPECT_EQ(answer->user, "tenant-7");
     EXPECT_TRUE(answer->is_admin);
@@ -42,14 +43,19 @@ TEST(LoginAnswer, SaysWhatForAndUntilWhen) {
     ASSERT_EQ(answer->grants->all().size(), 2U);
     EXPECT_EQ(answer->grants->all()[0].filter, "up/c1/#");
     EXPECT_EQ(answer->grants->all()[1].filter, "of/tenant-7") << "the name that it gives itself";
+    ASSERT_NE(answer->roles, nullptr);
+    EXPECT_TRUE(answer->roles->contains("meter"));
+    EXPECT_TRUE(answer->roles->contains("reader"));
 }
 
 TEST(LoginAnswer, NullIsAsGoodAsMissing) {
     const auto answer = read(
-        R"({"result": "allow", "username": null, "admin": null, "expire_at": null, "acl": null})");
+        R"({"result": "allow", "username": null, "admin": null, "expire_at": null, "acl": null,
+            "roles": null})");
     ASSERT_TRUE(answer);
     EXPECT_EQ(answer->user, "anna");
     EXPECT_EQ(answer->grants, nullptr);
+    EXPECT_EQ(answer->roles, nullptr);
 }
 
 TEST(LoginAnswer, RefusesAndPassesOn) {
@@ -98,6 +104,8 @@ TEST(LoginAnswer, IsVoidWhenItIsNotUnderstood) {
         {R"({"result": "allow", "username": 7})", "\"username\""},
         {R"({"result": "allow", "expire_at": "soon"})", "\"expire_at\""},
         {R"({"result": "allow", "acl": []})", "not a JSON object"},
+        {R"({"result": "allow", "roles": {"meter": true}})", "neither an array nor a text"},
+        {R"({"result": "allow", "roles": ["a", null]})", "not all texts"},
         {R"({"result": "allow", "acl": {"deny": ["x"]}})", "\"deny\""},
         {R"({"result": "allow", "acl": {"pub": ["a/#/b"]}})", "not a topic filter"},
     };

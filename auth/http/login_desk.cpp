@@ -27,7 +27,7 @@ void conclude(LoginDesk::Visitor visitor, const LoginVerdict& verdict, Instant n
         return;
     }
     if (answer.result == LoginResult::allow && now < verdict.ends) {
-        Terms terms{.grants = answer.grants, .is_admin = answer.is_admin};
+        Terms terms{.grants = answer.grants, .roles = answer.roles, .is_admin = answer.is_admin};
         if (verdict.ends != kNever) {
             terms.valid_for = std::chrono::ceil<std::chrono::milliseconds>(verdict.ends - now);
         }

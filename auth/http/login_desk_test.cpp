@@ -89,7 +89,7 @@ TEST_F(LoginDeskTest, AsksAndSaysWhatFollows) {
     ASSERT_EQ(service.asked.size(), 1U);
     EXPECT_NE(service.asked[0].second.find(R"("username":"anna")"), std::string::npos);
     EXPECT_TRUE(sink.all.empty());
-    answer(R"({"result": "allow", "expire_at": 1700000010, "acl": {}})");
+    answer(R"({"result": "allow", "expire_at": 1700000010, "acl": {}, "roles": "meter"})");
     ASSERT_EQ(sink.all.size(), 1U);
     EXPECT_EQ(sink.all[0].first, 1U);
     EXPECT_EQ(last().outcome, Outcome::accepted);
@@ -98,6 +98,8 @@ TEST_F(LoginDeskTest, AsksAndSaysWhatFollows) {
     EXPECT_FALSE(last().principal.is_admin);
     EXPECT_EQ(last().principal.terms.valid_for, seconds{10});
     EXPECT_NE(last().principal.terms.grants, nullptr);
+    ASSERT_NE(last().principal.terms.roles, nullptr);
+    EXPECT_TRUE(last().principal.terms.roles->contains("meter"));
 }
 
 TEST_F(LoginDeskTest, AdministratorsAreAppointedByTheAnswerOrByName) {

@@ -40,10 +40,11 @@ class JwtAuthenticator::Verify final : public RequestJob {
                                       "the token is refused: " + verdict.error().why);
             return;
         }
-        std::move(request()).accept(
-            "jwt",
-            std::move(verdict->user),
-            {.grants = std::move(verdict->grants), .valid_for = verdict->valid_for});
+        std::move(request()).accept("jwt",
+                                    std::move(verdict->user),
+                                    {.grants = std::move(verdict->grants),
+                                     .roles = std::move(verdict->roles),
+                                     .valid_for = verdict->valid_for});
     }
 
   private:

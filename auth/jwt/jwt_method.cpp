@@ -43,11 +43,12 @@ class VerifyTurn final : public Job {
                                   "the token is refused: " + verdict.error().why);
             return;
         }
-        std::move(turn_).accept(
-            "jwt",
-            std::move(verdict->user),
-            {},
-            {.grants = std::move(verdict->grants), .valid_for = verdict->valid_for});
+        std::move(turn_).accept("jwt",
+                                std::move(verdict->user),
+                                {},
+                                {.grants = std::move(verdict->grants),
+                                 .roles = std::move(verdict->roles),
+                                 .valid_for = verdict->valid_for});
     }
 
   private:

@@ -1,6 +1,7 @@
 #include "auth/jwt/jwt_verify.hpp"
 
 #include "auth/jwt/json.hpp"
+#include "auth/jwt/jwt_roles.hpp"
 #include "auth/jwt/jwt_rules.hpp"
 #include "auth/user_name.hpp"
 
@@ -110,6 +111,25 @@ Result<void, JwtRefusal> read_name(const json::object& claims,
     return {};
 }
 
+/// What its bearer, who has been named, may do.
+Result<void, JwtRefusal> read_permissions(const json::object& claims,
+                                          const JwtPolicy& policy,
+                                          const JwtBearer& bearer,
+                                          JwtVerdict& verdict) {
+    const json::value* const rules =
+        policy.acl_claim.empty() ? nullptr : find(claims, policy.acl_claim);
+    if (rules != nullptr) {
+        STENTOR_TRY(verdict.grants,
+                    read_jwt_rules(*rules, {.user = verdict.user, .client_id = bearer.client_id}));
+    }
+    const json::value* const roles =
+        policy.roles_claim.empty() ? nullptr : find(claims, policy.roles_claim);
+    if (roles != nullptr) {
+        STENTOR_TRY(verdict.roles, read_jwt_roles(*roles));
+    }
+    return {};
+}
+
 /// Keys that may have signed it are tried; the algorithm is pinned before any is.
 Result<void, JwtRefusal> check_signature(const JwtToken& token,
                                          const JwtPolicy& policy,
@@ -150,12 +170,7 @@ Result<JwtVerdict, JwtRefusal> verify_jwt(std::string_view text,
     STENTOR_TRY(verdict.valid_for, check_times(*claims, policy, now_unix_ms));
     STENTOR_TRY_VOID(check_parties(*claims, policy));
     STENTOR_TRY_VOID(read_name(*claims, policy, bearer, verdict.user));
-    const json::value* const rules =
-        policy.acl_claim.empty() ? nullptr : find(*claims, policy.acl_claim);
-    if (rules != nullptr) {
-        STENTOR_TRY(verdict.grants,
-                    read_jwt_rules(*rules, {.user = verdict.user, .client_id = bearer.client_id}));
-    }
+    STENTOR_TRY_VOID(read_permissions(*claims, policy, bearer, verdict));
     return verdict;
 }
 

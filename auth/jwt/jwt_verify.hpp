@@ -6,6 +6,7 @@
 #include "auth/jwt/algorithm.hpp"
 #include "auth/jwt/jwt_token.hpp"
 #include "auth/jwt/key_set.hpp"
+#include "auth/role_names.hpp"
 #include "base/result.hpp"
 
 #include <chrono>
@@ -22,10 +23,11 @@ struct JwtPolicy {
     std::string issuer;                               // `iss`; empty: any
     std::string audience;                             // one of `aud`; empty: any
     std::string user_claim = "sub";                   // whose value is the user's name
-    std::string client_id_claim;    // must equal the client identifier; empty: not looked at
-    std::string acl_claim = "acl";  // rules; empty: not looked at
-    bool user_must_match = false;   // CONNECT's user name must be the claim's
-    bool expiry_required = true;    // a token without `exp` is refused
+    std::string client_id_claim;        // must equal the client identifier; empty: not looked at
+    std::string acl_claim = "acl";      // rules; empty: not looked at
+    std::string roles_claim = "roles";  // names of roles; empty: not looked at
+    bool user_must_match = false;       // CONNECT's user name must be the claim's
+    bool expiry_required = true;        // a token without `exp` is refused
     std::chrono::milliseconds leeway{5'000};  // for the clocks of others, of exp, nbf and iat
 };
 
@@ -39,6 +41,7 @@ struct JwtVerdict {
     std::string user;
     std::optional<std::chrono::milliseconds> valid_for;  // from `now` on; nothing: for ever
     GrantsPtr grants;                                    // null: the token has no rules
+    RoleNamesPtr roles;                                  // null: it names no roles
 };
 
 /// The signature is looked at before anything that is signed.

@@ -291,6 +291,53 @@ TEST(Jwt, RulesAreReadFromTheAclClaim) {
     EXPECT_EQ(verify(token(claims(R"(,"acl":{"deny":1})")), without)->grants, nullptr);
 }
 
+std::string roles_of(const RoleNamesPtr& roles) {
+    std::string text;
+    if (roles == nullptr) return text;
+    (void)roles->all_of([&](std::string_view name) {
+        text += std::string{name} + ';';
+        return true;
+    });
+    return text;
+}
+
+std::string roles_of(std::string_view claim, const JwtPolicy& with = policy()) {
+    const auto verdict = verify(token(claims(R"(,"roles":)" + std::string{claim})), with);
+    return verdict ? roles_of(verdict->roles) : verdict.error().why;
+}
+
+TEST(Jwt, RolesAreNamedByAClaim) {
+    EXPECT_EQ(roles_of(R"(["meter","a reader","meter"])"), "meter;a reader;");
+    EXPECT_EQ(roles_of(R"(" meter  reader ")"), "meter;reader;");
+    EXPECT_EQ(roles_of("[]"), "");
+    EXPECT_EQ(roles_of(R"("")"), "");
+    EXPECT_EQ(roles_of(verify(token(claims("")))->roles), "");
+    JwtPolicy scope = policy();
+    scope.roles_claim = "scope";
+    EXPECT_EQ(roles_of("17", scope), "") << "another claim is meant";
+    EXPECT_EQ(roles_of(verify(token(claims(R"(,"scope":"a b")")), scope)->roles), "a;b;");
+    scope.roles_claim.clear();
+    EXPECT_EQ(roles_of("17", scope), "");
+}
+
+TEST(Jwt, RolesThatAreNotUnderstoodAreARefusal) {
+    for (const char* claim : {"null", "{}", "17", "true"}) {
+        EXPECT_THAT(roles_of(claim), HasSubstr("roles are neither an array nor a text")) << claim;
+    }
+    EXPECT_THAT(roles_of(R"(["a",17])"), HasSubstr("roles are not all texts"));
+    EXPECT_THAT(roles_of(R"([""])"), HasSubstr("one of its roles is no name"));
+    EXPECT_THAT(roles_of(R"(["a\nb"])"), HasSubstr("one of its roles is no name"));
+    EXPECT_THAT(roles_of("[\"" + std::string(kRoleNameBytesMax + 1, 'r') + "\"]"),
+                HasSubstr("one of its roles is no name"));
+    const auto many = [](std::size_t count) {
+        std::string text = "\"";
+        for (std::size_t i = 0; i < count; ++i) text += std::to_string(i) + ' ';
+        return text + '"';
+    };
+    EXPECT_THAT(roles_of(many(kRolesMax)), HasSubstr("63;"));
+    EXPECT_THAT(roles_of(many(kRolesMax + 1)), HasSubstr("more than 64 roles"));
+}
+
 TEST(Jwt, NamesThatReachIntoOtherTopicsGrantNothing) {
     const std::string text = token(claims(R"(,"acl":{"pub":["a/%c/#","b/%u","c"]})"));
     for (const char* client : {"+", "#", "x/y", "x/#", ""}) {

@@ -32,6 +32,7 @@ auth::JwtPolicy policy_of(const config::JwtOptions& options) {
     policy.user_must_match = options.user_must_match;
     policy.client_id_claim = options.client_id_claim;
     policy.acl_claim = options.acl_claim;
+    policy.roles_claim = options.roles_claim;
     policy.expiry_required = options.expiry_required;
     return policy;
 }

@@ -72,7 +72,10 @@ void check_access(const config::AuthOptions& auth, Report& report) {
     }
     if (!auth.acl_file.empty()) {
         if (const auto acl = read_acl_file(auth.acl_file, auth::SubscribePolicy::refuse)) {
-            report.good("rules", std::to_string(acl->rule_count()) + " in " + auth.acl_file);
+            const std::size_t roles = acl->role_count();
+            report.good("rules",
+                        std::to_string(acl->rule_count()) + " in " + auth.acl_file +
+                            (roles == 0 ? "" : ", roles: " + std::to_string(roles)));
         } else {
             report.mistakes(acl.error());
         }

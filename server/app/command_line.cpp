@@ -141,6 +141,13 @@ class Parser {
         app->add_option("--client-id", question.client_id, "whose %c the rules mean")
             ->type_name("ID")
             ->needs(as);
+        app->add_option("--role",
+                        question.roles,
+                        "a role that its token or the web service would name. May be repeated")
+            ->type_name("NAME")
+            ->expected(1)
+            ->take_all()
+            ->needs(as);
         CLI::Option* publish =
             app->add_option("--publish", question.publish, "may it publish there? May be repeated")
                 ->type_name("TOPIC")

@@ -46,6 +46,7 @@ server::Admission admission_of(auth::Decision decision, std::uint32_t edition) {
     admission.identity = {.user = std::move(principal.name),
                           .admin = principal.is_admin,
                           .grants = std::move(principal.terms.grants),
+                          .roles = std::move(principal.terms.roles),
                           .edition = edition,
                           .voucher = principal.voucher};
     admission.valid_for = principal.terms.valid_for;
@@ -436,7 +437,8 @@ bool Gate::allows(server::TopicAction action,
     const auth::Subject subject{.user = identity.user,
                                 .client_id = client_id,
                                 .is_admin = identity.admin,
-                                .grants = identity.grants.get()};
+                                .grants = identity.grants.get(),
+                                .roles = identity.roles.get()};
     switch (action) {
         case server::TopicAction::publish:
             return acl.publish(subject, topic).allowed;

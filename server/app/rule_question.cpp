@@ -47,6 +47,22 @@ class Answers {
         return true;
     }
 
+    /// False: one is not in the file, where a misspelt one would only seem to allow nothing.
+    [[nodiscard]] bool take_roles() {
+        std::vector<std::string_view> names;
+        for (const std::string& role : question_.roles) {
+            if (!acl_.has_role(role)) {
+                mistake("--role", role, "a role of the ACL file (auth.acl_file)");
+            } else if (names.size() == auth::kRolesMax) {
+                mistake("--role", role, "one of the first " + std::to_string(auth::kRolesMax));
+            } else {
+                names.push_back(role);
+            }
+        }
+        roles_ = auth::RoleNames::of(names);
+        return code_ == kExitOk;
+    }
+
     void publishes(const std::string& topic) {
         if (mqtt::check_topic_name(topic, limits()) != mqtt::TopicCheck::ok) {
             mistake("--publish", topic, "a topic name");
@@ -79,7 +95,10 @@ class Answers {
         return {.levels_max = static_cast<std::uint16_t>(options_.limits.topic_levels_max)};
     }
     [[nodiscard]] auth::Subject subject() const noexcept {
-        return {.user = *question_.user, .client_id = question_.client_id, .is_admin = is_admin_};
+        return {.user = *question_.user,
+                .client_id = question_.client_id,
+                .is_admin = is_admin_,
+                .roles = roles_.get()};
     }
 
     void mistake(std::string_view flag, std::string_view text, std::string_view what) {
@@ -102,7 +121,8 @@ class Answers {
                                      std::string_view why_refused_below_sys) const {
         if (decider.line != 0) {
             return options_.auth.acl_file + ':' + std::to_string(decider.line) + ": " +
-                   std::string{config::line_of(text_, decider.line)};
+                   std::string{config::line_of(text_, decider.line)} +
+                   (decider.role.empty() ? "" : " (role " + std::string{decider.role} + ')');
         }
         const bool is_sys = topic == "$SYS" || topic.starts_with("$SYS/");
         if (is_sys) {
@@ -119,6 +139,7 @@ class Answers {
     std::string who_;
     bool is_admin_ = false;
     auth::Acl acl_;
+    auth::RoleNamesPtr roles_;
     std::string text_;
     int code_ = kExitOk;
 };
@@ -127,7 +148,7 @@ class Answers {
 
 int answer_rule_question(const config::Options& options, const RuleQuestion& question) {
     Answers answers{options, question};
-    if (!answers.read_rules()) return kExitUsage;
+    if (!answers.read_rules() || !answers.take_roles()) return kExitUsage;
     for (const std::string& topic : question.publish) answers.publishes(topic);
     for (const std::string& filter : question.subscribe) answers.subscribes(filter);
     return answers.code();

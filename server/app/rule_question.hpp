@@ -13,6 +13,7 @@ namespace stentor::app {
 struct RuleQuestion {
     std::optional<std::string> user;  // empty: a client without a name
     std::string client_id;
+    std::vector<std::string> roles;      // as if its credentials named them
     std::vector<std::string> publish;    // topic names
     std::vector<std::string> subscribe;  // filters
 

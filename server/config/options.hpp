@@ -99,6 +99,7 @@ struct JwtOptions {
     bool user_must_match = false;
     std::string client_id_claim;  // empty: not looked at
     std::string acl_claim = "acl";
+    std::string roles_claim = "roles";
     bool expiry_required = true;
 
     [[nodiscard]] bool is_on() const { return !key_file.empty() || !jwks_file.empty(); }

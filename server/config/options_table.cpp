@@ -485,6 +485,11 @@ std::vector<Key> jwt_keys() {
          .applies = Applies::at_reload,
          .description =
              "The claim with the rules of the token's bearer. Empty: the ACL file alone decides."},
+        {.path = "auth.jwt.roles_claim",
+         .kind = Kind::text,
+         .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::roles_claim>(),
+         .applies = Applies::at_reload,
+         .description = "The claim that names the bearer's roles in the ACL file. Empty: none."},
         {.path = "auth.jwt.expiry_required",
          .kind = Kind::boolean,
          .field = option<&Options::auth, &AuthOptions::jwt, &JwtOptions::expiry_required>(),

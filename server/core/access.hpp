@@ -7,6 +7,7 @@
 // and how long one exchange is (docs/limits.md).
 
 #include "auth/grants.hpp"
+#include "auth/role_names.hpp"
 #include "base/bytes.hpp"
 #include "base/clock.hpp"
 #include "base/ids.hpp"
@@ -27,9 +28,13 @@ struct PeerInfo;
 struct Identity {
     std::string user;  // empty: anonymous
     bool admin = false;
-    auth::GrantsPtr grants = {};  // of its credentials; null: the rules alone decide
-    std::uint32_t edition = 0;    // AccessControl::edition() when the question was asked
-    std::uint64_t voucher = 0;    // AccessControl's own: what it was admitted for
+    auth::GrantsPtr grants = {};    // of its credentials; null: the rules alone decide
+    auth::RoleNamesPtr roles = {};  // of its credentials; null: none
+    std::uint32_t edition = 0;      // AccessControl::edition() when the question was asked
+    std::uint64_t voucher = 0;      // AccessControl's own: what it was admitted for
+
+    /// Known of the connection only: the log does not keep it with the session.
+    [[nodiscard]] bool has_terms() const noexcept { return grants != nullptr || roles != nullptr; }
 };
 
 struct Admission {

@@ -177,9 +177,9 @@ void Shard::reauthenticated(Connection& connection, Admission admission, Instant
     }
     if (admission.goes_on) return;
     connection.exchange.reset();
-    const bool had_grants = entry.identity.grants != nullptr;
+    const bool had_terms = entry.identity.has_terms();
     entry.identity = std::move(admission.identity);
-    if (had_grants || entry.identity.grants != nullptr || entry.identity.edition != edition_) {
+    if (had_terms || entry.identity.has_terms() || entry.identity.edition != edition_) {
         review_later(entry);
     }
     connection.valid_until =

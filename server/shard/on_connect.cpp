@@ -166,11 +166,12 @@ void Shard::admitted(Connection& connection, Admission admission, Instant now) {
     attach(connection, now);
 }
 
-/// Rules are asked when a will is published. Grants are known while the client is connected, or its
-/// will waits, but not to a broker that has been killed and publishes the will after that.
+/// Rules are asked when a will is published. Grants and roles of credentials are known while the
+/// client is connected, or its will waits, but not to a broker that has been killed and publishes
+/// the will after that.
 bool Shard::may_leave_will(const Connection& connection) const {
     const mqtt::ConnectRequest& request = *connection.request;
-    return connection.identity.grants == nullptr || !request.will ||
+    return !connection.identity.has_terms() || !request.will ||
            shared_.access->allows(TopicAction::publish,
                                   connection.identity,
                                   request.client_id,

@@ -48,6 +48,15 @@ void try_token(std::string_view text) {
     STENTOR_ASSERT(!verify_jwt(text, policy(), keys(), {.client_id = "c", .user = "u"}, kNow));
 }
 
+void try_roles(const RoleNames& roles) {
+    std::size_t count = 0;
+    STENTOR_ASSERT(roles.all_of([&](std::string_view name) {
+        ++count;
+        return is_role_name(name) && roles.contains(name);
+    }));
+    STENTOR_ASSERT(count != 0 && count <= kRolesMax);
+}
+
 void try_claims(std::string_view text) {
     const auto verdict = verify_jwt(make_token(key(), JwtAlgorithm::hs256, text),
                                     policy(),
@@ -60,6 +69,7 @@ void try_claims(std::string_view text) {
     }
     STENTOR_ASSERT(!verdict->user.empty() && verdict->user.size() <= kUserNameBytesMax);
     STENTOR_ASSERT(!verdict->valid_for || verdict->valid_for->count() > 0);
+    if (verdict->roles != nullptr) try_roles(*verdict->roles);
     if (verdict->grants == nullptr) return;
     STENTOR_ASSERT(verdict->grants->all().size() <= kJwtRulesMax);
     for (const Grant& grant : verdict->grants->all()) {

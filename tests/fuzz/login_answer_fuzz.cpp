@@ -32,10 +32,15 @@ void try_answer(std::string_view text, unsigned status) {
     STENTOR_ASSERT(answer->reason.size() <= 200);
     if (answer->result != LoginResult::allow) {
         STENTOR_ASSERT(!answer->grants && !answer->is_admin && !answer->valid_for);
+        STENTOR_ASSERT(!answer->roles);
         return;
     }
     STENTOR_ASSERT(is_user_name(answer->user));
     STENTOR_ASSERT(!answer->valid_for || answer->valid_for->count() > 0);
+    if (answer->roles != nullptr) {
+        STENTOR_ASSERT(answer->roles->bytes() < kRolesMax * (kRoleNameBytesMax + 1) + 100);
+        STENTOR_ASSERT(answer->roles->all_of(&is_role_name));
+    }
     if (answer->grants == nullptr) return;
     STENTOR_ASSERT(answer->grants->all().size() <= kJwtRulesMax);
     for (const Grant& grant : answer->grants->all()) {

@@ -186,6 +186,43 @@ TEST(Check, SaysWhichRuleDecides) {
                           "admins read there"));
 }
 
+TEST(Check, SaysWhichRolesRuleDecides) {
+    const kit::TempDir dir;
+    const std::string rules = dir.write("acl",
+                                        "role meter\n"
+                                        "member anna\n"
+                                        "pattern write meters/%u/#\n"
+                                        "role reader\n"
+                                        "topic read news/#\n"
+                                        "topic deny news/secret\n");
+    const auto ask = [&](std::vector<std::string> more) {
+        std::vector<std::string> all{"check", "--set", "auth.acl_file=" + rules, "--as", "anna"};
+        all.insert(all.end(), more.begin(), more.end());
+        return stentor(all);
+    };
+    Finished answer = ask({"--publish", "meters/anna/1", "--subscribe", "news/today"});
+    EXPECT_EQ(answer.out,
+              "allowed  anna publishes to meters/anna/1: " + rules +
+                  ":3: pattern write meters/%u/# (role meter)\n"
+                  "refused  anna subscribes to news/today: no rule of " +
+                  rules + " allows it\n");
+    EXPECT_EQ(answer.status.code, 1);
+    answer = ask({"--role", "meter", "--role", "reader", "--subscribe", "news/today"});
+    EXPECT_EQ(answer.out,
+              "allowed  anna subscribes to news/today: " + rules +
+                  ":5: topic read news/# (role reader)\n");
+    EXPECT_EQ(answer.status.code, 0) << answer.err;
+    answer = ask({"--role", "reader", "--subscribe", "news/#"});
+    EXPECT_EQ(answer.out,
+              "refused  anna subscribes to news/#: " + rules +
+                  ":6: topic deny news/secret (role reader)\n");
+    answer = ask({"--role", "raeder", "--subscribe", "news/#"});
+    EXPECT_EQ(answer.status.code, 2);
+    EXPECT_THAT(answer.err, HasSubstr("--role: \"raeder\" is not a role of the ACL file"));
+    EXPECT_THAT(stentor({"check", "--set", "auth.acl_file=" + rules}).out,
+                HasSubstr("3 in " + rules + ", roles: 2"));
+}
+
 TEST(Check, ReportsEveryMistakeOfAFile) {
     const kit::TempDir dir;
     const Finished check = stentor({"check",

@@ -280,6 +280,39 @@ class HttpAuthTest(access_kit.AccessCase):
             self.assertEqual(plain.subscribe("own/x", "anna"), [1, REFUSED[version]],
                              "no rules in the answer: the file's")
 
+    def test_roles_of_the_answer(self):
+        self.rules("role meter\npattern write meters/%u/%c\ntopic read prices/#\n"
+                   "role reader\ntopic read news/#\nuser anna\ntopic read own\n")
+        roles = {"m": ["meter"], "both": "meter reader", "none": [], "void": {"meter": True}}
+
+        def answer(question):
+            said = {"result": "allow", "username": "anna",
+                    "roles": roles[question["username"]]}
+            return said | ({"acl": {"sub": ["mine"]}} if question["clientid"] == "acl" else {})
+
+        service = self.service(answer)
+        self.serve_with(service, auth='acl_file = "acl"\n')
+        for version in VERSIONS:
+            no = REFUSED[version]
+            for name, codes in (("m", [1, no, 1]), ("both", [1, 1, 1]), ("none", [no, no, 1])):
+                for _ in range(2):  # asked, and from memory
+                    client = self.connected("c", name, version=version)
+                    self.assertEqual(client.subscribe("prices/1", "news/1", "own"), codes, name)
+            client = self.connected("acl", "m", version=version)
+            self.assertEqual(client.subscribe("mine", "prices/1", "news/1", "own"),
+                             [1, 1, no, no])
+            self.assertEqual(self.reason("void", version=version), UNAVAILABLE[version])
+        self.assertEqual(service.asked("m"), 2, "once for each client identifier")
+        self.assertIn("neither an array nor a text",
+                      self.broker.said(event="auth_service_failed")["msg"])
+        live = self.connected("c", "both")
+        self.assertEqual(live.subscribe("news/1", "prices/1"), [1, 1])
+        self.rules("role meter\ntopic #\nrole reader\ntopic deny news/#\n")
+        self.assertTrue(self.broker.reload())
+        for topic in ("news/1", "prices/1"):
+            live.publish(topic)
+        self.assertEqual(live.messages("prices/1"), ["prices/1"])
+
     def test_the_connection_ends_when_the_answer_says(self):
         ends = time.time() + 3
         self.serve_with(self.service(lambda _: {"result": "allow", "expire_at": ends}))

@@ -195,6 +195,109 @@ class JwtTest(unittest.TestCase):
             self.assertEqual(plain.subscribe("own/x"), 1, "no rules in the token: the file's")
             self.assertEqual(plain.subscribe("anna"), SUBACK_REFUSED[version])
 
+    ROLES = ("role meter\npattern write meters/%u/%c\ntopic read prices/#\n"
+             "role reader\ntopic read news/#\ntopic deny news/secret\n"
+             "user anna\ntopic read own\nuser all\ntopic #\n")
+
+    def all_there_is(self):
+        """A client that may publish everything."""
+        client = self.connected(5, token(RSA, "RS256", sub="all"), "all there is")
+        return lambda *topics: [client.publish(topic) for topic in topics]
+
+    def test_roles_of_the_token(self):
+        rules = self.write("acl", self.ROLES)
+        self.start(f"auth.acl_file={rules}")
+        for version in VERSIONS:
+            client = self.connected(version, token(RSA, "RS256", roles=["meter", "unknown"]), "c1")
+            for topic, allowed in (("prices/1", True), ("own", True), ("news/1", False),
+                                   ("meters/anna/c1", False)):
+                expected = 1 if allowed else SUBACK_REFUSED[version]
+                self.assertEqual(client.subscribe(topic), expected, topic)
+            witness = self.connected(version, token(RSA, "RS256", sub="all"), "w")
+            self.assertEqual(witness.subscribe("meters/#"), 1)
+            for topic in ("meters/anna/c2", "meters/anna/c1"):
+                client.publish(topic)
+                self.assertEqual(client.receive().kind, PUBACK)
+            self.assertIn(b"meters/anna/c1", witness.receive().body)
+            # With rules in the token as well, what the file says about her name is not added.
+            acl = {"sub": ["mine", "news/secret"]}
+            both = self.connected(version, token(RSA, "RS256", acl=acl, roles="reader"), "c1")
+            for topic, allowed in (("mine", True), ("news/1", True), ("own", False),
+                                   ("prices/1", False), ("news/secret", False)):
+                expected = 1 if allowed else SUBACK_REFUSED[version]
+                self.assertEqual(both.subscribe(topic), expected, topic)
+            for wrong in ({"meter": True}, [1], [""], [str(i) for i in range(65)]):
+                self.assertEqual(self.reason(version, token(RSA, "RS256", roles=wrong)),
+                                 REFUSED[version])
+            witness.close()
+
+    def test_roles_may_be_another_claim_or_none(self):
+        rules = self.write("acl", self.ROLES)
+        self.start(f"auth.acl_file={rules}", "auth.jwt.roles_claim=scope")
+        client = self.connected(5, token(RSA, "RS256", scope="reader meter", roles=17))
+        self.assertEqual((client.subscribe("news/1"), client.subscribe("prices/1")), (1, 1))
+
+    def test_roles_change_under_a_session(self):
+        rules = self.write("acl", self.ROLES)
+        self.start(f"auth.acl_file={rules}")
+        say = self.all_there_is()
+        client, reason = self.by_method(token(RSA, "RS256", roles=["meter", "reader"]))
+        self.assertEqual(reason, 0)
+        for topic in ("news/1", "prices/1", "own"):
+            self.assertEqual(client.subscribe(topic), 1)
+        # By the next token.
+        client.auth(AGAIN, METHOD, token(RSA, "RS256", roles=["meter"]))
+        answer = client.receive()
+        self.assertEqual((answer.kind, answer.reason), (AUTH, 0))
+        say("news/1", "prices/1")
+        self.assertIn(b"prices/1", client.receive().body)
+        # By a token without any.
+        client.auth(AGAIN, METHOD, token(RSA, "RS256"))
+        self.assertEqual(client.receive().kind, AUTH)
+        say("news/1", "prices/1", "own")
+        self.assertIn(b"own", client.receive().body)
+        # By the file.
+        client.auth(AGAIN, METHOD, token(RSA, "RS256", roles=["meter", "reader"]))
+        self.assertEqual(client.receive().kind, AUTH)
+        self.write("acl", self.ROLES.replace("topic read prices/#", "topic deny prices/1"))
+        self.broker.send_signal(signal.SIGHUP)
+        deadline = time.monotonic() + with_broker.PATIENCE_SECONDS
+        while '"event":"reloaded"' not in self.lines():
+            self.assertLess(time.monotonic(), deadline, self.lines())
+        say("prices/1", "news/1")
+        self.assertIn(b"news/1", client.receive().body)
+
+    def test_a_kept_session_has_the_roles_of_the_newest_token(self):
+        rules = self.write("acl", self.ROLES)
+        self.start(f"auth.acl_file={rules}")
+        say = self.all_there_is()
+        for version in VERSIONS:
+            name = f"kept{version}"
+            wide = self.connected(version, token(RSA, "RS256", roles="reader meter"), name,
+                                  kept=True)
+            self.assertEqual((wide.subscribe("news/1"), wide.subscribe("prices/1")), (1, 1))
+            wide.write(b"\xe0\0")
+            self.assertIsNone(wide.receive())
+            say("news/1", "prices/1")
+            narrow = self.connected(version, token(RSA, "RS256", roles="meter"), name, kept=True)
+            message = narrow.receive()
+            self.assertEqual((message.kind, message.body[2:10]), (PUBLISH, b"prices/1"))
+            narrow.close()
+
+    def test_a_will_of_a_role(self):
+        rules = self.write("acl", self.ROLES)
+        self.start(f"auth.acl_file={rules}")
+        for version in VERSIONS:
+            refused = {4: 5, 5: 0x87}[version]
+            made = token(RSA, "RS256", roles=["meter"])
+            self.assertEqual(self.reason(version, made, will="news/1"), refused)
+            witness = self.connected(version, token(RSA, "RS256", sub="all"), "w")
+            self.assertEqual(witness.subscribe("meters/#"), 1)
+            client = self.connected(version, made, "c1", will="meters/anna/c1")
+            client.close()
+            self.assertIn(b"meters/anna/c1", witness.receive().body)
+            witness.close()
+
     def test_a_kept_session_reads_what_the_newest_token_allows(self):
         self.start()
         for version in VERSIONS:
