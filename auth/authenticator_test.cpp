@@ -156,6 +156,28 @@ TEST(Chain, MatchesAdminsByAuthenticatorAndName) {
     EXPECT_FALSE(chain.is_admin("", ""));
 }
 
+/// http.admins is the same question for all who are connected.
+TEST(Chain, WhoCameByACertificateIsAnAdministratorAsLongAsHeIsListed) {
+    const auto with = [](std::vector<std::string> admins) {
+        std::vector<std::unique_ptr<const Authenticator>> links;
+        links.push_back(std::make_unique<CertificateAuthenticator>());
+        return std::make_shared<const Chain>(std::move(links), std::move(admins));
+    };
+    ConnectCredentials root = nobody(Locality::remote);
+    root.certificate_name = "root";
+    Decisions decisions;
+    authenticate(with({"certificate:root"}), root, 1, decisions);
+    ASSERT_EQ(decisions.all.size(), 1U);
+    Principal principal = decisions.all[0].second.principal;
+    EXPECT_TRUE(principal.is_admin);
+    EXPECT_TRUE(with({})->still_accepts(principal, Locality::remote));
+    EXPECT_FALSE(principal.is_admin) << "not listed any more";
+    EXPECT_TRUE(with({"password:root"})->still_accepts(principal, Locality::remote));
+    EXPECT_FALSE(principal.is_admin) << "somebody else of that name";
+    EXPECT_TRUE(with({"certificate:root"})->still_accepts(principal, Locality::remote));
+    EXPECT_TRUE(principal.is_admin);
+}
+
 TEST(Workers, DecideManyRequestsOnTheirThreads) {
     constexpr std::size_t kRequests = 200;
     Decisions decisions;

@@ -35,6 +35,9 @@ class CertificateAuthenticator final : public Authenticator {
   public:
     [[nodiscard]] std::string_view name() const noexcept override { return "certificate"; }
     void ask(Request request) const override;
+    /// A handshake is not repeated: who has shown one stays. Whether he is an administrator may
+    /// change, though.
+    [[nodiscard]] std::uint64_t voucher(std::string_view name, Locality locality) const override;
 };
 
 /// Whom the anonymous policy lets in. auth.anonymous of the configuration.

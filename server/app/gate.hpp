@@ -111,6 +111,7 @@ class Gate final : public server::AccessControl,
     [[nodiscard]] server::Admission shown_out() noexcept;
     void count(const Asker& asker, auth::Outcome outcome);
     [[nodiscard]] const auth::Acl& current_acl() const;
+    [[nodiscard]] bool is_admin_now(const server::Identity& identity) const;
     [[nodiscard]] std::shared_ptr<const auth::Chain> current_chain() const;
     /// `call(ticket)` asks; its answer if that comes at once.
     template <class Call>

@@ -434,6 +434,22 @@ class HttpAuthTest(access_kit.AccessCase):
         self.assertEqual(self.certified("stolen").ask("c"), 0)
         self.assertEqual(service.asked(), asked)
 
+    def test_who_is_an_administrator_by_a_certificate_is_looked_up_again(self):
+        self.authority = Authority(self.dir, "ours")
+        self.authority.issue("server", "localhost")
+        self.serve("sys_interval = 0",
+                   '[[listener]]\nurl = "mqtts://127.0.0.1:0"\ntls = { certificate = "server.crt",'
+                   ' key = "server.key", client_ca = "ours.crt", client_certificate = "required" }',
+                   '[http]\nadmins = ["certificate:device"]')
+        device = self.certified("device")
+        self.assertEqual(device.ask("c"), 0)
+        self.assertEqual(device.subscribe("$SYS/broker/#"), [1])
+        text = self.broker.config.read_text()
+        for admins, code in (("password:device", 0x87), ("certificate:device", 1)):
+            self.broker.config.write_text(text.replace("certificate:device", admins))
+            self.assertTrue(self.broker.reload())
+            self.assertEqual(device.subscribe("$SYS/#"), [code], admins)
+
     def check(self, *keys):
         file = self.dir / "check.toml"
         file.write_text("\n".join(['[node]\ndata_dir = ":memory:"', self.LISTENER, "[auth.http]",
