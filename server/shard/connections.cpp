@@ -240,6 +240,16 @@ void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Ins
         return;
     }
     SessionEntry& entry = *sessions_.at(connection.slot);
+    // Its turn in the review may be far, and who must not stay does nothing more but go.
+    if (entry.identity.edition != edition_ &&
+        !std::holds_alternative<mqtt::DisconnectView>(packet)) {
+        const ReasonCode standing =
+            shared_.access->review(entry.identity, entry.client_id, *connection.peer);
+        if (standing != ReasonCode::success) {
+            send_away(entry, standing, now);
+            return;
+        }
+    }
     if (const auto* publish = std::get_if<mqtt::PublishView>(&packet)) {
         on_publish(entry, *publish, now);
     } else if (const auto* puback = std::get_if<mqtt::PubackView>(&packet)) {

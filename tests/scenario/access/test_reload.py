@@ -7,7 +7,7 @@
 import struct
 
 from access_kit import AccessCase, main
-from wire import PUBCOMP, PUBREL
+from wire import PUBCOMP, PUBREL, Closed
 
 ALL = "user anna\ntopic a/#\ntopic b/#\nuser root\ntopic #\n"
 NO_B = "user anna\ntopic a/#\nuser root\ntopic #\n"
@@ -163,6 +163,26 @@ class Reload(AccessCase):
         stays.send(0xC0, b"")
         self.assertEqual(stays.packet()[0], 0xD0)
         self.connected("c-changed", "changed", "q")
+
+    def test_who_may_not_stay_does_nothing_any_more(self):
+        self.user("add", "gone", "p")
+        self.assertTrue(self.broker.reload())
+        crowd = [self.connected(f"c{i}", "gone", "p", version=4 + i % 2) for i in range(24)]
+        witness = self.connected("witness", "root", "r")
+        witness.subscribe("b/#")
+        self.user("del", "gone")
+        self.rules(ALL + "user gone\ntopic #\n")
+        self.assertTrue(self.broker.reload())
+        # Nothing else has happened: some have not been looked at yet.
+        for client in crowd:
+            try:
+                client.publish("b/of one who is gone", qos=0)
+            except Closed:
+                pass  # already
+        for client in crowd:
+            self.assertEqual(client.farewell(), NOT_AUTHORIZED if client.version == 5 else None)
+        self.say("b/level")
+        self.assertEqual(witness.messages("b/level"), ["b/level"])
 
     def test_a_bad_file_changes_nothing(self):
         client = self.connected("c")
