@@ -58,8 +58,8 @@ class Roles(AccessCase):
             self.assertEqual(carl.publish("meters/carl/c"), NOT_AUTHORIZED if version == 5 else 0)
             anna.publish("meters/anna/a")
             bert.publish("meters/bert/b")
-            self.assertEqual([witness.message()[0] for _ in range(2)],
-                             ["meters/anna/a", "meters/bert/b"])
+            self.assertEqual({witness.message()[0] for _ in range(2)},  # of two publishers
+                             {"meters/anna/a", "meters/bert/b"})
             self.say("prices/secret", "prices/today", "news/1")
             self.assertEqual(anna.messages("news/1"), ["prices/today", "news/1"])
             self.assertEqual(bert.messages("prices/today"), ["prices/today"])
