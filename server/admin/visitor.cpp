@@ -41,6 +41,7 @@ class Known final : public Visitor {
 Digest digest_of(std::string_view authorization, const server::PeerInfo& peer) {
     std::string text{authorization};
     text.append(1, '\0').append(peer.address).append(1, peer.loopback_listener ? 'l' : 'r');
+    text.append(peer.certificate_name);  // that of a proxy counts only where it asks for itself
     Digest digest{};
     (void)::EVP_Digest(text.data(), text.size(), digest.data(), nullptr, ::EVP_sha256(), nullptr);
     ::OPENSSL_cleanse(text.data(), text.size());

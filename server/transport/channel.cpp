@@ -235,7 +235,11 @@ std::optional<Channel::Behind> Channel::peer_behind(std::string_view forwarded_f
                                                     bool is_for_others) const {
     Behind behind{.info = peer_, .is_proxy = from_trusted_proxy_, .changed = is_for_others};
     behind.info.is_proxy = from_trusted_proxy_;
-    if (is_for_others) behind.info.loopback_listener = false;
+    if (is_for_others) {
+        behind.info.loopback_listener = false;
+        // A proxy that ends TLS has shown its own.
+        if (from_trusted_proxy_) behind.info.certificate_name.clear();
+    }
     if (!from_trusted_proxy_ || forwarded_for.empty()) return behind;
     auto client = forwarded_client(forwarded_for, door_->trusted_proxies);
     if (!client) return std::nullopt;

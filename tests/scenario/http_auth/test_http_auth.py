@@ -450,6 +450,43 @@ class HttpAuthTest(access_kit.AccessCase):
             self.assertTrue(self.broker.reload())
             self.assertEqual(device.subscribe("$SYS/#"), [code], admins)
 
+    def test_a_proxys_certificate_is_not_that_of_those_behind_it(self):
+        self.authority = Authority(self.dir, "ours")
+        self.authority.issue("server", "localhost")
+        self.serve('[[listener]]\nurl = "auto://127.0.0.1:0"\n'
+                   'trusted_proxies = ["127.0.0.1"]\ntls = { certificate = "server.crt",'
+                   ' key = "server.key", client_ca = "ours.crt", client_certificate = "required" }',
+                   '[http]\nadmins = ["certificate:proxy"]')
+
+        def head_of_answer(client):
+            head = b""
+            while not head.endswith(b"\r\n\r\n"):
+                head += client.take(1)
+            return head
+
+        def ask(head):
+            kept.write(b"HEAD /metrics HTTP/1.1\r\nHost: example.org\r\n" + head + b"\r\n")
+            return head_of_answer(kept)[:12]
+
+        kept = self.certified("proxy")
+        for mark in (b"X-Forwarded-For: 192.0.2.7\r\n", b"X-Forwarded-For: 127.0.0.1\r\n",
+                     b"Via: 1.1 proxy\r\n"):
+            self.assertEqual(ask(b""), b"HTTP/1.1 200", "the proxy itself")
+            self.assertEqual(ask(mark), b"HTTP/1.1 401", mark)
+        upgrade = (b"GET /mqtt HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\n"
+                   b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                   b"Sec-WebSocket-Protocol: mqtt\r\n"
+                   b"Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n")
+        connect = b"\x10\x0e\x00\x04MQTT\x05\x02\x00\x00\x00\x00\x01c"
+        for head, reason in ((b"", 0), (b"X-Forwarded-For: 192.0.2.7\r\n", 0x87)):
+            client = self.certified("proxy")
+            client.write(upgrade + head + b"\r\n")
+            self.assertTrue(head_of_answer(client).startswith(b"HTTP/1.1 101"))
+            client.write(b"\x82" + bytes([0x80 | len(connect)]) + bytes(4) + connect)
+            self.assertEqual(client.take(1), b"\x82")
+            frame = client.take(client.take(1)[0])
+            self.assertEqual((frame[0], frame[3]), (0x20, reason))
+
     def check(self, *keys):
         file = self.dir / "check.toml"
         file.write_text("\n".join(['[node]\ndata_dir = ":memory:"', self.LISTENER, "[auth.http]",
