@@ -43,6 +43,11 @@ class Report {
     void warnings(const std::vector<Diagnostic>& diagnostics) {
         std::cerr << config::render(diagnostics, "warning");
     }
+    void warning(Diagnostic diagnostic) {
+        std::vector<Diagnostic> one{std::move(diagnostic)};
+        config::point_to_origins(one, origins_);
+        warnings(one);
+    }
     void not_ready(const Problem& problem) {
         std::cerr << "error: " << problem.what << '\n';
         if (!problem.hint.empty()) std::cerr << "     = " << problem.hint << '\n';
@@ -179,45 +184,38 @@ bool held_by_stentor(const config::ListenUrl& url) {
     return owner && owner->name == "stentor";
 }
 
-/// The key of listener `number` that names the file at fault.
-std::string key_of(const server::TlsProblem& problem,
-                   const config::TlsOptions& tls,
-                   std::size_t number) {
-    const std::string here = "listener." + std::to_string(number) + ".tls.";
-    if (problem.file.empty() && !tls.ciphers.empty()) return here + "ciphers";
-    if (problem.file.empty() || problem.file == tls.certificate_file) return here + "certificate";
-    if (problem.file == tls.key_file) return here + "key";
-    if (problem.file == tls.client_ca_file) return here + "client_ca";
-    if (problem.file == tls.client_crl_file) return here + "client_crl";
-    return here + "more_certificates";
-}
-
 void check_certificates(const config::Options& options, Report& report) {
+    const server::WallTime now{std::chrono::milliseconds{wall_clock_unix_ms()}};
     for (std::size_t number = 0; number < options.listeners.size(); ++number) {
         const config::ListenerOptions& listener = options.listeners[number];
         if (listener.tls.certificate_file.empty()) continue;
+        const auto diagnostic = [&listener, number](const server::TlsProblem& problem) {
+            return Diagnostic{.source = tls_key(problem.file, listener.tls, number),
+                              .place = {},
+                              .line_text = {},
+                              .what = to_string(listener.url) + ": " + problem.what,
+                              .hint = problem.hint};
+        };
         const auto context = server::TlsContext::load(tls_options(listener.tls), nullptr);
         if (!context) {
-            report.not_ready(
-                Diagnostic{.source = key_of(context.error(), listener.tls, number),
-                           .place = {},
-                           .line_text = {},
-                           .what = to_string(listener.url) + ": " + context.error().what,
-                           .hint = context.error().hint});
+            report.not_ready(diagnostic(context.error()));
             continue;
         }
-        const std::chrono::system_clock::time_point now{
-            std::chrono::milliseconds{wall_clock_unix_ms()}};
-        const auto left = (*context)->ends() - now;
-        const auto days = std::chrono::duration_cast<std::chrono::hours>(left).count() / 24;
-        if (left < std::chrono::seconds{0}) {
-            report.not_ready(
-                Problem{.what = "the certificate in " + (*context)->ends_first() + " has ended",
-                        .hint = "clients will refuse it; get a new one"});
-        } else {
-            report.good("certificate",
-                        (*context)->ends_first() + " (ends in " + std::to_string(days) + " days)");
+        bool good = true;
+        for (const server::TlsFinding& finding : (*context)->review().at(now)) {
+            if (finding.weight == server::TlsFinding::Weight::warning) {
+                report.warning(diagnostic(finding.problem));
+                continue;
+            }
+            report.not_ready(diagnostic(finding.problem));
+            good = false;
         }
+        if (!good) continue;
+        const server::TlsReview& review = (*context)->review();
+        const auto days =
+            std::chrono::duration_cast<std::chrono::days>(review.ends() - now).count();
+        report.good("certificate",
+                    review.ends_first() + " (ends in " + std::to_string(days) + " days)");
     }
 }
 

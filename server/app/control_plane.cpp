@@ -121,7 +121,7 @@ asio::awaitable<admin::MetricsInput> ControlPlane::look() {
         listener.connections =
             (i < mqtt.size() ? mqtt[i] : 0) + http_->connections(static_cast<std::uint16_t>(i));
         if (doors_[i].certificates != nullptr) {
-            const auto ends = doors_[i].certificates->get()->ends().time_since_epoch();
+            const auto ends = doors_[i].certificates->get()->review().ends().time_since_epoch();
             listener.certificate_ends = std::chrono::duration<double>(ends).count();
         }
         input.listeners.push_back(std::move(listener));

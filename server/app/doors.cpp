@@ -1,17 +1,18 @@
 #include "server/app/doors.hpp"
 
-#include "base/log.hpp"
+#include "base/clock.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <iterator>
-#include <memory>
+#include <utility>
 
 namespace stentor::app {
 
 namespace {
 
-constexpr std::chrono::hours kWarnBefore{30 * 24};
-constexpr std::chrono::hours kWarnBeforeList{2 * 24};  // many live for a week
+using server::TlsFinding;
+using server::TlsProblem;
 
 server::ClientCertificates client_certificates(config::ClientCertificate wanted) {
     switch (wanted) {
@@ -34,6 +35,14 @@ std::vector<std::string> files_of(const config::TlsOptions& options) {
     }
     std::erase(files, std::string{});
     return files;
+}
+
+/// Whether clients are locked out in the same way already.
+bool holds(const std::vector<TlsFinding>& findings, const TlsFinding& wanted) {
+    return std::any_of(findings.begin(), findings.end(), [&wanted](const TlsFinding& each) {
+        return each.kind == wanted.kind && each.weight == wanted.weight &&
+               each.certificate == wanted.certificate;
+    });
 }
 
 }  // namespace
@@ -85,19 +94,42 @@ Result<server::Door, Problem> make_door(const config::ListenerOptions& listener)
     if (!trusted) return Problem{"trusted_proxies has what is no network", {}};
     door.trusted_proxies = std::move(*trusted);
     if (door.tls == server::Door::Tls::never) return door;
+    const server::WallTime now{std::chrono::milliseconds{wall_clock_unix_ms()}};
+    auto loaded = usable_certificates(listener, nullptr, now);
+    if (!loaded) {
+        return Problem{to_string(listener.url) + ": " + loaded.error().what, loaded.error().hint};
+    }
     door.certificates = std::make_unique<server::TlsSlot>();
-    STENTOR_TRY_VOID(renew_certificates(listener, door));
+    door.certificates->set(*std::move(loaded));
     return door;
 }
 
-Result<void, Problem> check_certificates(const std::vector<config::ListenerOptions>& listeners) {
-    for (const config::ListenerOptions& listener : listeners) {
-        if (listener.tls.certificate_file.empty()) continue;
-        const auto loaded = server::TlsContext::load(tls_options(listener.tls), nullptr);
-        if (loaded) continue;
-        return Problem{to_string(listener.url) + ": " + loaded.error().what, loaded.error().hint};
+Result<std::shared_ptr<const server::TlsContext>, TlsProblem> usable_certificates(
+    const config::ListenerOptions& listener,
+    const server::TlsContext* running,
+    server::WallTime now) {
+    auto loaded = server::TlsContext::load(tls_options(listener.tls), running);
+    if (!loaded) return loaded;
+    std::vector<TlsFinding> old;
+    if (running != nullptr) old = running->review().at(now);
+    for (TlsFinding& finding : (*loaded)->review().at(now)) {
+        if (finding.weight != TlsFinding::Weight::locks_out) continue;
+        const bool hinders_start = finding.kind == TlsFinding::Kind::revocation_list_expired;
+        if (running == nullptr ? hinders_start : !holds(old, finding)) {
+            return std::move(finding.problem);
+        }
     }
-    return {};
+    return loaded;
+}
+
+std::string tls_key(const std::string& file, const config::TlsOptions& tls, std::size_t number) {
+    const std::string here = "listener." + std::to_string(number) + ".tls.";
+    if (file.empty() && !tls.ciphers.empty()) return here + "ciphers";
+    if (file.empty() || file == tls.certificate_file) return here + "certificate";
+    if (file == tls.key_file) return here + "key";
+    if (file == tls.client_ca_file) return here + "client_ca";
+    if (file == tls.client_crl_file) return here + "client_crl";
+    return here + "more_certificates";
 }
 
 std::vector<config::ListenerOptions> with_tls_of(
@@ -131,18 +163,6 @@ bool tls_appears_or_goes(const std::vector<config::ListenerOptions>& running,
            running.size() == fresh.size();
 }
 
-Result<void, Problem> renew_certificates(const config::ListenerOptions& listener,
-                                         server::Door& door) {
-    if (door.certificates == nullptr) return {};
-    const auto old = door.certificates->get();
-    auto loaded = server::TlsContext::load(tls_options(listener.tls), old.get());
-    if (!loaded) {
-        return Problem{to_string(listener.url) + ": " + loaded.error().what, loaded.error().hint};
-    }
-    door.certificates->set(std::move(*loaded));
-    return {};
-}
-
 std::vector<std::string> certificate_files(const std::vector<config::ListenerOptions>& listeners) {
     std::vector<std::string> all;
     for (const config::ListenerOptions& listener : listeners) {
@@ -152,37 +172,6 @@ std::vector<std::string> certificate_files(const std::vector<config::ListenerOpt
                    std::make_move_iterator(files.end()));
     }
     return all;
-}
-
-void warn_of_expiry(const config::ListenerOptions& listener,
-                    const server::Door& door,
-                    std::chrono::system_clock::time_point now) {
-    if (door.certificates == nullptr) return;
-    const auto context = door.certificates->get();
-    if (context->list_ends() - now < kWarnBeforeList) {
-        const std::string& file = listener.tls.client_crl_file;
-        STENTOR_LOG(
-            warn,
-            LogEvent("revocation_list_expires", {{"file", file}}),
-            "the revocation list in {} is or will soon be out of date, and then every client "
-            "with a certificate is refused: get a new one",
-            file);
-    }
-    const auto left = context->ends() - now;
-    if (left > kWarnBefore) return;
-    const auto days = std::chrono::duration_cast<std::chrono::hours>(left).count() / 24;
-    if (left < std::chrono::seconds{0}) {
-        STENTOR_LOG(error,
-                    LogEvent("certificate_expired", {{"file", context->ends_first()}}),
-                    "the certificate in {} has ended: clients will refuse it",
-                    context->ends_first());
-        return;
-    }
-    STENTOR_LOG(warn,
-                LogEvent("certificate_expires", {{"file", context->ends_first()}, {"days", days}}),
-                "the certificate in {} ends in {} days",
-                context->ends_first(),
-                days);
 }
 
 }  // namespace stentor::app

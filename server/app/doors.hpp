@@ -1,14 +1,14 @@
 #pragma once
 // From the configuration's listeners to the doors of server/transport: which layers each has, and
-// its certificates, read from files again when those change.
-// Main thread only; what it puts into a Door's slot the shards see at once.
+// its certificates. Main thread only.
 
 #include "base/result.hpp"
 #include "server/app/server.hpp"
 #include "server/config/options.hpp"
 #include "server/transport/door.hpp"
 
-#include <chrono>
+#include <cstddef>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -20,10 +20,20 @@ namespace stentor::app {
 /// The door of one listener with its certificates. Fails with the file and what to do.
 [[nodiscard]] Result<server::Door, Problem> make_door(const config::ListenerOptions& listener);
 
-/// Whether the files of all `listeners` can be used: make_door() and renew_certificates() would
-/// take them now.
-[[nodiscard]] Result<void, Problem> check_certificates(
-    const std::vector<config::ListenerOptions>& listeners);
+/// What new connections to `listener` are to get instead of what `running` gives them (null: it is
+/// about to start). Fails if OpenSSL cannot use the files, and if everybody they are for would be
+/// refused at `now` who is not by now. A start takes what the passing of time, or a clock that is
+/// set, can mend, as the other doors depend on it; only a revocation list that is out of date it
+/// does not.
+[[nodiscard]] Result<std::shared_ptr<const server::TlsContext>, server::TlsProblem>
+usable_certificates(const config::ListenerOptions& listener,
+                    const server::TlsContext* running,
+                    server::WallTime now);
+
+/// The key that names `file`, as in `tls` of listener `number`: "listener.0.tls.client_ca".
+[[nodiscard]] std::string tls_key(const std::string& file,
+                                  const config::TlsOptions& tls,
+                                  std::size_t number);
 
 /// The TLS options of `fresh` for the listeners in `running`, which stay what they are otherwise:
 /// by URL, and of equal ones by their order. A listener that `fresh` has not, or with TLS where
@@ -36,18 +46,8 @@ namespace stentor::app {
 [[nodiscard]] bool tls_appears_or_goes(const std::vector<config::ListenerOptions>& running,
                                        const std::vector<config::ListenerOptions>& fresh);
 
-/// Reads the certificates of `door` again. A failure leaves the old ones in force.
-[[nodiscard]] Result<void, Problem> renew_certificates(const config::ListenerOptions& listener,
-                                                       server::Door& door);
-
 /// What FileWatch is to look at.
 [[nodiscard]] std::vector<std::string> certificate_files(
     const std::vector<config::ListenerOptions>& listeners);
-
-/// Warns in the log of certificates that end within 30 days, or have ended, and of a revocation
-/// list that ends within two days.
-void warn_of_expiry(const config::ListenerOptions& listener,
-                    const server::Door& door,
-                    std::chrono::system_clock::time_point now);
 
 }  // namespace stentor::app

@@ -7,9 +7,9 @@
 #include "persistence/memory/memory_engine.hpp"
 #include "persistence/sqlite/sqlite_engine.hpp"
 #include "protocol/message.hpp"
+#include "server/app/certificate_watch.hpp"
 #include "server/app/control_plane.hpp"
 #include "server/app/doors.hpp"
-#include "server/app/file_watch.hpp"
 #include "server/app/gate.hpp"
 #include "server/app/running_clock.hpp"
 #include "server/app/server.hpp"
@@ -155,6 +155,10 @@ std::uint64_t memory_of_machine() {
            static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
 }
 
+server::WallTime wall_time() {
+    return server::WallTime{std::chrono::milliseconds{wall_clock_unix_ms()}};
+}
+
 /// `seen`: of a store that is opened again, how far it reached when it failed.
 std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options,
                                                   std::uint16_t shards,
@@ -187,9 +191,15 @@ class RunningServer final : public Server {
     [[nodiscard]] const std::vector<std::string>& listening_urls() const override { return urls_; }
     [[nodiscard]] int stopped_descriptor() const override { return stopped_.get(); }
     void request_stop(StopMode mode) override;
+    [[nodiscard]] Result<void, TlsRefusal> check_certificates(
+        const std::vector<config::ListenerOptions>& listeners) const override {
+        return certificates_.would_take(listeners, wall_time());
+    }
     void reload(const config::Options& options, Access access) override;
     void set_bans(std::shared_ptr<const auth::BanList> bans) override;
-    void look_after_files(const config::Options& options) override;
+    void look_after_files(const config::Options& options) override {
+        certificates_.look(options.listeners, wall_time());
+    }
     [[nodiscard]] Result<void, Problem> run() override;
 
   private:
@@ -200,7 +210,6 @@ class RunningServer final : public Server {
     };
 
     [[nodiscard]] Result<void, Problem> open_listeners();
-    void renew(const config::Options& options);
     void make_loops();
     [[nodiscard]] Surroundings surroundings();
     enum class Serves : std::uint8_t { everybody, nobody_yet };
@@ -225,9 +234,8 @@ class RunningServer final : public Server {
     NoSink no_sink_;
     std::vector<Listener> listeners_;
     std::vector<server::Door> doors_;  // of the listeners; never resized while threads run
-    FileWatch watch_;
-    std::chrono::system_clock::time_point warn_again_;
     std::vector<std::string> urls_;
+    CertificateWatch certificates_{urls_, doors_};
     ControlPlane control_;
     Descriptor stopped_;
     std::optional<Problem> gave_up_;  // the supervisor's; read when it has ended
@@ -343,36 +351,6 @@ Result<void, Problem> RunningServer::open_listeners() {
     return {};
 }
 
-void RunningServer::renew(const config::Options& options) {
-    for (std::size_t i = 0; i < doors_.size() && i < options.listeners.size(); ++i) {
-        if (doors_[i].certificates == nullptr) continue;
-        const auto renewed = renew_certificates(options.listeners[i], doors_[i]);
-        if (!renewed) {
-            STENTOR_LOG(error,
-                        LogEvent("certificates_kept", {{"listener", urls_[i]}}),
-                        "the old certificates stay in force: {} ({})",
-                        renewed.error().what,
-                        renewed.error().hint);
-            continue;
-        }
-        STENTOR_LOG(info,
-                    LogEvent("certificates_renewed", {{"listener", urls_[i]}}),
-                    "new connections to {} get the certificates as they are now",
-                    urls_[i]);
-    }
-}
-
-void RunningServer::look_after_files(const config::Options& options) {
-    if (watch_.changed(certificate_files(options.listeners))) renew(options);
-    const std::chrono::system_clock::time_point now{
-        std::chrono::milliseconds{wall_clock_unix_ms()}};
-    if (now < warn_again_) return;
-    warn_again_ = now + std::chrono::hours{24};
-    for (std::size_t i = 0; i < doors_.size() && i < options.listeners.size(); ++i) {
-        warn_of_expiry(options.listeners[i], doors_[i], now);
-    }
-}
-
 /// Lets `group` serve, unless the server is to stop.
 bool RunningServer::serve(Group group, store::CommitSink& sink) {
     const std::lock_guard lock{mutex_};
@@ -480,8 +458,7 @@ void RunningServer::request_stop(StopMode mode) {
 
 void RunningServer::reload(const config::Options& options, Access access) {
     // The limits of shards need a restart; main says so.
-    (void)watch_.changed(certificate_files(options.listeners));
-    renew(options);
+    certificates_.renew(options.listeners, wall_time());
     gate_.set_throttle(throttle_options(options.auth));
     gate_.replace(std::move(access.chain), std::move(access.acl));
     set_bans(access.bans ? std::move(access.bans) : std::make_shared<const auth::BanList>());

@@ -200,12 +200,11 @@ class Service {
         }
         config::Options& fresh = loaded->options;
         auto listeners = with_tls_of(options_.listeners, fresh.listeners);
-        if (const auto usable = check_certificates(listeners); !usable) {
-            keep({config::Diagnostic{.source = "listener",
-                                     .place = {},
-                                     .line_text = {},
-                                     .what = usable.error().what,
-                                     .hint = usable.error().hint}});
+        if (const auto usable = server_->check_certificates(listeners); !usable) {
+            std::vector<config::Diagnostic> mistake{
+                mistake_of(usable.error(), listeners, fresh.listeners)};
+            config::point_to_origins(mistake, loaded->origins);
+            keep(mistake);
             return;
         }
         std::string restart;
@@ -262,6 +261,23 @@ class Service {
         STENTOR_LOG(info,
                     LogEvent("bans_renewed", {{"bans", count}}),
                     "the bans are in force as the file is now");
+    }
+
+    /// At the key of the file as it was just read: listeners may have changed places in it.
+    static config::Diagnostic mistake_of(const TlsRefusal& refusal,
+                                         const std::vector<config::ListenerOptions>& listeners,
+                                         const std::vector<config::ListenerOptions>& fresh) {
+        const config::ListenerOptions& refused = listeners[refusal.listener];
+        const auto same = std::find_if(fresh.begin(), fresh.end(), [&](const auto& each) {
+            return each.url == refused.url && each.tls == refused.tls;
+        });
+        const auto number = static_cast<std::size_t>(same - fresh.begin());
+        return {.source = same == fresh.end() ? std::string{"listener"}
+                                              : tls_key(refusal.file, refused.tls, number),
+                .place = {},
+                .line_text = {},
+                .what = refusal.why.what,
+                .hint = refusal.why.hint};
     }
 
     static void log_mistakes(const std::vector<config::Diagnostic>& errors) {

@@ -6,6 +6,7 @@
 #include "base/result.hpp"
 #include "server/config/options.hpp"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -25,6 +26,13 @@ namespace stentor::app {
 struct Problem {
     std::string what;
     std::string hint;  // what to do about it; may be empty
+};
+
+/// Which listener's certificates cannot be used, by which file, and why.
+struct TlsRefusal {
+    std::size_t listener = 0;
+    std::string file;  // as its tls names it; empty: it is about something else
+    Problem why;
 };
 
 /// Who may come in and do what, read from files by main. Immutable, replaced as a whole by
@@ -60,6 +68,11 @@ class Server {
 
     /// Asks the server to stop; returns at once and may be called again with `at_once`.
     virtual void request_stop(StopMode mode) = 0;
+
+    /// Whether reload() would give all doors the certificates that `listeners` name, as their
+    /// files are now: not if they cannot be used, or would lock clients out that get in today.
+    [[nodiscard]] virtual Result<void, TlsRefusal> check_certificates(
+        const std::vector<config::ListenerOptions>& listeners) const = 0;
 
     /// Hands over what can change while running: access, limits of new connections. The caller has
     /// validated both and has said which keys need a restart (main does).

@@ -294,6 +294,11 @@ class Loader {
                  "clients are not asked for certificates",
                  R"(set client_certificate = "required" or "optional")");
         }
+        if (!asks && !tls.client_crl_file.empty()) {
+            warn(here + ".tls.client_crl",
+                 "clients are not asked for certificates, so none is looked up in this list",
+                 R"(set client_ca, and client_certificate = "required" or "optional")");
+        }
     }
 
     void check_proxies(std::size_t number) {

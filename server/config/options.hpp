@@ -37,6 +37,8 @@ struct TlsOptions {
     ClientCertificate client_certificate = ClientCertificate::none;
     TlsVersion version_min = TlsVersion::v1_2;
     std::string ciphers;  // of TLS 1.2; empty: OpenSSL's choice
+
+    bool operator==(const TlsOptions&) const = default;
 };
 
 struct ListenerOptions {

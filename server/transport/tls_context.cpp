@@ -9,12 +9,11 @@
 #include <openssl/x509_vfy.h>
 #include <openssl/x509v3.h>
 
-#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <cstring>
-#include <ctime>
 #include <filesystem>
+#include <memory>
 #include <string_view>
 #include <system_error>
 
@@ -38,22 +37,22 @@ std::string openssl_reason() {
     return text;
 }
 
-/// Whoever reads it may not know where the broker was started.
-std::string absolute(const std::string& file) {
-    std::error_code unknown;
-    const std::filesystem::path path = std::filesystem::absolute(file, unknown);
-    return unknown ? file : path.lexically_normal().string();
-}
-
 /// `hint` is about what the file should hold; one that is not there needs another.
 TlsProblem problem(const std::string& what, const std::string& file, std::string hint) {
+    std::error_code unknown;
+    if (std::filesystem::is_directory(file, unknown)) {
+        ::ERR_clear_error();
+        return {.what = what + ' ' + absolute_path(file) + ": it is a directory",
+                .hint = "name a file in it; " + hint,
+                .file = file};
+    }
     const unsigned long code = ::ERR_peek_error();
     if (ERR_SYSTEM_ERROR(code) && ERR_GET_REASON(code) == ENOENT) {
         hint =
             "correct the path in this listener's tls, or put the file there; `stentor init` "
             "makes an authority, a certificate and its key";
     }
-    return {.what = what + ' ' + absolute(file) + ": " + openssl_reason(),
+    return {.what = what + ' ' + absolute_path(file) + ": " + openssl_reason(),
             .hint = std::move(hint),
             .file = file};
 }
@@ -81,12 +80,6 @@ int choose_protocol(SSL* /*connection*/,
     }
     *out = chosen;
     return SSL_TLSEXT_ERR_OK;
-}
-
-std::chrono::system_clock::time_point time_of(const ASN1_TIME* time) {
-    std::tm fields{};
-    if (::ASN1_TIME_to_tm(time, &fields) != 1) return std::chrono::system_clock::time_point::max();
-    return std::chrono::system_clock::from_time_t(::timegm(&fields));
 }
 
 void set_policy(SSL_CTX* context, const TlsOptions& options) {
@@ -137,6 +130,56 @@ Result<void, TlsProblem> set_clients(SSL_CTX* context, const TlsOptions& options
     return {};
 }
 
+/// What `wanted` stands for, less what this OpenSSL's security level forbids.
+Result<void, TlsProblem> set_ciphers(SSL_CTX* context, const TlsOptions& options) {
+    const std::string wanted = options.ciphers.empty() ? kCiphers : options.ciphers;
+    const auto mistake = [&options](const std::string& what, const char* hint) {
+        return TlsProblem{.what = "ciphers = \"" + options.ciphers + "\": " + what, .hint = hint};
+    };
+    constexpr const char* kHowToSee = "`openssl ciphers -v` lists what a text stands for";
+    if (::SSL_CTX_set_cipher_list(context, wanted.c_str()) != 1) {
+        return mistake("no cipher is left: " + openssl_reason(), kHowToSee);
+    }
+    const std::unique_ptr<SSL, decltype(&::SSL_free)> connection{::SSL_new(context), ::SSL_free};
+    if (!connection) return TlsProblem{.what = "OpenSSL: " + openssl_reason(), .hint = {}};
+    const std::unique_ptr<STACK_OF(SSL_CIPHER), void (*)(STACK_OF(SSL_CIPHER)*)> ciphers{
+        ::SSL_get1_supported_ciphers(connection.get()),
+        [](STACK_OF(SSL_CIPHER) * all) { sk_SSL_CIPHER_free(all); }};
+    bool any = options.version_min == TlsVersion::tls1_3;
+    for (int i = 0; i < sk_SSL_CIPHER_num(ciphers.get()); ++i) {
+        const SSL_CIPHER* cipher = sk_SSL_CIPHER_value(ciphers.get(), i);
+        if (::SSL_CIPHER_get_cipher_nid(cipher) == NID_undef) {
+            return mistake(std::string{::SSL_CIPHER_get_name(cipher)} + " encrypts nothing",
+                           "add \":!eNULL\"");
+        }
+        if (::SSL_CIPHER_get_auth_nid(cipher) == NID_auth_null) {
+            return mistake(std::string{::SSL_CIPHER_get_name(cipher)} +
+                               " lets anybody pretend to be this server",
+                           "add \":!aNULL\"");
+        }
+        any = any || ::SSL_CIPHER_get_auth_nid(cipher) != NID_auth_any;  // TLS 1.3 has its own
+    }
+    if (any) return {};
+    return mistake("no cipher is left for TLS 1.2 that OpenSSL's security level allows", kHowToSee);
+}
+
+Result<void, TlsProblem> load_pair(SSL_CTX* context, const TlsOptions::Pair& pair) {
+    if (::SSL_CTX_use_certificate_chain_file(context, pair.certificate_file.c_str()) != 1) {
+        return problem("cannot use the certificate in",
+                       pair.certificate_file,
+                       "a PEM file is needed: the server's certificate first, then the chain");
+    }
+    if (::SSL_CTX_use_PrivateKey_file(context, pair.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
+        const bool other = ERR_GET_REASON(::ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH ||
+                           ERR_GET_REASON(::ERR_peek_error()) == X509_R_KEY_TYPE_MISMATCH;
+        return problem("cannot use the key in",
+                       pair.key_file,
+                       other ? "it belongs to another certificate than " + pair.certificate_file
+                             : "an unencrypted PEM key that this user may read is needed");
+    }
+    return {};
+}
+
 /// Whether everybody who issues certificates there has a revocation list, too.
 bool has_lists_of_all(const STACK_OF(X509_OBJECT) * objects) {
     for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
@@ -153,6 +196,14 @@ bool has_lists_of_all(const STACK_OF(X509_OBJECT) * objects) {
     return true;
 }
 
+void set_revocation(SSL_CTX* context) {
+    X509_STORE* store = ::SSL_CTX_get_cert_store(context);
+    unsigned long flags = X509_V_FLAG_CRL_CHECK;
+    // Intermediate authorities are looked up as well where that can succeed.
+    if (has_lists_of_all(::X509_STORE_get0_objects(store))) flags |= X509_V_FLAG_CRL_CHECK_ALL;
+    (void)::X509_STORE_set_flags(store, flags);
+}
+
 }  // namespace
 
 void TlsContext::Free::operator()(ssl_ctx_st* context) const noexcept { ::SSL_CTX_free(context); }
@@ -163,8 +214,7 @@ Result<std::shared_ptr<const TlsContext>, TlsProblem> TlsContext::load(const Tls
     ::ERR_clear_error();
     auto made = std::shared_ptr<TlsContext>(new TlsContext);
     for (const TlsOptions::Pair& pair : options.certificates) {
-        STENTOR_TRY(auto context, made->make(options, pair));
-        made->contexts_.push_back(std::move(context));
+        STENTOR_TRY_VOID(made->add(options, pair));
     }
     SSL_CTX* first = made->contexts_.front().get();
     // The macros of OpenSSL cast in C's way.
@@ -187,79 +237,23 @@ Result<std::shared_ptr<const TlsContext>, TlsProblem> TlsContext::load(const Tls
     return std::shared_ptr<const TlsContext>{std::move(made)};
 }
 
-Result<TlsContext::Handle, TlsProblem> TlsContext::make(const TlsOptions& options,
-                                                        const TlsOptions::Pair& pair) {
-    Handle context{::SSL_CTX_new(::TLS_server_method())};
-    if (!context) return TlsProblem{.what = "OpenSSL: " + openssl_reason(), .hint = {}};
-    set_policy(context.get(), options);
-    const char* const ciphers = options.ciphers.empty() ? kCiphers : options.ciphers.c_str();
-    if (::SSL_CTX_set_cipher_list(context.get(), ciphers) != 1) {
-        return TlsProblem{
-            .what = "no cipher is left of \"" + options.ciphers + "\": " + openssl_reason(),
-            .hint = "`openssl ciphers -v` lists what a text stands for"};
-    }
-    STENTOR_TRY_VOID(load_pair(context.get(), pair));
-    STENTOR_TRY_VOID(set_clients(context.get(), options));
-    STENTOR_TRY_VOID(set_revocation(context.get(), options));
-    return context;
-}
-
-/// With a list that is out of date OpenSSL refuses every client: that is a mistake of whoever
-/// should have fetched a new one, and said here.
-Result<void, TlsProblem> TlsContext::set_revocation(ssl_ctx_st* context,
-                                                    const TlsOptions& options) {
-    if (options.client_certificates == ClientCertificates::none ||
-        options.client_crl_file.empty()) {
-        return {};
-    }
-    X509_STORE* store = ::SSL_CTX_get_cert_store(context);
-    const STACK_OF(X509_OBJECT)* objects = ::X509_STORE_get0_objects(store);
-    for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
-        const X509_CRL* list = ::X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
-        const ASN1_TIME* next = list == nullptr ? nullptr : ::X509_CRL_get0_nextUpdate(list);
-        if (next == nullptr) continue;
-        if (::X509_cmp_current_time(next) < 0) {
-            return TlsProblem{.what = "the revocation list in " +
-                                      absolute(options.client_crl_file) + " is out of date",
-                              .hint =
-                                  "get a new one from the authority: its nextUpdate has passed, "
-                                  "and every client would be refused",
-                              .file = options.client_crl_file};
+Result<void, TlsProblem> TlsContext::add(const TlsOptions& options, const TlsOptions::Pair& pair) {
+    Handle made{::SSL_CTX_new(::TLS_server_method())};
+    SSL_CTX* context = made.get();
+    if (context == nullptr) return TlsProblem{.what = "OpenSSL: " + openssl_reason(), .hint = {}};
+    set_policy(context, options);
+    STENTOR_TRY_VOID(set_ciphers(context, options));
+    STENTOR_TRY_VOID(load_pair(context, pair));
+    STENTOR_TRY_VOID(set_clients(context, options));
+    review_.add_pair(context, pair.certificate_file);
+    if (options.client_certificates != ClientCertificates::none) {
+        // All contexts have the same.
+        if (contexts_.empty()) {
+            review_.add_clients(context, options.client_ca_file, options.client_crl_file);
         }
-        list_ends_ = std::min(list_ends_, time_of(next));
+        if (!options.client_crl_file.empty()) set_revocation(context);
     }
-    unsigned long flags = X509_V_FLAG_CRL_CHECK;
-    // Intermediate authorities are looked up as well where that can succeed.
-    if (has_lists_of_all(objects)) flags |= X509_V_FLAG_CRL_CHECK_ALL;
-    (void)::X509_STORE_set_flags(store, flags);
-    return {};
-}
-
-Result<void, TlsProblem> TlsContext::load_pair(ssl_ctx_st* context, const TlsOptions::Pair& pair) {
-    if (::SSL_CTX_use_certificate_chain_file(context, pair.certificate_file.c_str()) != 1) {
-        return problem("cannot use the certificate in",
-                       pair.certificate_file,
-                       "a PEM file is needed: the server's certificate first, then the chain");
-    }
-    if (::SSL_CTX_use_PrivateKey_file(context, pair.key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-        const bool other = ERR_GET_REASON(::ERR_peek_error()) == X509_R_KEY_VALUES_MISMATCH ||
-                           ERR_GET_REASON(::ERR_peek_error()) == X509_R_KEY_TYPE_MISMATCH;
-        return problem("cannot use the key in",
-                       pair.key_file,
-                       other ? "it belongs to another certificate than " + pair.certificate_file
-                             : "an unencrypted PEM key that this user may read is needed");
-    }
-    STACK_OF(X509)* chain = nullptr;
-    (void)::SSL_CTX_get0_chain_certs(context, &chain);
-    const int links = chain == nullptr ? 0 : sk_X509_num(chain);
-    for (int i = -1; i < links; ++i) {
-        const X509* certificate =
-            i < 0 ? ::SSL_CTX_get0_certificate(context) : sk_X509_value(chain, i);
-        const auto ends = time_of(::X509_get0_notAfter(certificate));
-        if (ends >= ends_) continue;
-        ends_ = ends;
-        ends_first_ = pair.certificate_file;
-    }
+    contexts_.push_back(std::move(made));
     return {};
 }
 

@@ -4,8 +4,8 @@
 // replaced as a whole when files change; connections finish with the one they began with.
 
 #include "base/result.hpp"
+#include "server/transport/tls_review.hpp"
 
-#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -35,16 +35,10 @@ struct TlsOptions {
     std::string ciphers;  // of TLS 1.2, OpenSSL's syntax; empty: ours
 };
 
-/// For people: what is wrong with which file, and what to do.
-struct TlsProblem {
-    std::string what;
-    std::string hint;
-    std::string file{};  // as the options name it; empty: it is about something else
-};
-
 class TlsContext {
   public:
-    /// Reads and checks the files. `previous`: its tickets stay good where no client certificates
+    /// Reads and checks the files: fails with those that OpenSSL cannot use; what else there is to
+    /// say of them is in review(). `previous`: its tickets stay good where no client certificates
     /// are asked for (those must not outlive a revocation); null: none.
     [[nodiscard]] static Result<std::shared_ptr<const TlsContext>, TlsProblem> load(
         const TlsOptions& options, const TlsContext* previous);
@@ -55,13 +49,8 @@ class TlsContext {
     /// Nobody comes in without a certificate.
     [[nodiscard]] bool demands_client_certificate() const noexcept { return demands_client_; }
 
-    /// When the first of the revocation lists ends; max(): there is none.
-    [[nodiscard]] std::chrono::system_clock::time_point list_ends() const noexcept {
-        return list_ends_;
-    }
-    /// When the first of the certificates ends, those of chains included, and whose it is.
-    [[nodiscard]] std::chrono::system_clock::time_point ends() const noexcept { return ends_; }
-    [[nodiscard]] const std::string& ends_first() const noexcept { return ends_first_; }
+    /// What is known of the files beyond that OpenSSL takes them.
+    [[nodiscard]] const TlsReview& review() const noexcept { return review_; }
 
     TlsContext(const TlsContext&) = delete;
     TlsContext& operator=(const TlsContext&) = delete;
@@ -74,20 +63,14 @@ class TlsContext {
     using Handle = std::unique_ptr<ssl_ctx_st, Free>;
 
     TlsContext() = default;
-    [[nodiscard]] Result<Handle, TlsProblem> make(const TlsOptions& options,
-                                                  const TlsOptions::Pair& pair);
-    [[nodiscard]] Result<void, TlsProblem> load_pair(ssl_ctx_st* context,
-                                                     const TlsOptions::Pair& pair);
-    [[nodiscard]] Result<void, TlsProblem> set_revocation(ssl_ctx_st* context,
-                                                          const TlsOptions& options);
+    [[nodiscard]] Result<void, TlsProblem> add(const TlsOptions& options,
+                                               const TlsOptions::Pair& pair);
     static int choose_certificate(ssl_st* connection, int* alert, void* self);
 
     std::vector<Handle> contexts_;  // one per certificate
     bool tickets_outlive_reload_ = true;
     bool demands_client_ = false;
-    std::chrono::system_clock::time_point ends_ = std::chrono::system_clock::time_point::max();
-    std::chrono::system_clock::time_point list_ends_ = std::chrono::system_clock::time_point::max();
-    std::string ends_first_;
+    TlsReview review_;
 };
 
 /// Where a door's context lies while it may be replaced. Any thread.

@@ -37,6 +37,10 @@ class PretendingServer final : public Server {
         stop();
     }
 
+    [[nodiscard]] Result<void, TlsRefusal> check_certificates(
+        const std::vector<config::ListenerOptions>& /*listeners*/) const override {
+        return {};
+    }
     void reload(const config::Options& options, Access access) override {
         std::cerr << "pretending to reload: anonymous=" << static_cast<int>(options.auth.anonymous)
                   << " shards=" << options.node.shards << " links=" << (access.chain != nullptr)

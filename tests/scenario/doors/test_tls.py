@@ -5,8 +5,6 @@ renegotiation, ALPN, names, tickets, revocation.
     SHARDS=N STENTOR=PATH test_tls.py
 """
 
-import datetime
-import ipaddress
 import os
 import re
 import shutil
@@ -14,12 +12,9 @@ import socket
 import ssl
 import subprocess
 
-from access_kit import PATIENCE, STENTOR, AccessCase, Client, main
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
-from cryptography.x509.oid import NameOID
+from access_kit import PATIENCE, STENTOR, main
 from hello import SSL_3, TLS_1_0, TLS_1_1, TLS_1_2, Answer, ask, hello
+from tls_kit import TlsCase
 
 PROTOCOL_VERSION, HANDSHAKE_FAILURE, INAPPROPRIATE_FALLBACK = 70, 40, 86
 FALLBACK = 0x5600
@@ -36,51 +31,7 @@ def openssl_names(wanted):
             re.findall(r"0x(..),0x(..) - (\S+)", listed)}
 
 
-class Tls(AccessCase):
-    OPEN = '[auth]\nanonymous = "always"\n'
-
-    @staticmethod
-    def listener(more="", certificate="server"):
-        return (f'[[listener]]\nurl = "mqtts://127.0.0.1:0"\n'
-                f'tls = {{ certificate = "{certificate}.crt", key = "{certificate}.key"{more} }}\n')
-
-    def setUp(self):
-        super().setUp()
-        subprocess.run([STENTOR, "init", str(self.dir), "--host", "localhost", "--client", "good",
-                        "--client", "bad"], check=True, capture_output=True)
-        self.context = ssl.create_default_context(cafile=self.dir / "ca.crt")
-
-    def authority(self):
-        return (x509.load_pem_x509_certificate((self.dir / "ca.crt").read_bytes()),
-                serialization.load_pem_private_key((self.dir / "ca.key").read_bytes(), None))
-
-    def rsa_certificate(self, name, *hosts):
-        """The authority's, for clients that know no curves."""
-        issuer, issuer_key = self.authority()
-        key = rsa.generate_private_key(public_exponent=65537, key_size=2048)
-        now = datetime.datetime.utcnow()
-        names = x509.SubjectAlternativeName(
-            [x509.DNSName(host) for host in hosts] +
-            [x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
-        made = x509.CertificateBuilder(
-            issuer.subject, x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]),
-            key.public_key(), x509.random_serial_number(), now - datetime.timedelta(hours=1),
-            now + datetime.timedelta(days=1)).add_extension(names, False).sign(
-                issuer_key, hashes.SHA256())
-        (self.dir / f"{name}.crt").write_bytes(made.public_bytes(serialization.Encoding.PEM))
-        (self.dir / f"{name}.key").write_bytes(key.private_bytes(
-            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8,
-            serialization.NoEncryption()))
-
-    def handshake(self, context, session=None, port=None, host="localhost", client_id="c"):
-        """A client behind a handshake and CONNECT: that a client certificate was refused is known
-        in TLS 1.3 only from the answer to that."""
-        client = Client(port or self.port)
-        self.addCleanup(client.close)
-        client.socket = context.wrap_socket(client.socket, server_hostname=host, session=session)
-        self.assertEqual(client.ask(client_id), 0)
-        return client.socket
-
+class Tls(TlsCase):
     def accepted(self, port):
         """The ciphers of TLS 1.2, as the server chooses them."""
         left, found = list(EVERY_CIPHER), []
@@ -256,19 +207,6 @@ class Tls(AccessCase):
         self.serve(self.listener(), self.OPEN)
         for context, session in sessions:
             self.assertFalse(self.handshake(context, session).session_reused)
-
-    def revoke(self, *names, days=1):
-        issuer, key = self.authority()
-        now = datetime.datetime.utcnow()
-        crl = x509.CertificateRevocationListBuilder(issuer.subject, now - datetime.timedelta(5),
-                                                    now + datetime.timedelta(days=days))
-        for name in names:
-            revoked = x509.load_pem_x509_certificate((self.dir / f"{name}.crt").read_bytes())
-            crl = crl.add_revoked_certificate(x509.RevokedCertificateBuilder(
-                revoked.serial_number, now - datetime.timedelta(hours=1)).build())
-        new = self.dir / "crl.new"
-        new.write_bytes(crl.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
-        os.replace(new, self.dir / "crl.pem")
 
     def test_revoked_certificates_are_refused_tickets_included(self):
         self.revoke()
