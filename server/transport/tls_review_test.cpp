@@ -3,15 +3,14 @@
 #include "auth/certificate_maker.hpp"
 #include "base/clock.hpp"
 #include "server/transport/tls_context.hpp"
+#include "tests/kit/revocation_list.hpp"
 #include "tests/kit/temp_dir.hpp"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
-#include <openssl/pem.h>
-#include <openssl/x509.h>
 
 #include <chrono>
-#include <memory>
+#include <stdexcept>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using auth::CertificateMaker;
+using kit::revocation_list;
 using testing::ElementsAre;
 using testing::HasSubstr;
 using testing::IsEmpty;
@@ -32,36 +32,6 @@ constexpr std::chrono::hours kDay{24};
 constexpr std::chrono::hours kYear = 365 * kDay;
 
 using Told = std::vector<std::pair<Kind, Weight>>;
-
-/// An authority's list of nobody, from half an hour ago to `life` from now.
-std::string empty_list(const CertificateMaker& authority, std::chrono::seconds life) {
-    const auto pem = authority.authority();
-    const std::unique_ptr<BIO, decltype(&::BIO_free)> in{
-        ::BIO_new_mem_buf(pem.certificate.data(), static_cast<int>(pem.certificate.size())),
-        ::BIO_free};
-    const std::unique_ptr<BIO, decltype(&::BIO_free)> key_in{
-        ::BIO_new_mem_buf(pem.key.data(), static_cast<int>(pem.key.size())), ::BIO_free};
-    const std::unique_ptr<X509, decltype(&::X509_free)> issuer{
-        ::PEM_read_bio_X509(in.get(), nullptr, nullptr, nullptr), ::X509_free};
-    const std::unique_ptr<EVP_PKEY, decltype(&::EVP_PKEY_free)> key{
-        ::PEM_read_bio_PrivateKey(key_in.get(), nullptr, nullptr, nullptr), ::EVP_PKEY_free};
-    const std::unique_ptr<X509_CRL, decltype(&::X509_CRL_free)> list{::X509_CRL_new(),
-                                                                     ::X509_CRL_free};
-    const std::unique_ptr<ASN1_TIME, decltype(&::ASN1_TIME_free)> begins{
-        ::X509_gmtime_adj(nullptr, -1800), ::ASN1_TIME_free};
-    const std::unique_ptr<ASN1_TIME, decltype(&::ASN1_TIME_free)> ends{
-        ::X509_gmtime_adj(nullptr, life.count()), ::ASN1_TIME_free};
-    EXPECT_EQ(::X509_CRL_set_version(list.get(), 1), 1);
-    EXPECT_EQ(::X509_CRL_set_issuer_name(list.get(), ::X509_get_subject_name(issuer.get())), 1);
-    EXPECT_EQ(::X509_CRL_set1_lastUpdate(list.get(), begins.get()), 1);
-    EXPECT_EQ(::X509_CRL_set1_nextUpdate(list.get(), ends.get()), 1);
-    EXPECT_NE(::X509_CRL_sign(list.get(), key.get(), ::EVP_sha256()), 0);
-    const std::unique_ptr<BIO, decltype(&::BIO_free)> out{::BIO_new(::BIO_s_mem()), ::BIO_free};
-    EXPECT_EQ(::PEM_write_bio_X509_CRL(out.get(), list.get()), 1);
-    char* data = nullptr;
-    const long size = BIO_get_mem_data(out.get(), &data);
-    return {data, static_cast<std::size_t>(size)};
-}
 
 class TlsReviewTest : public testing::Test {
   protected:
@@ -178,7 +148,7 @@ TEST_F(TlsReviewTest, WhatIsNoAuthorityLetsNobodyIn) {
 }
 
 TEST_F(TlsReviewTest, AListOfItsAuthorityIsGoodUntilItsNextUpdate) {
-    ask_clients(maker_.authority().certificate, empty_list(maker_, 10 * kDay));
+    ask_clients(maker_.authority().certificate, revocation_list(maker_, 10 * kDay));
     EXPECT_THAT(told(), IsEmpty());
     EXPECT_THAT(told(-40min),
                 ElementsAre(Pair(Kind::revocation_list_not_yet_valid, Weight::locks_out)));
@@ -189,7 +159,7 @@ TEST_F(TlsReviewTest, AListOfItsAuthorityIsGoodUntilItsNextUpdate) {
     EXPECT_EQ(findings(11 * kDay).front().problem.file, dir_.file("crl.pem"));
     // A newer one behind it counts.
     ask_clients(maker_.authority().certificate,
-                empty_list(maker_, 10 * kDay) + empty_list(maker_, 30 * kDay));
+                revocation_list(maker_, 10 * kDay) + revocation_list(maker_, 30 * kDay));
     EXPECT_THAT(told(11 * kDay), IsEmpty());
 }
 
@@ -197,15 +167,15 @@ TEST_F(TlsReviewTest, AListOfAnotherAuthorityLetsNobodyIn) {
     // Of another name, and of the same with another key.
     for (const char* name : {"clients 2", "clients 1"}) {
         const auto other = *CertificateMaker::make(name, kLife);
-        ask_clients(maker_.authority().certificate, empty_list(other, 10 * kDay));
+        ask_clients(maker_.authority().certificate, revocation_list(other, 10 * kDay));
         EXPECT_THAT(told(), ElementsAre(Pair(Kind::revocation_list_foreign, Weight::locks_out)));
         EXPECT_THAT(findings().front().problem.what, HasSubstr(name));
         // One authority goes, another comes.
         ask_clients(maker_.authority().certificate + other.authority().certificate,
-                    empty_list(other, 10 * kDay));
+                    revocation_list(other, 10 * kDay));
         EXPECT_THAT(told(), ElementsAre(Pair(Kind::revocation_list_missing, Weight::warning)));
         ask_clients(maker_.authority().certificate + other.authority().certificate,
-                    empty_list(other, 10 * kDay) + empty_list(maker_, 10 * kDay));
+                    revocation_list(other, 10 * kDay) + revocation_list(maker_, 10 * kDay));
         EXPECT_THAT(told(), IsEmpty());
     }
 }

@@ -15,6 +15,18 @@ void finish(const mqtt::token_ptr& token, const std::string& what) {
     if (!token->wait_for(kit::kPatience)) throw kit::Timeout{what + ": no answer"};
 }
 
+mqtt::ssl_options ssl_options(const ClientTls& tls) {
+    mqtt::ssl_options ssl;
+    ssl.set_trust_store(tls.authority);
+    if (!tls.certificate.empty()) {
+        ssl.set_key_store(tls.certificate);
+        ssl.set_private_key(tls.key);
+    }
+    ssl.set_enable_server_cert_auth(true);
+    ssl.set_verify(true);
+    return ssl;
+}
+
 mqtt::connect_options connect_options(const ClientOptions& options, bool clean) {
     mqtt::connect_options connect;
     connect.set_mqtt_version(options.version);
@@ -42,7 +54,16 @@ mqtt::connect_options connect_options(const ClientOptions& options, bool clean) 
         }
         connect.set_will(std::move(will));
     }
+    if (options.tls) connect.set_ssl(ssl_options(*options.tls));
     return connect;
+}
+
+std::string url(std::uint16_t port, const ClientOptions& options) {
+    // The names of certificates are names.
+    const std::string where = "localhost:" + std::to_string(port);
+    if (!options.tls) return "tcp://127.0.0.1:" + std::to_string(port);
+    if (options.tls->web_path.empty()) return "ssl://" + where;
+    return "wss://" + where + options.tls->web_path;
 }
 
 }  // namespace
@@ -80,7 +101,7 @@ void WakeUp::round_trip() {
 
 Client::Client(std::uint16_t port, ClientOptions options)
     : options_{std::move(options)},
-      client_{"tcp://127.0.0.1:" + std::to_string(port),
+      client_{url(port, options_),
               options_.id,
               mqtt::create_options{options_.version, kUnansweredMax}} {
     client_.set_message_callback([this](const mqtt::const_message_ptr& message) {

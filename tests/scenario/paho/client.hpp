@@ -39,6 +39,14 @@ class WakeUp {
     int received_ = 0;
 };
 
+/// Paths of PEM files; the client looks whether the broker is who it says.
+struct ClientTls {
+    std::string authority;
+    std::string certificate{};  // empty: it shows none
+    std::string key{};
+    std::string web_path{};  // empty: MQTT; else in a WebSocket, which asks for this
+};
+
 struct ClientOptions {
     WakeUp* wake_up = nullptr;
     std::string id{};
@@ -49,6 +57,7 @@ struct ClientOptions {
     std::uint16_t keep_alive_seconds = 60;
     std::optional<mqtt::message> will{};
     std::uint32_t will_delay_seconds = 0;
+    std::optional<ClientTls> tls{};
 };
 
 class Client {
