@@ -19,6 +19,43 @@ constexpr std::size_t kTlsChunk = std::size_t{16} * 1024;
 /// An HTTP method begins with a capital letter, and nothing else that we speak does.
 bool looks_like_http(std::byte first) { return first >= std::byte{'A'} && first <= std::byte{'Z'}; }
 
+/// For who begins with `first` on a door of TLS.
+const char* advice_without_tls(std::byte first, Door::Speech speech) {
+    if (first == kConnect) {
+        return "plain MQTT on a TLS door: connect with TLS, or use an mqtt:// or auto:// listener";
+    }
+    if (!looks_like_http(first)) return "what came is no TLS on a TLS door";
+    switch (speech) {
+        case Door::Speech::http:
+            return "plain HTTP on a TLS door: ask https://, or use an http:// or auto:// listener";
+        case Door::Speech::web_socket:
+            return "plain HTTP on a TLS door: connect to wss://, or use a ws:// or auto:// "
+                   "listener";
+        case Door::Speech::mqtt:
+        case Door::Speech::sniff:
+            break;
+    }
+    return "plain HTTP on a TLS door, which speaks MQTT: use an http://, ws:// or auto:// "
+           "listener";
+}
+
+/// For who begins TLS on a door without.
+const char* advice_with_tls(Door::Speech speech) {
+    switch (speech) {
+        case Door::Speech::sniff:
+            return "a TLS hello, and this auto:// listener has no certificate: set its tls";
+        case Door::Speech::http:
+            return "a TLS hello on an HTTP door without TLS: ask http://, or use an https:// or "
+                   "auto:// listener";
+        case Door::Speech::web_socket:
+            return "a TLS hello on a WebSocket door without TLS: connect to ws://, or use a wss:// "
+                   "or auto:// listener";
+        case Door::Speech::mqtt:
+            break;
+    }
+    return "a TLS hello on a door without TLS: use an mqtts:// or auto:// listener";
+}
+
 }  // namespace
 
 Channel::Channel(const Door& door, PeerInfo peer)
@@ -130,16 +167,11 @@ void Channel::choose_outer(ByteView bytes) {
     }
     const bool hello = bytes.front() == kTlsHandshake;
     if (door_->tls == Door::Tls::always && !hello) {
-        fail(bytes.front() == kConnect ? "plain MQTT on a TLS door: connect with TLS, or use an "
-                                         "mqtt:// or auto:// listener"
-                                       : "what came is no TLS on a TLS door");
+        fail(advice_without_tls(bytes.front(), door_->speech));
         return;
     }
     if (hello && door_->tls == Door::Tls::never) {
-        fail(door_->speech == Door::Speech::sniff
-                 ? "a TLS hello, and this auto:// listener has no certificate: set its tls"
-                 : "a TLS hello on a door without TLS: use an mqtts://, wss:// or auto:// "
-                   "listener");
+        fail(advice_with_tls(door_->speech));
         return;
     }
     if (door_->tls == Door::Tls::never) return;

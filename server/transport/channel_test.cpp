@@ -281,8 +281,32 @@ TEST_F(ChannelTest, WrongDoorsSayWhichIsRight) {
     EXPECT_NE(tls.why().find("plain MQTT on a TLS door"), std::string::npos);
     Channel web{door(Door::Tls::never, Door::Speech::web_socket, options()), peer()};
     EXPECT_EQ(feed(web, "\x16\x03\x01", clear), Channel::State::failed);
-    EXPECT_NE(web.why().find("TLS hello"), std::string::npos);
+    EXPECT_NE(web.why().find("TLS hello on a WebSocket door"), std::string::npos);
     EXPECT_TRUE(clear.empty());
+}
+
+TEST_F(ChannelTest, HttpAndTlsOnWrongDoorsAreTold) {
+    const auto refusal = [this](Door::Tls tls, Door::Speech speech, const char* bytes) {
+        Bytes clear;
+        Channel channel{door(tls, speech, options()), peer()};
+        EXPECT_EQ(feed(channel, bytes, clear), Channel::State::failed);
+        EXPECT_TRUE(clear.empty());
+        return channel.why();
+    };
+    const std::pair<Door::Speech, const char*> wanted[] = {
+        {Door::Speech::http, "https://"},
+        {Door::Speech::web_socket, "wss://"},
+        {Door::Speech::mqtt, "http://, ws:// or auto://"}};
+    for (const auto& [speech, advice] : wanted) {
+        const std::string why = refusal(Door::Tls::always, speech, "GET / HTTP/1.1\r\n");
+        EXPECT_EQ(why.find("plain HTTP on a TLS door"), 0U);
+        EXPECT_NE(why.find(advice), std::string::npos) << why;
+    }
+    const char* const hello = "\x16\x03\x01";
+    const std::string http = refusal(Door::Tls::never, Door::Speech::http, hello);
+    EXPECT_NE(http.find("an https:// or auto://"), std::string::npos) << http;
+    const std::string mqtt = refusal(Door::Tls::never, Door::Speech::mqtt, hello);
+    EXPECT_NE(mqtt.find("an mqtts:// or auto://"), std::string::npos) << mqtt;
 }
 
 TEST_F(ChannelTest, ProxyHeaderOfTrustedProxiesOnly) {

@@ -59,6 +59,18 @@ bool asks_for_web_socket(const http::request<http::empty_body>& request) {
            http::token_list{upgrade}.exists("websocket");
 }
 
+/// Which of the offered ones it is, as the client has written it: some compare our answer with
+/// that letter by letter. [MQTT-6.0.0-3], [MQTT-6.0.0-4]; 3.1 clients name the older one. Empty:
+/// none of ours.
+std::string_view subprotocol_of(const std::string& offered) {
+    for (const char* const ours : {"mqtt", "mqttv3.1"}) {
+        for (const boost::beast::string_view each : http::token_list{offered}) {
+            if (boost::beast::iequals(each, ours)) return view(each);
+        }
+    }
+    return {};
+}
+
 void append(mqtt::WireBuffer& out, std::string_view text) { out.append(as_bytes(text)); }
 
 bool stands_twice(const http::fields& request, http::field name) { return request.count(name) > 1; }
@@ -219,12 +231,8 @@ void WebSocket::answer_request(mqtt::WireBuffer& out) {
         refuse(403, nullptr, "an Origin that is not among the allowed ones", out);
         return;
     }
-    // [MQTT-6.0.0-3], [MQTT-6.0.0-4]; 3.1 clients name the older one.
-    http::token_list protocols{offered};
-    const char* protocol = nullptr;
-    if (protocols.exists("mqtt")) protocol = "mqtt";
-    if (protocol == nullptr && protocols.exists("mqttv3.1")) protocol = "mqttv3.1";
-    if (protocol == nullptr) {
+    const std::string_view protocol = subprotocol_of(offered);
+    if (protocol.empty()) {
         refuse(400, nullptr, "a WebSocket without the subprotocol \"mqtt\"", out);
         return;
     }

@@ -124,6 +124,17 @@ TEST_F(WebSocketTest, ListsMayStandOnSeveralLines) {
     EXPECT_NE(answer().find("Sec-WebSocket-Protocol: mqtt\r\n"), std::string::npos);
 }
 
+// RFC 6455 4.1: a client fails the connection for a subprotocol that it has not offered.
+TEST_F(WebSocketTest, TheSubprotocolIsAnsweredAsItWasWritten) {
+    for (const std::string spelled : {"MQTT", "Mqtt", "mqtt"}) {
+        anew();
+        std::string request = kRequest + "\r\n";
+        request.replace(request.find("mqttv3.1, mqtt"), 14, "soap, mqttv3.1, " + spelled);
+        EXPECT_EQ(feed(request), WebSocket::State::open);
+        EXPECT_NE(answer().find("Sec-WebSocket-Protocol: " + spelled + "\r\n"), std::string::npos);
+    }
+}
+
 TEST_F(WebSocketTest, SomeFieldsMayStandOnce) {
     rules_.origins = {"https://good.example"};
     for (const std::string twice :
