@@ -263,14 +263,14 @@ void TlsReview::add_authority(ssl_ctx_st* context, x509_st* certificate) {
                    .needs_list = true};
     made.flaw = flaw_of(context, certificate, made.valid.begins, made.valid.ends);
     for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
-        const X509_OBJECT* each = sk_X509_OBJECT_value(objects, i);
+        X509_OBJECT* each = sk_X509_OBJECT_value(objects, i);
         X509* other = ::X509_OBJECT_get0_X509(each);
         // Whoever has signed other authorities may sign nothing else.
         if (other != nullptr && (::X509_get_extension_flags(other) & EXFLAG_SS) == 0 &&
             ::X509_check_issued(certificate, other) == X509_V_OK) {
             made.needs_list = false;
         }
-        X509_CRL* list = ::X509_OBJECT_get0_X509_CRL(const_cast<X509_OBJECT*>(each));
+        X509_CRL* list = ::X509_OBJECT_get0_X509_CRL(each);
         if (list != nullptr && is_signed_by(list, certificate)) made.has_list = true;
     }
     authorities_.push_back(std::move(made));
@@ -366,15 +366,16 @@ void TlsReview::judge_authorities(WallTime now, std::vector<TlsFinding>& out) co
                          .days = days_between(now, valid.ends)};
         if (!authority.flaw.empty()) {
             found.kind = Kind::client_ca_unfit;
-            found.problem.what = which + ' ' + authority.flaw + ": " + whom;
+            found.problem.what = fmt::format("{} {}: {}", which, authority.flaw, whom);
             found.problem.hint = "the file holds authorities up to the one that has signed itself";
         } else if (now >= valid.ends) {
             found.kind = Kind::client_ca_expired;
-            found.problem.what = which + " has ended (" + date(valid.ends) + "): " + whom;
+            found.problem.what =
+                fmt::format("{} has ended ({}): {}", which, date(valid.ends), whom);
         } else if (now < valid.begins) {
             found.kind = Kind::client_ca_not_yet_valid;
-            found.problem.what =
-                which + " is not valid before " + date(valid.begins) + ": until then " + whom;
+            found.problem.what = fmt::format(
+                "{} is not valid before {}: until then {}", which, date(valid.begins), whom);
         } else if (ends_soon(valid.begins, valid.ends, now, kWarnBefore)) {
             found.kind = Kind::client_ca_expires;
             found.weight = Weight::warning;
@@ -414,8 +415,9 @@ void TlsReview::judge_lists(WallTime now, std::vector<TlsFinding>& out) const {
     if (lists_.empty()) return;
     for (const Authority& authority : authorities_) {
         // That no list fits at all has been said.
-        if (!any || authority.has_list || !authority.needs_list || !authority.flaw.empty())
+        if (!any || authority.has_list || !authority.needs_list || !authority.flaw.empty()) {
             continue;
+        }
         out.push_back({.kind = Kind::revocation_list_missing,
                        .weight = Weight::warning,
                        .problem = {"there is no list of \"" + authority.name + "\" in " +
