@@ -241,9 +241,22 @@ void tls_and_http(PrometheusText& text, const MetricsInput& input) {
     text.counter("stentor_tls_handshakes_total",
                  "TLS handshakes that were completed.",
                  input.figures.all.traffic.tls_handshakes + input.http.tls_handshakes);
+    const server::Traffic& traffic = input.figures.all.traffic;
+    text.counter("stentor_tls_hellos_answered_total",
+                 "TLS hellos that shards have answered, whatever came of it.",
+                 traffic.tls_hellos_answered);
+    text.counter("stentor_tls_hellos_given_up_total",
+                 "TLS hellos whose sender had gone before their turn came.",
+                 traffic.tls_hellos_given_up);
+    text.counter("stentor_tls_hello_turns_total",
+                 "Turns of shards in which TLS hellos were answered.",
+                 traffic.tls_hello_turns);
     text.counter("stentor_tls_turns_waited_total",
                  "Times a TLS handshake waited for a shard's next turn, because others took long.",
-                 input.figures.all.traffic.tls_turns_waited);
+                 traffic.tls_turns_waited);
+    text.gauge("stentor_tls_handshakes_unfinished",
+               "TLS handshakes that have begun, or wait to.",
+               traffic.tls_unfinished);
     text.family("stentor_tls_certificate_expiry_timestamp_seconds",
                 Type::gauge,
                 "When the first certificate of a listener ends, since 1970.");

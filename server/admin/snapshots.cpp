@@ -22,7 +22,11 @@ void add_snapshot(server::ShardSnapshot& to, const server::ShardSnapshot& more) 
     to.traffic.bytes_received += more.traffic.bytes_received;
     to.traffic.bytes_sent += more.traffic.bytes_sent;
     to.traffic.tls_handshakes += more.traffic.tls_handshakes;
+    to.traffic.tls_hellos_answered += more.traffic.tls_hellos_answered;
+    to.traffic.tls_hellos_given_up += more.traffic.tls_hellos_given_up;
+    to.traffic.tls_hello_turns += more.traffic.tls_hello_turns;
     to.traffic.tls_turns_waited += more.traffic.tls_turns_waited;
+    to.traffic.tls_unfinished += more.traffic.tls_unfinished;
     to.connections.resize(std::max(to.connections.size(), more.connections.size()));
     for (std::size_t i = 0; i < more.connections.size(); ++i) {
         to.connections[i] += more.connections[i];

@@ -73,7 +73,8 @@ enum class RefusedAtDoor : std::uint8_t {
     connections_per_address_max,
     connects_per_second_per_address_max,
     http_connections_max,
-    connect_bytes,  // of all clients that are not in yet
+    connect_bytes,   // of all clients that are not in yet
+    tls_handshakes,  // of all, of the address that has most of them
     count_,
 };
 
@@ -95,6 +96,8 @@ enum class RefusedAtDoor : std::uint8_t {
             return "http_connections_max";
         case RefusedAtDoor::connect_bytes:
             return "connect_bytes";
+        case RefusedAtDoor::tls_handshakes:
+            return "tls_handshakes";
         case RefusedAtDoor::count_:
             break;
     }

@@ -32,8 +32,11 @@ struct Traffic {
     std::uint64_t bytes_received = 0;
     std::uint64_t bytes_sent = 0;
     std::uint64_t tls_handshakes = 0;  // completed
-    std::uint64_t tls_turns_waited =
-        0;  // of handshakes, because others had used up the turn's time
+    std::uint64_t tls_hellos_answered = 0;
+    std::uint64_t tls_hellos_given_up = 0;  // whoever said them had gone before their turn
+    std::uint64_t tls_hello_turns = 0;      // turns of the loop in which hellos were answered
+    std::uint64_t tls_turns_waited = 0;     // handshakes that had to wait for another turn
+    std::uint64_t tls_unfinished = 0;       // now
 };
 
 /// A descriptor between two shards, with its transport state and the bytes that were read and not

@@ -70,6 +70,11 @@ bool Channel::shakes_hands() const noexcept {
     return stage_ != Stage::settled && door_->tls == Door::Tls::always;
 }
 
+bool Channel::is_handshake(std::byte first) const noexcept {
+    if (tls_) return tls_->state() == TlsStream::State::handshake;
+    return stage_ == Stage::outer && door_->tls != Door::Tls::never && first == kTlsHandshake;
+}
+
 bool Channel::transparent() const noexcept {
     return stage_ == Stage::settled && !tls_ && !web_ && state_ == State::open;
 }

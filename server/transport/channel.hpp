@@ -44,6 +44,13 @@ class Channel {
         return stage_ != Stage::proxy_header && !held_.empty();
     }
     State go_on(Bytes& clear);
+    /// Bytes that begin with `first` are of a TLS handshake, which costs a fraction of a
+    /// millisecond.
+    [[nodiscard]] bool is_handshake(std::byte first) const noexcept;
+    /// So are those that go_on() will take.
+    [[nodiscard]] bool goes_on_with_handshake() const noexcept {
+        return is_behind_proxy_header() && is_handshake(held_.front());
+    }
 
     /// Moves at most `bytes_max` from `out` to network(), in the peer's wrapping. Only while open,
     /// or http.
@@ -60,12 +67,14 @@ class Channel {
     [[nodiscard]] const PeerInfo& peer() const noexcept { return peer_; }
     /// The peer's address is a trusted proxy's, which has not said for whom it speaks.
     [[nodiscard]] bool peer_is_proxy() const noexcept { return from_trusted_proxy_; }
-    /// A TLS handshake is due or under way: the next bytes cost a fraction of a millisecond.
+    /// A TLS handshake is due or under way.
     [[nodiscard]] bool shakes_hands() const noexcept;
     /// So may the next bytes be.
     [[nodiscard]] bool may_shake_hands() const noexcept {
         return shakes_hands() || (stage_ != Stage::settled && door_->tls == Door::Tls::sniff);
     }
+    /// The peer has been heard and told what it needs: it owes the rest.
+    [[nodiscard]] bool hello_is_answered() const noexcept { return tls_ && tls_->has_answered(); }
     /// MQTT has come, or could have.
     [[nodiscard]] bool was_open() const noexcept { return was_open_; }
     /// For the log: what has not come that should be there before MQTT; null: nothing.

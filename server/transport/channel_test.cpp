@@ -462,6 +462,38 @@ TEST_F(ChannelTest, RequiredCertificateMeansNoPlainSpeech) {
     EXPECT_EQ(feed(channel, client.say(kConnect), clear), Channel::State::open);
 }
 
+TEST_F(ChannelTest, TheFirstByteTellsAHandshakeAndAnAnswerEndsTheHello) {
+    for (const Door::Tls tls : {Door::Tls::always, Door::Tls::sniff}) {
+        Channel channel{door(tls, Door::Speech::sniff, options()), peer()};
+        EXPECT_TRUE(channel.is_handshake(std::byte{0x16}));
+        EXPECT_FALSE(channel.is_handshake(std::byte{0x10}));
+        TlsClient client{path("ca.crt"), "localhost"};
+        client.start();
+        const std::string hello = client.step({});
+        Bytes clear;
+        (void)feed(channel, hello.substr(0, 20), clear);
+        EXPECT_TRUE(channel.is_handshake(std::byte{0x10})) << "whatever the rest begins with";
+        EXPECT_FALSE(channel.hello_is_answered());
+        (void)feed(channel, hello.substr(20), clear);
+        EXPECT_TRUE(channel.hello_is_answered());
+        EXPECT_TRUE(channel.shakes_hands());
+    }
+    Channel plain{door(Door::Tls::never, Door::Speech::sniff, {}), peer()};
+    EXPECT_FALSE(plain.is_handshake(std::byte{0x16}));
+}
+
+TEST_F(ChannelTest, BehindAProxyHeaderTheHandshakeBegins) {
+    Door& here = door(Door::Tls::always, Door::Speech::mqtt, options());
+    here.proxy_header = true;
+    here.trusted_proxies = NetworkList::parse(std::vector<std::string>{"127.0.0.1"}).value();
+    Channel channel{here, peer()};
+    EXPECT_FALSE(channel.is_handshake(std::byte{0x16})) << "the header must come first";
+    std::string bytes = "PROXY TCP4 192.0.2.1 198.51.100.7 56324 8883\r\n\x16\x03\x01";
+    Bytes clear;
+    (void)channel.receive(std::as_writable_bytes(std::span{bytes}), clear);
+    EXPECT_TRUE(channel.goes_on_with_handshake());
+}
+
 TEST_F(ChannelTest, MqttOnAWebSocketDoorAndTlsWithoutCertificateAreNamed) {
     Bytes clear;
     Channel web{door(Door::Tls::never, Door::Speech::web_socket, {}), peer()};

@@ -1,6 +1,7 @@
 #include "server/transport/epoll_driver.hpp"
 
 #include "base/log.hpp"
+#include "base/random.hpp"
 #include "server/transport/socket_write.hpp"
 
 #include <algorithm>
@@ -50,7 +51,9 @@ EpollDriver::EpollDriver(const EpollOptions& options,
       epoll_{::epoll_create1(EPOLL_CLOEXEC)},
       wake_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)},
       lingering_{epoll_.get(), kLingeringSlots, options.lingering_max},
-      arena_{std::make_unique<std::byte[]>(options.arena_bytes)} {
+      arena_{std::make_unique<std::byte[]>(options.arena_bytes)},
+      handshakes_{options.handshakes},
+      lanes_key_{random_hash_key()} {
     STENTOR_ASSERT(epoll_ && wake_, "epoll and eventfd are there");
     epoll_event event{.events = EPOLLIN, .data = {.u64 = tag_of(kWakeSlot)}};
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_ADD, wake_.get(), &event);
@@ -87,12 +90,13 @@ void EpollDriver::run(Shard& shard,
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-member-init): epoll_wait() fills it
     std::array<epoll_event, kEventsPerTurn> events;
     while (!stop_.load(std::memory_order_relaxed)) {
-        const int timeout = sleep_milliseconds(shard, mailbox);
+        // What comes meanwhile is dealt with in the same turn, before the next handshakes.
+        const bool has_served = serve_handshakes(shard);
+        const int timeout = has_served ? 0 : sleep_milliseconds(shard, mailbox);
         const Instant asked_at = now_;  // or later
         const int count = ::epoll_wait(epoll_.get(), events.data(), kEventsPerTurn, timeout);
         mailbox.awake();
         now_ = clock_();
-        handshakes_left_ = options_.handshakes_per_turn;
         serve_ready(shard);
         for (int i = 0; i < count; ++i) {
             on_event(shard,
@@ -105,6 +109,7 @@ void EpollDriver::run(Shard& shard,
         lingering_.expire(now_);
         if (stop_accepting_.load(std::memory_order_relaxed) && accepting_) pause_accepting(true);
         if (accept_again_ <= now_) pause_accepting(false);
+        others_took_ = clock_() - now_;
         if (shard.drained() && lingering_.empty()) return;
     }
 }
@@ -168,6 +173,11 @@ void EpollDriver::on_event(Shard& shard, std::uint64_t tag, std::uint32_t events
         shard.writable(id, now_);
         socket = find(id);
         if (socket == nullptr) return;
+    }
+    if (socket->put_off) {
+        const bool has_gone = (events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR)) != 0;
+        if (has_gone && !socket->answered) give_up(shard, id);
+        return;
     }
     if ((events & (EPOLLIN | EPOLLHUP | EPOLLERR)) == 0) return;
     const bool hung_up = (events & (EPOLLHUP | EPOLLERR)) != 0;
@@ -310,9 +320,12 @@ EpollDriver::Socket& EpollDriver::place(ConnectionId connection, Descriptor desc
 }
 
 void EpollDriver::poll_for(ConnectionId connection, Socket& socket) {
-    epoll_event event{
-        .events = (socket.polls_reads ? EPOLLIN : 0U) | (socket.polls_writes ? EPOLLOUT : 0U),
-        .data = {.u64 = connection.packed()}};
+    const std::uint32_t reads = socket.polls_reads ? EPOLLIN : 0U;
+    // Told once, as a peer that has gone stays where it is until its turn.
+    const std::uint32_t end = EPOLLRDHUP | EPOLLET;
+    epoll_event event{.events = (socket.polls_end ? end : reads) |
+                                (socket.polls_writes ? std::uint32_t{EPOLLOUT} : 0U),
+                      .data = {.u64 = connection.packed()}};
     (void)::epoll_ctl(epoll_.get(), EPOLL_CTL_MOD, socket.descriptor.get(), &event);
 }
 
@@ -368,15 +381,22 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
         poll_for(id, *socket);
         return;
     }
-    const bool may_cost = socket->channel->may_shake_hands();
-    // The bytes stay where they are until the next turn.
-    if (may_cost && handshakes_left_ <= Duration::zero()) {
-        ++traffic_.tls_turns_waited;
-        socket->put_off = true;
+    if (brings_handshake(*socket)) {
+        wait_for_handshake(shard, id);  // the bytes stay where they are
+    } else {
+        receive_wrapped(shard, id);
+    }
+}
+
+void EpollDriver::receive_wrapped(Shard& shard, ConnectionId id) {
+    Socket& socket = *find(id);
+    Channel& channel = *socket.channel;
+    clear_.clear();
+    if (channel.is_behind_proxy_header()) {
+        unwrapped(shard, id, channel.go_on(clear_));
         return;
     }
-    socket->put_off = false;
-    const ssize_t got = ::recv(socket->descriptor.get(), arena_.get(), options_.arena_bytes, 0);
+    const ssize_t got = ::recv(socket.descriptor.get(), arena_.get(), options_.arena_bytes, 0);
     if (got <= 0) {
         if (got < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) return;
         peer_has_ended(shard, id);
@@ -384,18 +404,23 @@ void EpollDriver::receive_through(Shard& shard, ConnectionId id) {
     }
     const auto bytes = static_cast<std::size_t>(got);
     traffic_.bytes_received += bytes;
-    Channel& channel = *socket->channel;
-    clear_.clear();
-    const bool shook = channel.shakes_hands();
-    const Instant begin = may_cost ? clock_() : now_;
     Channel::State state = channel.receive({arena_.get(), bytes}, clear_);
     if (channel.is_behind_proxy_header()) {
         if (!learn_peer(shard, id)) return;
+        if (channel.goes_on_with_handshake()) {
+            wait_for_handshake(shard, id);
+            return;
+        }
         state = channel.go_on(clear_);
     }
-    if (may_cost) handshakes_left_ -= clock_() - begin;
-    const bool has_shaken = shook && !channel.shakes_hands();
-    if (has_shaken && state != Channel::State::failed) ++traffic_.tls_handshakes;
+    unwrapped(shard, id, state);
+}
+
+/// clear_ is what MQTT is to see of it.
+void EpollDriver::unwrapped(Shard& shard, ConnectionId id, Channel::State state) {
+    Socket* socket = find(id);
+    Channel& channel = *socket->channel;
+    if (socket->in_handshakes) note_handshake(shard, id, state);
     flush_network(id, *socket);
     if (!learn_peer(shard, id)) return;
     if (state == Channel::State::http) {
@@ -425,6 +450,7 @@ void EpollDriver::hand_over(Shard& shard, ConnectionId id) {
     STENTOR_ASSERT(http_ != nullptr, "or the door would not let HTTP in");
     Socket& socket = *find(id);
     remove(socket);
+    leave_handshakes(id, socket);
     HttpArrival arrival{.descriptor = std::move(socket.descriptor),
                         .channel = std::move(socket.channel),
                         .received = std::exchange(clear_, {}),
@@ -543,6 +569,7 @@ void EpollDriver::close(ConnectionId connection, mqtt::WireBuffer out) {
     Socket* socket = find(connection);
     if (socket == nullptr) return;
     remove(*socket);
+    leave_handshakes(connection, *socket);
     if (socket->channel) {
         // Whoever ends it himself has no channel any more: this is the connect time-out.
         if (const char* missing = socket->channel->waits_for()) {
@@ -565,6 +592,7 @@ std::unique_ptr<MovedSocket> EpollDriver::detach(ConnectionId connection) {
     Socket* socket = find(connection);
     STENTOR_ASSERT(socket != nullptr, "only an open connection moves");
     remove(*socket);
+    leave_handshakes(connection, *socket);
     auto moved = std::make_unique<Moved>();
     moved->descriptor = std::move(socket->descriptor);
     moved->unread = std::move(socket->unread);

@@ -9,6 +9,7 @@
 
 #include "base/clock.hpp"
 #include "base/descriptor.hpp"
+#include "base/hash.hpp"
 #include "base/ids.hpp"
 #include "protocol/codec/wire_buffer.hpp"
 #include "server/shard/shard.hpp"
@@ -17,6 +18,7 @@
 #include "server/transport/address_gate.hpp"
 #include "server/transport/channel.hpp"
 #include "server/transport/door.hpp"
+#include "server/transport/handshakes.hpp"
 #include "server/transport/lingering.hpp"
 #include "server/transport/listener.hpp"
 
@@ -38,8 +40,11 @@ struct EpollOptions {
     std::size_t lingering_max = 4096;           // beyond it they are closed at once
     std::uint32_t accept_pause_ms = 100;        // without descriptors left
     // For TLS handshakes in one turn, of which others wait for the end: one costs 0.2 to 0.6 ms,
-    // with a key of RSA-4096 ten times as much. One is always made.
-    Duration handshakes_per_turn = std::chrono::milliseconds{4};
+    // with a key of RSA-4096 ten times as much. One is always made. A quarter of what the turn
+    // takes besides, within these bounds.
+    Duration handshakes_per_turn = std::chrono::milliseconds{1};
+    Duration handshakes_per_turn_max = std::chrono::milliseconds{4};
+    HandshakeBounds handshakes;
 };
 
 class EpollDriver final : public TransportPort {
@@ -81,7 +86,7 @@ class EpollDriver final : public TransportPort {
     [[nodiscard]] bool is_put_off(ConnectionId connection) const noexcept override {
         return connection.slot < sockets_.size() && sockets_[connection.slot].put_off;
     }
-    [[nodiscard]] Traffic traffic() const noexcept override { return traffic_; }
+    [[nodiscard]] Traffic traffic() const noexcept override;
 
   private:
     struct Socket {
@@ -90,11 +95,15 @@ class EpollDriver final : public TransportPort {
         bool reading = true;      // what the shard wants
         bool polls_reads = true;  // what epoll has been told
         bool polls_writes = false;
-        bool refeeds = false;  // in ready_: reading was switched on again
-        bool told = false;     // in ready_: epoll has told, and the turn was used up
-        bool put_off = false;  // has something to say, and the turn's handshakes were used up
-        bool ended = false;    // nothing more comes from the peer
-        bool deaf = false;     // a write has failed: what is said is thrown away
+        bool refeeds = false;        // in ready_: reading was switched on again
+        bool told = false;           // in ready_: epoll has told, and the turn was used up
+        bool put_off = false;        // has said something of its handshake, and waits for its turn
+        bool polls_end = false;      // meanwhile epoll tells that the peer has gone, nothing else
+        bool in_handshakes = false;  // handshakes_ may know it
+        bool answered = false;       // its hello
+        bool ended = false;          // nothing more comes from the peer
+        bool deaf = false;           // a write has failed: what is said is thrown away
+        std::uint32_t waited_for = 0;  // other peers' hellos were answered meanwhile
         /// From the front of what the shard has not consumed. While reading pauses nothing is
         /// received, so it is at most one packet that is not complete (packet_bytes_max) and one
         /// receive (arena_bytes); the peer is held back by TCP.
@@ -120,6 +129,8 @@ class EpollDriver final : public TransportPort {
     void note_heard(Shard& shard, Instant asked_at, std::size_t events);
     void receive(Shard& shard, ConnectionId connection);
     void receive_through(Shard& shard, ConnectionId connection);
+    void receive_wrapped(Shard& shard, ConnectionId connection);
+    void unwrapped(Shard& shard, ConnectionId connection, Channel::State state);
     void offer(Shard& shard, ConnectionId connection, ByteView bytes);
     void peer_has_ended(Shard& shard, ConnectionId connection);
     void end_if_taken(Shard& shard, ConnectionId connection);
@@ -130,6 +141,18 @@ class EpollDriver final : public TransportPort {
     void offer_unread(Shard& shard, ConnectionId connection);
     void offer_kept(Shard& shard, ConnectionId connection);
     [[nodiscard]] int sleep_milliseconds(const Shard& shard, Mailbox& mailbox);
+
+    // handshake_turns.cpp
+    [[nodiscard]] static bool brings_handshake(const Socket& socket);
+    void wait_for_handshake(Shard& shard, ConnectionId connection);
+    [[nodiscard]] bool serve_handshakes(Shard& shard);
+    void take_turn(Shard& shard, const Handshakes::Turn& turn);
+    void stop_polling_who_waits();
+    void give_up(Shard& shard, ConnectionId connection);
+    void shed(Shard& shard, ConnectionId connection);
+    void note_handshake(const Shard& shard, ConnectionId connection, Channel::State state);
+    void leave_handshakes(ConnectionId connection, Socket& socket);
+    [[nodiscard]] std::uint64_t lane_of(const Socket& socket) const;
 
     const EpollOptions options_;
     const std::function<Instant()> clock_;
@@ -151,7 +174,10 @@ class EpollDriver final : public TransportPort {
     std::unique_ptr<std::byte[]> arena_;
     Bytes clear_;  // what a channel makes of the arena
     std::span<const Door> doors_;
-    Duration handshakes_left_{};  // of this turn's time
+    Handshakes handshakes_;
+    std::vector<ConnectionId> put_off_lately_;  // epoll still tells of them
+    Duration others_took_{};                    // of the last turn, all but handshakes
+    const HashKey lanes_key_;
     Instant now_;
     bool accepting_ = false;
     Instant accept_again_ = kNever;

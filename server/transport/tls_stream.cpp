@@ -40,6 +40,7 @@ struct TlsStream::Io {
     static int write(BIO* bio, const char* from, std::size_t size, std::size_t* put) {
         STENTOR_ASSERT(stream(bio).output_ != nullptr, "OpenSSL writes during our calls only");
         stream(bio).output_->append(as_bytes({from, size}));
+        stream(bio).has_answered_ = true;
         *put = size;
         return 1;
     }

@@ -46,6 +46,8 @@ class TlsStream {
 
     [[nodiscard]] State state() const noexcept { return state_; }
     [[nodiscard]] const std::string& why() const noexcept { return why_; }
+    /// Something was said to the peer: its hello was whole.
+    [[nodiscard]] bool has_answered() const noexcept { return has_answered_; }
 
     /// The common name of the client's verified certificate; empty: it has shown none.
     [[nodiscard]] std::string client_name() const;
@@ -68,6 +70,7 @@ class TlsStream {
     mqtt::WireBuffer* output_ = nullptr;  // likewise
     std::string why_;
     State state_ = State::handshake;
+    bool has_answered_ = false;
     std::size_t handshake_bytes_ = 0;  // received so far
 };
 

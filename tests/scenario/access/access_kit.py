@@ -30,8 +30,8 @@ class Client(Connection):
         if before:
             self.write(before)
 
-    def wrap(self, context):
-        self.socket = context.wrap_socket(self.socket, server_hostname="localhost")
+    def wrap(self, context, **how):
+        self.socket = context.wrap_socket(self.socket, server_hostname="localhost", **how)
 
     def receive(self, kind):
         first, body = self.packet()
