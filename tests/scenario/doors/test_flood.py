@@ -305,7 +305,7 @@ class Flood(AccessCase):
         def say_more(peer):
             stream, said = peer
             try:
-                stream.send(bytes([next(said)]))
+                stream.send(bytes(itertools.islice(said, 1)))  # none, once all has been said
             except (ConnectionError, BlockingIOError):
                 pass  # seen at the next look
 
