@@ -61,7 +61,10 @@ void ShardGroup::finish() {
     is_started_ = false;
     around_.gate->forget_askers();
     std::vector<server::ShardMessage> left;
-    for (server::Mailbox* mailbox : around_.mailboxes) mailbox->handled(mailbox->drain(left));
+    for (server::Mailbox* mailbox : around_.mailboxes) {
+        mailbox->handled(mailbox->drain(left));
+        mailbox->drain_ahead(left);
+    }
 }
 
 }  // namespace stentor::app

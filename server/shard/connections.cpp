@@ -423,7 +423,8 @@ bool Shard::has_caught_up(Connection& connection, Instant now) {
     if (connection.awaited_round == 0) connection.awaited_round = inbox_rounds_ + 1;
     const std::uint32_t awaited = connection.awaited_round;
     // Behind an inbox that is begun already it is the steps' turn, not that of whoever subscribes.
-    if (inbox_.empty()) handle_inbox(now);
+    // Nor is it that of one that is just being taken from the mailbox.
+    if (inbox_.empty() && ahead_.empty()) handle_inbox(now);
     if (find(id) == nullptr) return false;
     const std::uint32_t handled = inbox_rounds_ - (inbox_.empty() ? 0 : 1);
     if (static_cast<std::int32_t>(handled - awaited) < 0) return false;

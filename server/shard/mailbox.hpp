@@ -1,6 +1,7 @@
 #pragma once
 // The one inbox of a shard, for all producers: what one thread pushes stays in its order, and a
-// logged message cannot be overtaken by an unlogged one its publisher sent later (rule 2).
+// logged message cannot be overtaken by an unlogged one its publisher sent later (rule 2). What is
+// about a connection and not about messages (overtakes()) does not wait behind those.
 // Any thread pushes; its shard drains. The mutex is held for a move of a few words.
 
 #include "server/shard/shard_message.hpp"
@@ -47,7 +48,12 @@ class Mailbox {
         bytes_.fetch_add(bytes_of(message), std::memory_order_relaxed);
         {
             const std::lock_guard lock{mutex_};
-            waiting_.push_back(std::move(message));
+            if (overtakes(message)) {
+                ahead_.push_back(std::move(message));
+                anything_ahead_.store(true, std::memory_order_relaxed);
+            } else {
+                waiting_.push_back(std::move(message));
+            }
         }
         wake_if_asleep();
     }
@@ -70,6 +76,16 @@ class Mailbox {
         for (const ShardMessage& message : out) bytes += bytes_of(message);
         return bytes;
     }
+    /// Those that overtake, in their order; they are none of drain()'s. The shard's thread.
+    [[nodiscard]] bool anything_ahead() const noexcept {
+        return anything_ahead_.load(std::memory_order_relaxed);
+    }
+    void drain_ahead(std::vector<ShardMessage>& out) {
+        out.clear();
+        const std::lock_guard lock{mutex_};
+        std::swap(out, ahead_);
+        anything_ahead_.store(false, std::memory_order_relaxed);
+    }
     void handled(std::size_t bytes) noexcept { bytes_.fetch_sub(bytes, std::memory_order_relaxed); }
 
     /// The shard's thread, before it sleeps: false if something has come meanwhile. Until awake()
@@ -77,7 +93,7 @@ class Mailbox {
     [[nodiscard]] bool prepare_sleep() {
         asleep_.store(true, std::memory_order_seq_cst);
         const std::lock_guard lock{mutex_};
-        if (waiting_.empty()) return true;
+        if (waiting_.empty() && ahead_.empty()) return true;
         asleep_.store(false, std::memory_order_relaxed);
         return false;
     }
@@ -93,6 +109,8 @@ class Mailbox {
     const std::function<void()> wake_;
     std::mutex mutex_;
     std::vector<ShardMessage> waiting_;
+    std::vector<ShardMessage> ahead_;
+    std::atomic<bool> anything_ahead_{false};
     std::atomic<bool> asleep_{false};
     std::atomic<std::size_t> bytes_{0};
 };

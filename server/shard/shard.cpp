@@ -236,9 +236,23 @@ void Shard::handle_drained(Instant now) {
     mailbox_of(id_).handled(std::exchange(inbox_bytes_, 0));
 }
 
+/// What overtakes, however far behind the inbox is.
+void Shard::handle_ahead(Instant now) {
+    if (!mailbox_of(id_).anything_ahead()) return;
+    mailbox_of(id_).drain_ahead(ahead_);
+    for (ShardMessage& message : ahead_) {
+        ++work_;
+        handle(message, now);
+        close_deferred(now);
+        handle_local(now);
+    }
+    ahead_.clear();
+}
+
 /// All that is in the mailbox, once what an earlier turn has left of it is done.
 void Shard::handle_inbox(Instant now) {
     handle_local(now);
+    handle_ahead(now);
     handle_drained(now);
     if (!inbox_.empty()) return;
     inbox_bytes_ = mailbox_of(id_).drain(inbox_);

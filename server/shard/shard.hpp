@@ -542,6 +542,7 @@ class Shard {
     [[nodiscard]] bool handle_some(ShardMessage& message, InboxPlace& place, Instant now);
     void handle_local(Instant now);
     void handle_drained(Instant now);
+    void handle_ahead(Instant now);
     void handle_inbox(Instant now);
     void fire(const Timer& due, Instant now);
     void close_deferred(Instant now);
@@ -606,6 +607,7 @@ class Shard {
     bool matching_ = false;  // spans into the index are being read: nothing may change it
 
     std::vector<ShardMessage> inbox_;  // drained from the mailbox; handled up to here:
+    std::vector<ShardMessage> ahead_;  // of those that overtake the inbox
     std::size_t inbox_at_ = 0;
     InboxPlace inbox_place_;
     std::size_t inbox_bytes_ = 0;     // of all of it, see Mailbox::handled()

@@ -227,6 +227,14 @@ using ShardMessage = std::variant<GroupCommitted,
                                   PublishAsked,
                                   Drain>;
 
+/// A connection that comes or goes, or all of them: nobody's message has to be before it, because
+/// it could have come at any time. A client that connects to its home shard comes as soon as it is
+/// read, too, whatever lies in the mailbox.
+[[nodiscard]] inline bool overtakes(const ShardMessage& message) noexcept {
+    return std::holds_alternative<MoveIn>(message) || std::holds_alternative<Admitted>(message) ||
+           std::holds_alternative<Kick>(message) || std::holds_alternative<Drain>(message);
+}
+
 /// Of the MQTT messages in it: those that publishers send, directly or through the log.
 [[nodiscard]] inline std::size_t bytes_of(const ShardMessage& message) noexcept {
     return std::visit(

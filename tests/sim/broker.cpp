@@ -166,6 +166,8 @@ class Broker::LatePost {
         for (std::size_t to = 0; to < mailboxes_.size(); ++to) {
             sender.boxes[to]->handled(sender.boxes[to]->drain(said));
             for (auto& message : said) sender.waiting.emplace_back(to, std::move(message));
+            sender.boxes[to]->drain_ahead(said);
+            for (auto& message : said) sender.waiting.emplace_back(to, std::move(message));
         }
     }
     [[nodiscard]] bool idle() const {

@@ -78,6 +78,10 @@ class Broker {
 
     /// Everything in memory is gone; the store survives as it can. A new process begins.
     void crash();
+    /// From another thread.
+    void tell(std::size_t shard, server::ShardMessage message) {
+        mailboxes_[shard]->push_reserved(std::move(message));
+    }
     /// Drain, as at a stop of the process; false if something did not end.
     [[nodiscard]] bool drain();
 

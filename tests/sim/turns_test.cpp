@@ -125,6 +125,8 @@ class Stage {
     void pass(Duration time) { now_ = saturating_add(now_, time); }
     [[nodiscard]] Instant now() const noexcept { return now_; }
     [[nodiscard]] Broker& broker() { return *broker_; }
+    /// The number of the client that arrived() has made last.
+    [[nodiscard]] int last() const noexcept { return next_ - 1; }
     [[nodiscard]] std::uint64_t matched(std::size_t shard) const {
         return broker_->shard(shard).counters().messages_matched;
     }
@@ -171,6 +173,53 @@ TEST(SimTurns, WhatAnotherShardSendsIsSpreadOverTurns) {
     stage.run(1, kTurns);
     EXPECT_EQ(count(Stage::heard(*subscriber), kPublish), static_cast<std::size_t>(kMessages));
     EXPECT_FALSE(stage.broker().shard(1).has_work());
+}
+
+/// Of two shards; the second one has got messages for many turns.
+class SimTurnsBehind : public testing::Test {
+  protected:
+    SimTurnsBehind() {
+        Stage::say(*publisher, kPublish, kMessages);
+        stage.run(0, kTurns);
+        stage.run(1);
+        EXPECT_TRUE(stage.broker().shard(1).has_work());
+    }
+    ~SimTurnsBehind() override {
+        EXPECT_LT(stage.matched(1), static_cast<std::uint64_t>(kMessages)) << "is still behind";
+    }
+
+    Stage stage{2};
+    WirePtr publisher = stage.arrived(0);
+    WirePtr subscriber = stage.subscribed(1, kSubscribe);
+};
+
+TEST_F(SimTurnsBehind, AStopDoesNotWaitForMessages) {
+    stage.broker().tell(1, server::Drain{});
+    stage.run(1);
+    EXPECT_TRUE(subscriber->server_closed);
+}
+
+TEST_F(SimTurnsBehind, AnAdministratorDoesNotWaitForMessages) {
+    stage.broker().tell(1, server::Kick{.client_id = "client" + std::to_string(stage.last())});
+    stage.run(1);
+    EXPECT_TRUE(subscriber->server_closed);
+}
+
+TEST_F(SimTurnsBehind, WhoComesFromAnotherShardDoesNotWaitForMessages) {
+    bool has_come = false;
+    for (int i = 0; i < kMessages && !has_come; ++i) {  // until one is at home there
+        const auto wire = std::make_shared<Wire>();
+        wire->kernel_bytes = std::size_t{8} << 20U;
+        stage.broker().accept(0, wire);
+        Stage::say(*wire, connect("comes" + std::to_string(i), true));
+        const std::size_t before = stage.broker().shard(0).sessions();
+        stage.run(0);
+        if (stage.broker().shard(0).sessions() != before) continue;
+        stage.run(1);
+        EXPECT_TRUE(Stage::heard(*wire).starts_with("\x20\2"));
+        has_come = true;
+    }
+    EXPECT_TRUE(has_come);
 }
 
 TEST(SimTurns, ACommitIsDeliveredOverTurns) {
