@@ -1,8 +1,8 @@
 #include "persistence/sqlite/database.hpp"
 
 #include "base/log.hpp"
+#include "persistence/sqlite/sqlite_error.hpp"
 
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
@@ -16,18 +16,6 @@ namespace {
 
 // Another connection of ours may hold a lock for the length of a checkpoint.
 constexpr int kBusyTimeoutMs = 10'000;
-
-[[nodiscard]] StoreErrc errc_of(int code) noexcept {
-    switch (code & 0xFF) {
-        case SQLITE_FULL:
-            return StoreErrc::store_full;
-        case SQLITE_CORRUPT:
-        case SQLITE_NOTADB:
-            return StoreErrc::damaged;
-        default:
-            return StoreErrc::io_error;
-    }
-}
 
 [[nodiscard]] bool only_reads(Database::Open how) noexcept {
     return how == Database::Open::read_only || how == Database::Open::at_rest;
@@ -58,36 +46,33 @@ constexpr int kBusyTimeoutMs = 10'000;
     return uri;
 }
 
-/// Of opening a file. SQLite says only that it could not.
-[[nodiscard]] bool lacks_descriptors(int code, int os_error) noexcept {
-    return (code & 0xFF) == SQLITE_CANTOPEN && (os_error == EMFILE || os_error == ENFILE);
-}
-
 /// `path` where there is no connection that knows it.
 [[nodiscard]] boost::system::error_code failure(sqlite3* connection,
                                                 int code,
                                                 const char* path = nullptr) {
-    const int os_error = connection == nullptr ? errno : sqlite3_system_errno(connection);
-    const char* file = path;
-    if (file == nullptr && connection != nullptr) file = sqlite3_db_filename(connection, "main");
-    const bool no_descriptors = lacks_descriptors(code, os_error);
+    if (path == nullptr && connection != nullptr) path = sqlite3_db_filename(connection, "main");
+    const std::string database = path == nullptr ? "" : path;
+    const SqliteError error = sqlite_error(connection, code, database);
+    const StoreErrc errc = errc_of(error);
     // A disk that stays full fails every commit; one line in a while is enough. Descriptors lack
     // wherever a file is to be opened, and one line says it all.
     static LogEvery every{20, std::chrono::seconds{10}};
     static LogEvery every_open{1, std::chrono::seconds{10}};
     const bool is_expected = code == SQLITE_READONLY_ROLLBACK;  // see open_read_only()
-    const auto pass = (no_descriptors ? every_open : every).admit(monotonic_now());
+    const bool lacks_descriptors = errc == StoreErrc::no_descriptors;
+    const auto pass = (lacks_descriptors ? every_open : every).admit(monotonic_now());
     if (pass && !is_expected) {
+        const Explanation why = explain(connection, error, database);
         STENTOR_LOG(error,
                     LogEvent("store_error",
-                             {{"file", file == nullptr ? "" : file},
+                             {{"file", why.file},
                               {"code", code},
-                              {"os_error", os_error},
+                              {"os_error", why.os_error},
                               {"suppressed", pass.suppressed}}),
                     "{}",
-                    connection == nullptr ? sqlite3_errstr(code) : sqlite3_errmsg(connection));
+                    why.text);
     }
-    return make_error_code(no_descriptors ? StoreErrc::no_descriptors : errc_of(code));
+    return make_error_code(errc);
 }
 
 }  // namespace
@@ -168,9 +153,12 @@ Result<Database> Database::open(const std::string& path,
     return database;
 }
 
+/// SQLITE_OPEN_URI: as a file that nobody changes.
 Result<Database> Database::open_file(const std::string& path, int flags, const std::string& vfs) {
     sqlite3* connection = nullptr;
-    const int code = sqlite3_open_v2(path.c_str(),
+    const bool is_uri = (flags & SQLITE_OPEN_URI) != 0;
+    const std::string name = is_uri ? as_uri(path) + "?immutable=1" : path;
+    const int code = sqlite3_open_v2(name.c_str(),
                                      &connection,
                                      flags | SQLITE_OPEN_NOMUTEX,
                                      vfs.empty() ? nullptr : vfs.c_str());
@@ -193,10 +181,8 @@ Result<Database> Database::open_read_only(const std::string& path,
     const bool has_log =
         std::filesystem::exists(log, error) && std::filesystem::file_size(log, error) != 0;
     const bool is_immutable = how == Open::at_rest && !has_log && !error;
-    const std::string name = is_immutable ? as_uri(path) + "?immutable=1" : path;
-    const int uri = is_immutable ? SQLITE_OPEN_URI : 0;
-    STENTOR_TRY(Database database, open_file(name, SQLITE_OPEN_READONLY | uri, vfs));
-    database.path_ = path;
+    const int immutable = is_immutable ? SQLITE_OPEN_URI : 0;
+    STENTOR_TRY(Database database, open_file(path, SQLITE_OPEN_READONLY | immutable, vfs));
     if (how == Open::at_rest && is_half_made(path)) {
         database.has_tables_ = false;
         return database;
