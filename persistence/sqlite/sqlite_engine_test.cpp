@@ -331,6 +331,9 @@ TEST_F(SqliteEngineTest, OpeningAgainMakesNoNewStore) {
     again.reopens_after = Seq{1};
     Store store{again};
     EXPECT_EQ(store.open().error(), StoreErrc::io_error);
+    store.options().reopens_after.reset();
+    store.options().must_exist = true;
+    EXPECT_EQ(store.open().error(), StoreErrc::io_error);
     EXPECT_FALSE(std::filesystem::exists(again.directory));
 }
 

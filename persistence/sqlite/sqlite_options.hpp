@@ -45,8 +45,9 @@ struct SqliteEngineOptions {
     Duration survey_pause_min = std::chrono::seconds{2};
     Duration survey_pause_max = std::chrono::seconds{30};
 
-    // Opened again after a failure, by a process that has seen commits up to here: the store must
-    // be there (none is made), and positions jump if it ends earlier.
+    bool must_exist = false;  // the store: none is made
+    // Opened again after a failure, by a process that has seen commits up to here: it must exist,
+    // and positions jump if it ends earlier.
     std::optional<Seq> reopens_after;
 
     std::string vfs;  // SQLite's; empty: the system's

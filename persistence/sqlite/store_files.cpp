@@ -37,6 +37,8 @@ constexpr std::uint64_t kRestoreJump = std::uint64_t{1} << 48U;
                 "cannot {}: {}",
                 what,
                 std::strerror(error));
+    if (error == ENOSPC || error == EDQUOT) return StoreErrc::store_full;
+    if (error == EMFILE || error == ENFILE) return StoreErrc::no_descriptors;
     return StoreErrc::io_error;
 }
 
@@ -417,10 +419,16 @@ std::string StoreLock::process() const {
     return owner_of_lock(directory_.get()).value_or("unknown");
 }
 
+/// Over what is there, whose place on the disk a full one would not give back. Where it cannot be
+/// said who has it, the system may know.
 bool StoreLock::sign() const {
     const std::string pid = std::to_string(::getpid());
-    return ::ftruncate(file_.get(), 0) == 0 &&
-           ::pwrite(file_.get(), pid.data(), pid.size(), 0) == static_cast<ssize_t>(pid.size());
+    const auto size = static_cast<ssize_t>(pid.size());
+    if (::pwrite(file_.get(), pid.data(), pid.size(), 0) == size) {
+        return ::ftruncate(file_.get(), size) == 0;
+    }
+    const bool is_full = errno == ENOSPC || errno == EDQUOT;
+    return ::ftruncate(file_.get(), 0) == 0 && is_full;
 }
 
 std::string log_directory(const SqliteEngineOptions& options) { return options.directory + "/log"; }
@@ -429,7 +437,7 @@ std::string state_path(const SqliteEngineOptions& options) {
 }
 
 Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& catalog) {
-    if (options.reopens_after) STENTOR_TRY_VOID(check_still_there(options));
+    if (options.must_exist || options.reopens_after) STENTOR_TRY_VOID(check_still_there(options));
     STENTOR_TRY_VOID(make_directories(options));
     STENTOR_TRY(StoreLock lock, StoreLock::take(options.directory));
     STENTOR_TRY(const std::vector<SegmentId> segments, list_segments(log_directory(options)));

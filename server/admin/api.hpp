@@ -26,7 +26,13 @@
 namespace stentor::admin {
 
 /// What /readyz says. Written by the supervising thread, read by the API's.
-enum class Readiness : std::uint8_t { starting, ready, store_failed, stopping };
+enum class Readiness : std::uint8_t {
+    starting,
+    waiting_for_room,  // as starting, but with shards that can be asked
+    ready,
+    store_failed,
+    stopping
+};
 
 struct ApiParts {
     HttpAccess* door = nullptr;

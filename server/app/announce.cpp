@@ -100,11 +100,8 @@ void welcome(const config::Options& options) {
                 version());
 }
 
-void announce(const std::vector<std::string>& urls,
-              const config::Options& options,
-              std::int64_t started_in_ms) {
+void announce_doors(const std::vector<std::string>& urls) {
     for (const std::string& url : urls) std::printf("listening url=%s\n", url.c_str());
-    std::printf("%s\n", ready_line(options.logging.format));
     std::fflush(stdout);
     if (stdout_is_stderr()) return;
     for (const std::string& url : urls) {
@@ -112,12 +109,18 @@ void announce(const std::vector<std::string>& urls,
         STENTOR_LOG(
             info, LogEvent("listening", {{"url", url}}), "listening url={} for clients", url);
     }
+}
+
+void announce_ready(const config::Options& options, std::int64_t started_in_ms) {
+    std::printf("%s\n", ready_line(options.logging.format));
+    std::fflush(stdout);
+    if (stdout_is_stderr()) return;
     STENTOR_LOG(info,
                 LogEvent("ready",
                          {{"version", version()},
                           {"pid", ::getpid()},
                           {"name", options.node.name},
-                          {"listeners", urls.size()}}),
+                          {"listeners", options.listeners.size()}}),
                 "started in {} ms",
                 started_in_ms);
 }

@@ -17,11 +17,12 @@ namespace stentor::app {
 /// the same. Call after log_start().
 void welcome(const config::Options& options);
 
-/// `listening url=<URL>` per door and one `ready` line on stdout, whatever the log's level:
-/// programs that started us wait for them. The log (stderr) has the same as events, but not if both
-/// are one terminal, pipe or file, which would have it twice.
-void announce(const std::vector<std::string>& urls,
-              const config::Options& options,
-              std::int64_t started_in_ms);
+/// `listening url=<URL>` per door on stdout, whatever the log's level: programs that started us
+/// wait for it. The log (stderr) has the same as events, but not if both are one terminal, pipe or
+/// file, which would have it twice.
+void announce_doors(const std::vector<std::string>& urls);
+
+/// The same with the `ready` line, which follows once.
+void announce_ready(const config::Options& options, std::int64_t started_in_ms);
 
 }  // namespace stentor::app

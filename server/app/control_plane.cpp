@@ -164,7 +164,7 @@ asio::awaitable<void> ControlPlane::speak() {
     std::uint32_t life = 0;
     for (;;) {
         const admin::Readiness now = readiness_.load();
-        const bool serves = now == admin::Readiness::ready || now == admin::Readiness::store_failed;
+        const bool serves = now != admin::Readiness::starting && now != admin::Readiness::stopping;
         if (serves) {
             if (std::exchange(life, lives_.load()) != life) topics_.forget();
             const admin::MetricsInput input = co_await look();

@@ -69,7 +69,7 @@ server::Admission refused(mqtt::ReasonCode reason, const char* why) {
 }
 
 server::Admission closed_door() {
-    return refused(mqtt::ReasonCode::server_unavailable, "the store is being opened again");
+    return refused(mqtt::ReasonCode::server_unavailable, "the store is not open at the moment");
 }
 
 server::Admission banned(const char* why) { return refused(mqtt::ReasonCode::banned, why); }

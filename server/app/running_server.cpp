@@ -6,6 +6,8 @@
 #include "base/random.hpp"
 #include "persistence/memory/memory_engine.hpp"
 #include "persistence/sqlite/sqlite_engine.hpp"
+#include "persistence/sqlite/store_files.hpp"
+#include "persistence/store_error.hpp"
 #include "protocol/message.hpp"
 #include "server/app/certificate_watch.hpp"
 #include "server/app/control_plane.hpp"
@@ -29,11 +31,13 @@
 #include <algorithm>
 #include <atomic>
 #include <condition_variable>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <sys/eventfd.h>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -159,16 +163,7 @@ server::WallTime wall_time() {
     return server::WallTime{std::chrono::milliseconds{wall_clock_unix_ms()}};
 }
 
-/// `seen`: of a store that is opened again, how far it reached when it failed.
-std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options,
-                                                  std::uint16_t shards,
-                                                  std::optional<Seq> seen) {
-    if (options.node.keeps_nothing()) {
-        store::MemoryEngineOptions to;
-        to.log.shards = shards;
-        to.log.bytes_max = std::min(options.store.bytes_max, memory_of_machine() / 2);
-        return std::make_unique<store::MemoryEngine>(to);
-    }
+store::SqliteEngineOptions engine_options(const config::Options& options, std::uint16_t shards) {
     store::SqliteEngineOptions to;
     to.directory = options.node.data_dir;
     to.shards = shards;
@@ -177,8 +172,37 @@ std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options
     to.disk_free_bytes_min = options.store.disk_free_bytes_min;
     to.segment_bytes_max = options.store.segment_bytes_max;
     to.age_max = options.store.age_max;
-    to.reopens_after = seen;
+    return to;
+}
+
+/// What is known of a store before it is opened.
+struct Before {
+    bool exists = false;      // so it is not made
+    std::optional<Seq> seen;  // of one that is opened again: how far it reached when it failed
+};
+
+std::unique_ptr<store::StorageEngine> make_engine(const config::Options& options,
+                                                  std::uint16_t shards,
+                                                  const Before& before) {
+    if (options.node.keeps_nothing()) {
+        store::MemoryEngineOptions to;
+        to.log.shards = shards;
+        to.log.bytes_max = std::min(options.store.bytes_max, memory_of_machine() / 2);
+        return std::make_unique<store::MemoryEngine>(to);
+    }
+    store::SqliteEngineOptions to = engine_options(options, shards);
+    to.must_exist = before.exists;
+    to.reopens_after = before.seen;
     return std::make_unique<store::SqliteEngine>(to);
+}
+
+/// A store that has been begun, however small: its file has more than a name.
+bool has_store(const config::Options& options) {
+    if (options.node.keeps_nothing()) return false;
+    std::error_code unknown;
+    const auto bytes =
+        std::filesystem::file_size(store::state_path(engine_options(options, 1)), unknown);
+    return !unknown && bytes != 0;
 }
 
 class RunningServer final : public Server {
@@ -189,6 +213,7 @@ class RunningServer final : public Server {
     [[nodiscard]] Result<void, Problem> open();
 
     [[nodiscard]] const std::vector<std::string>& listening_urls() const override { return urls_; }
+    [[nodiscard]] int ready_descriptor() const override { return ready_.get(); }
     [[nodiscard]] int stopped_descriptor() const override { return stopped_.get(); }
     void request_stop(StopMode mode) override;
     [[nodiscard]] Result<void, TlsRefusal> check_certificates(
@@ -215,9 +240,19 @@ class RunningServer final : public Server {
     enum class Serves : std::uint8_t { everybody, nobody_yet };
     [[nodiscard]] Group make_group(OpenStore store, Serves whom);
 
-    void supervise();
-    [[nodiscard]] bool serve(Group group, store::CommitSink& sink);
-    [[nodiscard]] std::optional<OpenStore> reopen();
+    [[nodiscard]] bool serve(Group group, store::CommitSink& sink, admin::Readiness readiness);
+    [[nodiscard]] bool serve_store(OpenStore store);
+    [[nodiscard]] bool open_waiting_room(admin::Readiness why);
+    void close_waiting_room();
+
+    enum class Waits : std::uint8_t {
+        for_room,   // from the start on
+        for_repair  // when a store that served has failed
+    };
+    void supervise(Waits waits);
+    [[nodiscard]] std::optional<OpenStore> open_in_time(Waits waits);
+    void tell_of_waiting(const boost::system::error_code& why, Duration pause) const;
+    [[nodiscard]] static bool may_pass(Waits waits, const boost::system::error_code& error);
     [[nodiscard]] bool stops_within(Duration time);
     void store_failed();
 
@@ -237,6 +272,7 @@ class RunningServer final : public Server {
     std::vector<std::string> urls_;
     CertificateWatch certificates_{urls_, doors_};
     ControlPlane control_;
+    Descriptor ready_;
     Descriptor stopped_;
     std::optional<Problem> gave_up_;  // the supervisor's; read when it has ended
 
@@ -264,6 +300,7 @@ RunningServer::RunningServer(const config::Options& options, Access access)
                 .addresses = &addresses_,
                 .logins = access.logins,
                 .now = [this] { return clock_.now(); }}},
+      ready_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)},
       stopped_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {
     if (access.bans) gate_.set_bans(std::move(access.bans));
 }
@@ -278,15 +315,19 @@ Result<void, Problem> RunningServer::open() {
     // Before the store is recovered, which can take a while: whoever watches is told so.
     control_.open(listeners_, doors_, urls_);
     make_loops();
-    auto engine = make_engine(options_, placement_.shards(), std::nullopt);
+    const bool exists = has_store(options_);
+    auto engine = make_engine(options_, placement_.shards(), {});
     auto recovered = engine->recover();
-    if (!recovered) return store_problem(options_.node.data_dir, recovered.error());
-    fanout_.begin_after(recovered->last);
-    clock_.begin_at(recovered->at);
-    const bool serves =
-        serve(make_group({std::move(engine), *std::move(recovered)}, Serves::everybody), fanout_);
+    if (!recovered && !(exists && recovered.error() == store::StoreErrc::store_full)) {
+        return store_problem(options_.node.data_dir, recovered.error());
+    }
+    // A waiting room begins at no time, so that the store's, which follows, is no step back.
+    clock_.begin_at(recovered ? recovered->at : Instant{});
+    const Waits waits = recovered ? Waits::for_repair : Waits::for_room;
+    const bool serves = recovered ? serve_store({std::move(engine), *std::move(recovered)})
+                                  : open_waiting_room(admin::Readiness::waiting_for_room);
     STENTOR_ASSERT(serves, "nobody can have stopped it yet");
-    supervisor_ = std::thread{[this] { supervise(); }};
+    supervisor_ = std::thread{[this, waits] { supervise(waits); }};
     return {};
 }
 
@@ -352,40 +393,58 @@ Result<void, Problem> RunningServer::open_listeners() {
 }
 
 /// Lets `group` serve, unless the server is to stop.
-bool RunningServer::serve(Group group, store::CommitSink& sink) {
+bool RunningServer::serve(Group group, store::CommitSink& sink, admin::Readiness readiness) {
     const std::lock_guard lock{mutex_};
     group_ = std::move(group);
     if (stops_) return false;
     for (const auto& driver : drivers_) driver->accept_again();
     control_.shards_begin();
-    // Before a failure can be told that follows at once.
-    control_.set_readiness(&sink == &fanout_ ? admin::Readiness::ready
-                                             : admin::Readiness::store_failed);
+    control_.set_readiness(readiness);  // before a failure can be told that follows at once
     group_->start(sink);
     return true;
 }
 
-/// From one life of the store to the next; in between, whoever knocks is told to come back.
-void RunningServer::supervise() {
-    for (;;) {
-        group_->finish();  // its threads end when the server is to stop or the store has failed
-        const bool stops = stops_within(Duration{0});
-        gate_.set_door(Gate::Door::closed);
-        store::MemoryEngineOptions nothing;
-        nothing.log.shards = placement_.shards();
-        auto memory = std::make_unique<store::MemoryEngine>(nothing);
-        auto empty = memory->recover();
-        STENTOR_ASSERT(empty.has_value(), "memory opens");
-        auto waiting_room = make_group({std::move(memory), *std::move(empty)}, Serves::nobody_yet);
-        if (stops || !serve(std::move(waiting_room), no_sink_)) break;
-        std::optional<OpenStore> store = reopen();
-        for (const auto& driver : drivers_) driver->stop_accepting();
-        group_->drain({.reason = mqtt::ReasonCode::server_busy});
-        group_->finish();
-        gate_.set_door(Gate::Door::open);
-        // Only now: shards that recover write to each other's mailboxes.
-        if (!store) break;
-        if (!serve(make_group(*std::move(store), Serves::everybody), fanout_)) break;
+bool RunningServer::serve_store(OpenStore store) {
+    fanout_.begin_after(store.recovered.last);
+    auto group = make_group(std::move(store), Serves::everybody);
+    if (!serve(std::move(group), fanout_, admin::Readiness::ready)) return false;
+    const std::uint64_t one = 1;
+    (void)!::write(ready_.get(), &one, sizeof one);
+    return true;
+}
+
+/// Whoever knocks is told to come back. False: the server is to stop.
+bool RunningServer::open_waiting_room(admin::Readiness why) {
+    gate_.set_door(Gate::Door::closed);
+    store::MemoryEngineOptions nothing;
+    nothing.log.shards = placement_.shards();
+    auto memory = std::make_unique<store::MemoryEngine>(nothing);
+    auto empty = memory->recover();
+    STENTOR_ASSERT(empty.has_value(), "memory opens");
+    auto group = make_group({std::move(memory), *std::move(empty)}, Serves::nobody_yet);
+    return serve(std::move(group), no_sink_, why);
+}
+
+void RunningServer::close_waiting_room() {
+    for (const auto& driver : drivers_) driver->stop_accepting();
+    group_->drain({.reason = mqtt::ReasonCode::server_busy});
+    group_->finish();
+    gate_.set_door(Gate::Door::open);
+}
+
+/// From one life of the store to the next. At first a store serves, or the waiting room is open
+/// already.
+void RunningServer::supervise(Waits waits) {
+    for (;; waits = Waits::for_repair) {
+        if (waits == Waits::for_repair) {
+            group_->finish();  // its threads end when the server is to stop or the store has failed
+            if (stops_within(Duration{0})) break;
+            if (!open_waiting_room(admin::Readiness::store_failed)) break;
+        }
+        std::optional<OpenStore> store = open_in_time(waits);
+        // Only then: shards that recover write to each other's mailboxes.
+        close_waiting_room();
+        if (!store || !serve_store(*std::move(store))) break;
     }
     const std::uint64_t one = 1;
     (void)!::write(stopped_.get(), &one, sizeof one);
@@ -393,34 +452,47 @@ void RunningServer::supervise() {
 
 /// Tries, less and less often, until the store is open; nothing when the server is to stop, or when
 /// trying again would not help.
-std::optional<RunningServer::OpenStore> RunningServer::reopen() {
+std::optional<RunningServer::OpenStore> RunningServer::open_in_time(Waits waits) {
+    Before before{.exists = true, .seen = std::nullopt};
+    if (waits == Waits::for_repair) before.seen = fanout_.last();
     Duration pause = kReopenPauseMin;
+    if (waits == Waits::for_room) tell_of_waiting(store::StoreErrc::store_full, pause);
     while (!stops_within(pause)) {
-        auto engine = make_engine(options_, placement_.shards(), fanout_.last());
+        auto engine = make_engine(options_, placement_.shards(), before);
         auto recovered = engine->recover();
         if (recovered) {
             STENTOR_LOG(info,
-                        LogEvent("store_reopened",
+                        LogEvent(waits == Waits::for_room ? "store_opened" : "store_reopened",
                                  {{"seq", recovered->last.value()},
                                   {"sessions", recovered->state.sessions().size()}}),
-                        "the store is open again");
+                        "{}",
+                        waits == Waits::for_room ? "the store is open" : "the store is open again");
             return OpenStore{std::move(engine), *std::move(recovered)};
         }
-        const auto error = recovered.error();
-        if (error == store::StoreErrc::damaged || error == store::StoreErrc::newer_version) {
-            gave_up_ = store_problem(options_.node.data_dir, error);
+        if (!may_pass(waits, recovered.error())) {
+            gave_up_ = store_problem(options_.node.data_dir, recovered.error());
             return std::nullopt;
         }
         pause = std::min(2 * pause, kReopenPauseMax);
-        STENTOR_LOG(
-            error,
-            LogEvent("store_waits",
-                     {{"next_try_seconds",
-                       std::chrono::duration_cast<std::chrono::seconds>(pause).count()}}),
-            "the store cannot be opened again yet ({}); clients are told to come back later",
-            error.message());
+        tell_of_waiting(recovered.error(), pause);
     }
     return std::nullopt;
+}
+
+/// At the start nothing is waited for but what the disk or the process lacks.
+bool RunningServer::may_pass(Waits waits, const boost::system::error_code& error) {
+    if (waits == Waits::for_room) return store::is_passing(error);
+    return error != store::StoreErrc::damaged && error != store::StoreErrc::newer_version;
+}
+
+void RunningServer::tell_of_waiting(const boost::system::error_code& why, Duration pause) const {
+    const Problem problem = store_problem(options_.node.data_dir, why);
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(pause).count();
+    STENTOR_LOG(error,
+                LogEvent("store_waits", {{"next_try_seconds", seconds}}),
+                "{} ({}); clients are told to come back later",
+                problem.what,
+                problem.hint);
 }
 
 bool RunningServer::stops_within(Duration time) {

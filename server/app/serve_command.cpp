@@ -63,22 +63,27 @@ class Signals {
     }
 
     static constexpr int kNothing = -1;
+    static constexpr int kReady = -2;
 
-    /// Waits for a signal and returns its number, 0 once `other` is readable, kNothing after
-    /// `patience`.
-    [[nodiscard]] int wait_also_for(int other, std::chrono::milliseconds patience) const {
-        std::array<pollfd, 2> descriptors{
+    /// Waits for a signal and returns its number, 0 once `stopped` is readable, kReady once `ready`
+    /// is (a negative one never), kNothing after `patience`.
+    [[nodiscard]] int wait_also_for(int stopped,
+                                    int ready,
+                                    std::chrono::milliseconds patience) const {
+        std::array<pollfd, 3> descriptors{
             {{.fd = descriptor_.get(), .events = POLLIN, .revents = 0},
-             {.fd = other, .events = POLLIN, .revents = 0}}};
+             {.fd = stopped, .events = POLLIN, .revents = 0},
+             {.fd = ready, .events = POLLIN, .revents = 0}}};
         while (true) {
             signalfd_siginfo info{};
             if (::read(descriptor_.get(), &info, sizeof info) == sizeof info) {
                 return static_cast<int>(info.ssi_signo);
             }
-            const int ready =
+            const int count =
                 ::poll(descriptors.data(), descriptors.size(), static_cast<int>(patience.count()));
-            if (ready == 0) return kNothing;
-            if (ready > 0 && descriptors[1].revents != 0) return 0;
+            if (count == 0) return kNothing;
+            if (count > 0 && descriptors[1].revents != 0) return 0;
+            if (count > 0 && descriptors[2].revents != 0) return kReady;
         }
     }
 
@@ -115,7 +120,7 @@ class Service {
               .queue_time_max = Duration{options_.limits.connect_timeout} / 2})} {}
 
     int run(const Signals& signals) {
-        const Instant begin = monotonic_now();
+        began_ = monotonic_now();
         (void)key_watch_.changed(jwt_files(options_.auth.jwt));  // before they are read
         (void)ban_watch_.changed({options_.auth.ban_file});      // before it is read
         auto access = load_access(options_, *workers_, http_loop_);
@@ -132,9 +137,7 @@ class Service {
             return kExitFailed;
         }
         server_ = *std::move(server);
-        const auto took =
-            std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - begin);
-        announce(server_->listening_urls(), options_, took.count());
+        announce_doors(server_->listening_urls());
         wait_for_the_end(signals);
         const auto ended = server_->run();
         // Requests that still wait somewhere are answered now, while their sinks exist; the loop's
@@ -160,8 +163,16 @@ class Service {
 
     void wait_for_the_end(const Signals& signals) {
         int stops = 0;
+        int ready = server_->ready_descriptor();
         while (const int signal =
-                   signals.wait_also_for(server_->stopped_descriptor(), kLookAfterFiles)) {
+                   signals.wait_also_for(server_->stopped_descriptor(), ready, kLookAfterFiles)) {
+            if (signal == Signals::kReady) {
+                ready = -1;
+                const auto took =
+                    std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - began_);
+                announce_ready(options_, took.count());
+                continue;
+            }
             if (signal == Signals::kNothing) {
                 server_->look_after_files(options_);
                 look_after_keys();
@@ -301,6 +312,7 @@ class Service {
     std::unique_ptr<auth::Workers> workers_;
     auth::HttpLoop http_loop_;
     std::unique_ptr<Server> server_;
+    Instant began_;
     std::shared_ptr<auth::JwtKeyRing> jwt_keys_;  // null: tokens are not accepted
     FileWatch key_watch_;
     FileWatch ban_watch_;

@@ -50,8 +50,10 @@ enum class StopMode : std::uint8_t { drain, at_once };
 
 class Server {
   public:
-    /// Recovers the store, binds every listener and starts the threads; clients are served from
-    /// then on. Fails with what could not be opened, and then leaves nothing running.
+    /// Binds every listener, recovers the store and starts the threads; clients are served from
+    /// then on. Where there is a store but no room on the disk to open it, they are told to come
+    /// back, until there is; see ready_descriptor(). Fails with what could not be opened, and then
+    /// leaves nothing running.
     [[nodiscard]] static Result<std::unique_ptr<Server>, Problem> start(
         const config::Options& options, Access access);
 
@@ -62,6 +64,10 @@ class Server {
 
     /// One URL per bound door, with its real port, in the order of the options. Never changes.
     [[nodiscard]] virtual const std::vector<std::string>& listening_urls() const = 0;
+
+    /// Readable (poll) once clients have been served: in nearly all cases as soon as start()
+    /// returns.
+    [[nodiscard]] virtual int ready_descriptor() const = 0;
 
     /// Readable (poll) once the server has stopped or must be ended; run() then returns soon.
     [[nodiscard]] virtual int stopped_descriptor() const = 0;

@@ -38,7 +38,9 @@ Problem store_problem(const std::string& directory, const boost::system::error_c
     std::error_code unknown;
     const std::filesystem::path absolute = std::filesystem::absolute(directory, unknown);
     const std::string where = unknown ? directory : absolute.lexically_normal().string();
-    return {.what = "cannot open the store in " + where + ": " + why.message(),
+    const bool lacks_room = why == store::StoreErrc::store_full;
+    const std::string reason = lacks_room ? "the disk is full" : why.message();
+    return {.what = "cannot open the store in " + where + ": " + reason,
             .hint = way_out(where, why)};
 }
 

@@ -18,16 +18,20 @@ namespace {
 class PretendingServer final : public Server {
   public:
     explicit PretendingServer(const config::Options& options)
-        : stopped_{::eventfd(0, EFD_CLOEXEC)} {
+        : ready_{::eventfd(1, EFD_CLOEXEC)}, stopped_{::eventfd(0, EFD_CLOEXEC)} {
         for (const config::ListenerOptions& listener : options.listeners) {
             urls_.push_back(to_string(listener.url));
         }
     }
     PretendingServer(const PretendingServer&) = delete;
     PretendingServer& operator=(const PretendingServer&) = delete;
-    ~PretendingServer() override { ::close(stopped_); }
+    ~PretendingServer() override {
+        ::close(ready_);
+        ::close(stopped_);
+    }
 
     [[nodiscard]] const std::vector<std::string>& listening_urls() const override { return urls_; }
+    [[nodiscard]] int ready_descriptor() const override { return ready_; }
     [[nodiscard]] int stopped_descriptor() const override { return stopped_; }
 
     void request_stop(StopMode mode) override {
@@ -66,6 +70,7 @@ class PretendingServer final : public Server {
     }
 
     std::vector<std::string> urls_;
+    int ready_;
     int stopped_;
     bool failed_ = false;
 };

@@ -2,8 +2,9 @@
 //
 //     LD_PRELOAD=failing_disk.so FAILING_DISK_UNDER=/dir FAILING_DISK_CONTROL=/file stentor serve
 //
-// The control file holds three 32-bit integers in the machine's order: how many of the next syncs,
-// writes (truncations among them) and opens for writing fail with EIO; negative: all of them.
+// The control file holds four 32-bit integers in the machine's order: how many of the next syncs,
+// writes (truncations among them) and opens for writing fail with EIO; negative: all of them. And
+// from which write or new file on, counted from 1, the disk is full; 0: never.
 // Any thread.
 
 #include <dlfcn.h>
@@ -22,7 +23,8 @@
 namespace {
 
 enum class Kind : unsigned { syncs, writes, opens };
-using Control = std::array<std::atomic<int>, 3>;
+using Control = std::array<std::atomic<int>, 4>;
+constexpr std::size_t kFullFrom = 3;
 
 // Set before main; calls that come earlier are let through.
 Control* control = nullptr;
@@ -61,20 +63,41 @@ bool fails(Kind kind) {
     return left != 0;
 }
 
-bool fails(Kind kind, int descriptor) {
-    if (!is_asked_for(kind)) return false;
+bool may_be_full() { return control != nullptr && (*control)[kFullFrom].load() != 0; }
+
+/// Counts one that needs room.
+bool is_full() {
+    std::atomic<int>& from = (*control)[kFullFrom];
+    int left = from.load();
+    while (left > 1) {
+        if (from.compare_exchange_weak(left, left - 1)) break;
+    }
+    if (left == 1) errno = ENOSPC;
+    return left == 1;
+}
+
+bool is_below(int descriptor) {
     std::array<char, 4096> path{};
     const std::string link = "/proc/self/fd/" + std::to_string(descriptor);
     const auto size = ::readlink(link.c_str(), path.data(), path.size());
     if (size < 0) return false;
-    const std::string_view name{path.data(), static_cast<std::size_t>(size)};
-    return name.starts_with(under) && fails(kind);
+    return std::string_view{path.data(), static_cast<std::size_t>(size)}.starts_with(under);
 }
+
+bool fails(Kind kind, int descriptor) {
+    return is_asked_for(kind) && is_below(descriptor) && fails(kind);
+}
+
+bool finds_no_room(int descriptor) { return may_be_full() && is_below(descriptor) && is_full(); }
 
 int open_as(const char* name, const char* path, int flags, mode_t mode) {
     const bool writes = (flags & O_ACCMODE) != O_RDONLY;
     if (writes && is_asked_for(Kind::opens) && std::string_view{path}.starts_with(under) &&
         fails(Kind::opens)) {
+        return -1;
+    }
+    if ((flags & O_CREAT) != 0 && may_be_full() && std::string_view{path}.starts_with(under) &&
+        ::access(path, F_OK) != 0 && is_full()) {
         return -1;
     }
     return next<int(const char*, int, ...)>(name)(path, flags, mode);
@@ -97,12 +120,12 @@ int fdatasync(int descriptor) {
 }
 
 ssize_t pwrite(int descriptor, const void* bytes, size_t size, off_t at) {
-    if (fails(Kind::writes, descriptor)) return -1;
+    if (fails(Kind::writes, descriptor) || finds_no_room(descriptor)) return -1;
     return next<ssize_t(int, const void*, size_t, off_t)>("pwrite")(descriptor, bytes, size, at);
 }
 
 ssize_t pwrite64(int descriptor, const void* bytes, size_t size, off64_t at) {
-    if (fails(Kind::writes, descriptor)) return -1;
+    if (fails(Kind::writes, descriptor) || finds_no_room(descriptor)) return -1;
     return next<ssize_t(int, const void*, size_t, off64_t)>("pwrite64")(
         descriptor, bytes, size, at);
 }

@@ -131,16 +131,17 @@ class FailingDisk:
     def __init__(self, under):
         self.under = under
         self.file = tempfile.NamedTemporaryFile()
-        self.file.write(bytes(12))
+        self.file.write(bytes(16))
         self.file.flush()
-        self.control = mmap.mmap(self.file.fileno(), 12)
+        self.control = mmap.mmap(self.file.fileno(), 16)
 
     def environment(self):
         return {"LD_PRELOAD": FAILING_DISK, "FAILING_DISK_UNDER": self.under,
                 "FAILING_DISK_CONTROL": self.file.name}
 
-    def fail(self, syncs=0, writes=0, opens=0):
-        self.control[:] = struct.pack("=iii", syncs, writes, opens)
+    def fail(self, syncs=0, writes=0, opens=0, full_from=0):
+        """full_from: which write or new file, counted from 1, is the first without room."""
+        self.control[:] = struct.pack("=iiii", syncs, writes, opens, full_from)
 
     def heal(self):
         self.fail()
@@ -161,6 +162,10 @@ class Broker(BrokerProcess):
         if ready:
             assert self.wait_until_ready(), "not ready:\n" + self.end_of_log()
             self.port = self.ports[0]
+
+    def wait_for_door(self):
+        """Of one that is not ready yet."""
+        self.port = int(self.said(event="listening")["url"].rpartition(":")[2])
 
     def end_of_log(self):
         return "".join(self.lines[-40:])

@@ -1,17 +1,20 @@
 #!/usr/bin/env python3
 """The disk fails, or a file is damaged: what clients are told, and how it goes on."""
 
+import json
 import os
+import random
 import shutil
 import unittest
 
 from store_kit import STENTOR, Closed, FailingDisk, Refused, StoreTest
 
 SERVER_UNAVAILABLE, SERVER_BUSY = 0x88, 0x89
+NOBODY = 65534
 TAKEN = (0, 0x10)  # 0x10: nobody has subscribed
 
 
-class Failure(StoreTest):
+class FailingDiskTest(StoreTest):
     def setUp(self):
         super().setUp()
         self.disk = FailingDisk(self.data)
@@ -27,6 +30,17 @@ class Failure(StoreTest):
         waiting.close()
         return broker
 
+    def expect_all(self, broker, acknowledged):
+        waiting = broker.patient_client("waiting")
+        self.assertTrue(waiting.session_present)
+        got = []
+        while len(set(got) & set(acknowledged)) < len(acknowledged):
+            got.append(waiting.message()[1])
+        self.assertEqual([payload for payload in got if payload in acknowledged], acknowledged)
+        waiting.close()
+
+
+class Failure(FailingDiskTest):
     def publish_until_it_fails(self, client):
         """Payloads that were acknowledged; the reason of the end."""
         acknowledged = []
@@ -43,15 +57,6 @@ class Failure(StoreTest):
                 number += 1
         except Closed:
             return acknowledged, None
-
-    def expect_all(self, broker, acknowledged):
-        waiting = broker.patient_client("waiting")
-        self.assertTrue(waiting.session_present)
-        got = []
-        while len(set(got) & set(acknowledged)) < len(acknowledged):
-            got.append(waiting.message()[1])
-        self.assertEqual([payload for payload in got if payload in acknowledged], acknowledged)
-        waiting.close()
 
     def fails_and_recovers(self, fault, version=5, settings=()):
         broker = self.prepare(*settings)
@@ -223,15 +228,100 @@ class Opening(StoreTest):
         self.refused(f"{broker.process.pid}", "another process")
         self.end(broker)
 
+    def nobodys_broker(self, ready):
+        os.chmod(self.directory, 0o755)
+        # Of a checkout in /root others cannot start anything.
+        program = shutil.copy(STENTOR, self.directory + "/program")
+        return self.broker(ready=ready, environment={}, user=NOBODY, program=program)
+
     @unittest.skipIf(os.geteuid() != 0, "needs another user to refuse")
     def test_a_directory_of_somebody_else(self):
-        os.chmod(self.directory, 0o755)
         os.mkdir(self.data, 0o700)
-        # Of a checkout in /root others cannot start anything.
-        program = shutil.copy(STENTOR, self.directory)
-        broker = self.broker(ready=False, environment={}, user=65534, program=program)
+        broker = self.nobodys_broker(ready=False)
         self.assertEqual(broker.wait(), 1)
         self.assertIn("Permission denied", "".join(broker.lines))
+
+    @unittest.skipIf(os.geteuid() != 0, "needs another user to refuse")
+    def test_a_write_ahead_log_of_somebody_else(self):
+        os.mkdir(self.data)
+        os.chown(self.data, NOBODY, NOBODY)
+        broker = self.nobodys_broker(ready=True)
+        self.session(broker, "client", "t").close()
+        broker.kill()
+        name, = (name for name in os.listdir(self.data + "/log") if name.endswith("-wal"))
+        os.chown(f"{self.data}/log/{name}", 0, 0)
+        os.chmod(f"{self.data}/log/{name}", 0o600)
+        broker = self.nobodys_broker(ready=False)
+        self.assertEqual(broker.wait(), 1)
+        line = json.loads(broker.wait_for_log("store_error"))
+        self.assertEqual(line["file"], f"{self.data}/log/{name}")
+        self.assertIn("Permission denied", line["msg"])
+        self.assertIn("chown", line["msg"])
+
+
+class FullAtStart(FailingDiskTest):
+    def waiting_messages(self):
+        """What a broker has acknowledged that was killed."""
+        broker = self.prepare("store.segment_bytes=64KiB")
+        client = broker.client("publisher")
+        payloads = [b"%03d" % number + b"x" * 1500 for number in range(100)]
+        for payload in payloads:
+            self.assertEqual(client.publish("t", payload), 0)
+        client.close()
+        broker.kill()
+        return payloads
+
+    def waits_for_room(self):
+        """A starting broker, if it does."""
+        broker = self.broker(environment=self.disk.environment(), ready=False)
+        broker.wait_for_door()
+        _, line = broker.find(lambda line: "store_waits" in line or '"event":"ready"' in line,
+                              0, "it waits, or is ready")
+        return broker, "store_waits" in line
+
+    def test_whichever_write_of_a_start_finds_no_room(self):
+        """STENTOR_FAILURE_STEP=n: every nth."""
+        payloads = self.waiting_messages()
+        step = int(os.environ.get("STENTOR_FAILURE_STEP", "12"))
+        write = random.randint(1, step)
+        waits, saved = True, self.directory + "/saved"
+        shutil.copytree(self.data, saved)
+        while waits:
+            with self.subTest(write=write):
+                shutil.rmtree(self.data)
+                shutil.copytree(saved, self.data)
+                self.disk.fail(full_from=write)
+                broker, waits = self.waits_for_room()
+                if waits:
+                    with self.assertRaises(Refused) as refused:
+                        broker.client("waiting")
+                    self.assertEqual(refused.exception.reason, SERVER_UNAVAILABLE)
+                self.disk.heal()
+                self.assertTrue(broker.wait_until_ready())
+                self.expect_all(broker, payloads)
+                self.end(broker)
+            write += step
+
+    def test_it_can_be_stopped_while_it_waits(self):
+        payloads = self.waiting_messages()
+        self.disk.fail(full_from=1)
+        broker, waits = self.waits_for_room()
+        self.assertTrue(waits)
+        self.end(broker)
+        self.disk.heal()
+        broker = self.failing_broker()
+        self.expect_all(broker, payloads)
+        self.end(broker)
+
+    def test_a_damaged_store_is_refused_all_the_same(self):
+        self.waiting_messages()
+        with open(self.data + "/state.db", "r+b") as file:
+            file.write(b"x" * 5000)
+        os.remove(self.data + "/state.db-wal")
+        self.disk.fail(full_from=1)
+        broker = self.broker(environment=self.disk.environment(), ready=False)
+        self.assertEqual(broker.wait(), 1, broker.end_of_log())
+        self.assertIn("damaged", "".join(broker.lines))
 
 
 class DamagedFile(StoreTest):

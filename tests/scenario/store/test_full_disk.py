@@ -187,6 +187,38 @@ class FullDisk(StoreTest):
         waiting.close()
         self.end(again)
 
+    def waits_for_room_at_the_start(self, stop):
+        broker = self.broker()
+        self.away(broker)
+        publisher = broker.client("publisher")
+        payloads = [b"%06d" % number + b"x" * 20_000 for number in range(100)]
+        for payload in payloads:
+            self.assertEqual(publisher.publish("t", payload), 0)
+        publisher.close()
+        stop(broker)
+        self.fill_disk(0)
+        again = self.broker(ready=False)
+        again.wait_for_door()
+        waits = again.wait_for_log("store_waits")
+        self.assertIn("make room", waits)
+        with self.assertRaises(Refused) as refused:
+            again.client("waiting")
+        self.assertEqual(refused.exception.reason, 0x88)
+        self.empty_disk()
+        self.assertTrue(again.wait_until_ready(), again.end_of_log())
+        again.wait_for_log("store_opened")
+        waiting = again.client("waiting")
+        self.assertTrue(waiting.session_present)
+        self.assertEqual(waiting.messages(len(payloads)), payloads)
+        waiting.close()
+        self.end(again)
+
+    def test_a_killed_broker_that_finds_no_room_waits(self):
+        self.waits_for_room_at_the_start(lambda broker: broker.kill())
+
+    def test_a_stopped_broker_that_finds_no_room_waits(self):
+        self.waits_for_room_at_the_start(self.end)
+
     def test_no_room_to_begin(self):
         self.fill_disk(0)
         broker = self.broker(ready=False)
