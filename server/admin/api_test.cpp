@@ -183,7 +183,10 @@ TEST_F(ApiTest, EveryPathHasItsMethods) {
 
 TEST_F(ApiTest, IsReadyOnlyWhileClientsAreServed) {
     EXPECT_EQ(status(http::verb::get, "/readyz"), 200U);
-    for (const auto other : {Readiness::starting, Readiness::store_failed, Readiness::stopping}) {
+    for (const auto other : {Readiness::starting,
+                             Readiness::waiting_for_room,
+                             Readiness::store_failed,
+                             Readiness::stopping}) {
         readiness = other;
         EXPECT_EQ(status(http::verb::get, "/readyz"), 503U);
         EXPECT_EQ(status(http::verb::get, "/livez"), 200U);
