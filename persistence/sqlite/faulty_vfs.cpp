@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cerrno>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -51,7 +52,10 @@ const sqlite3_io_methods kMethods{
         },
     .xSectorSize = [](sqlite3_file* f) { return real(f)->pMethods->xSectorSize(real(f)); },
     // No promise about appends or whole sectors: writes are torn here.
-    .xDeviceCharacteristics = [](sqlite3_file*) { return 0; },
+    .xDeviceCharacteristics =
+        [](sqlite3_file* f) {
+            return as_file(f).vfs->keeps_neighbours() ? SQLITE_IOCAP_POWERSAFE_OVERWRITE : 0;
+        },
     .xShmMap =
         [](sqlite3_file* f, int region, int size, int extend, volatile void** out) {
             return real(f)->pMethods->xShmMap(real(f), region, size, extend, out);
@@ -124,10 +128,49 @@ void FaultyVfs::fail_next_sync() {
     fails_next_sync_ = true;
 }
 
+std::uint64_t FaultyVfs::calls() const {
+    const std::lock_guard lock{mutex_};
+    return calls_;
+}
+
+void FaultyVfs::fail_after(std::uint64_t calls, Fault fault) {
+    const std::lock_guard lock{mutex_};
+    fails_at_ = calls_ + calls;
+    fault_ = fault;
+}
+
+bool FaultyVfs::has_failed() const {
+    const std::lock_guard lock{mutex_};
+    return fails_at_ < calls_;
+}
+
 void FaultyVfs::be_healthy() {
     const std::lock_guard lock{mutex_};
     space_ = Space::enough;
     fails_next_sync_ = false;
+    if (fails_at_ >= calls_) fails_at_ = kNoCall;
+}
+
+int FaultyVfs::fault_of(Call call) {
+    if (calls_++ != fails_at_) return SQLITE_OK;
+    if (fault_ == Fault::disk_full) {
+        space_ = Space::none_for_names;
+        return SQLITE_OK;
+    }
+    errno = fault_ == Fault::no_room ? ENOSPC : EIO;
+    switch (call) {
+        case Call::write:
+            return fault_ == Fault::no_room ? SQLITE_FULL : SQLITE_IOERR_WRITE;
+        case Call::truncate:
+            return SQLITE_IOERR_TRUNCATE;
+        case Call::sync:
+            return SQLITE_IOERR_FSYNC;
+        case Call::open:
+            return SQLITE_CANTOPEN;
+        case Call::remove:
+            break;
+    }
+    return SQLITE_IOERR_DELETE;
 }
 
 bool FaultyVfs::happens() {
@@ -219,6 +262,11 @@ int FaultyVfs::open(const char* path, File* file, int flags, int* out_flags) {
     const bool is_new = path != nullptr && !std::filesystem::exists(path);
     const bool is_made = is_new && (flags & SQLITE_OPEN_CREATE) != 0;
     if (is_made && !happens()) return SQLITE_IOERR;
+    if (const int fault = fault_of(Call::open); fault != SQLITE_OK) return fault;
+    if (is_made && space_ == Space::none_for_names) {
+        errno = ENOSPC;
+        return SQLITE_CANTOPEN;
+    }
     const int code = real_->xOpen(real_, path, file->real, flags, out_flags);
     if (code != SQLITE_OK) return code;
     file->base.pMethods = &kMethods;
@@ -241,7 +289,16 @@ int FaultyVfs::open(const char* path, File* file, int flags, int* out_flags) {
 int FaultyVfs::write(File& file, const void* bytes, int count, sqlite3_int64 offset) {
     const std::lock_guard lock{mutex_};
     if (!happens()) return SQLITE_IOERR_WRITE;
-    if (space_ == Space::none) return SQLITE_FULL;
+    if (const int fault = fault_of(Call::write); fault != SQLITE_OK) {
+        const auto part = static_cast<int>(random_.below(static_cast<std::uint64_t>(count)));
+        if (part != 0) (void)write_through(file, bytes, part, offset);
+        return fault;
+    }
+    if (space_ != Space::enough) return SQLITE_FULL;
+    return write_through(file, bytes, count, offset);
+}
+
+int FaultyVfs::write_through(File& file, const void* bytes, int count, sqlite3_int64 offset) {
     if (file.content != nullptr) {
         const auto* from = static_cast<const std::byte*>(bytes);
         file.content->since.push_back({.offset = static_cast<std::size_t>(offset),
@@ -254,6 +311,7 @@ int FaultyVfs::write(File& file, const void* bytes, int count, sqlite3_int64 off
 int FaultyVfs::truncate(File& file, sqlite3_int64 size) {
     const std::lock_guard lock{mutex_};
     if (!happens()) return SQLITE_IOERR_TRUNCATE;
+    if (const int fault = fault_of(Call::truncate); fault != SQLITE_OK) return fault;
     if (file.content != nullptr) {
         file.content->since.push_back(
             {.offset = static_cast<std::size_t>(size), .bytes = {}, .truncates = true});
@@ -265,6 +323,10 @@ int FaultyVfs::truncate(File& file, sqlite3_int64 size) {
 int FaultyVfs::sync(File& file, int /*flags*/) {
     const std::lock_guard lock{mutex_};
     if (!happens() || std::exchange(fails_next_sync_, false)) return SQLITE_IOERR_FSYNC;
+    if (const int fault = fault_of(Call::sync); fault != SQLITE_OK) {
+        if (file.content != nullptr) file.content->since.clear();
+        return fault;
+    }
     if (file.content == nullptr) return SQLITE_OK;
     for (const Operation& operation : file.content->since) apply(operation, file.content->synced);
     file.content->since.clear();
@@ -276,6 +338,7 @@ int FaultyVfs::sync(File& file, int /*flags*/) {
 int FaultyVfs::remove(const char* path, int syncs_directory) {
     const std::lock_guard lock{mutex_};
     if (!happens()) return SQLITE_IOERR_DELETE;
+    if (const int fault = fault_of(Call::remove); fault != SQLITE_OK) return fault;
     const int code = real_->xDelete(real_, path, 0);
     look_for_removals();
     if (syncs_directory != 0) sync_directory(path);
