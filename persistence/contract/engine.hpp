@@ -95,11 +95,16 @@ struct PageEntry {
 /// order) or no longer in the log. With `only` it is the last wanted position that was looked at;
 /// those after it are to be asked for again. Never ahead of what CommitSink::group_committed() has
 /// handed over before this page.
+///
+/// `lost_messages` is not 0 where the store has lost a part of the log that this page comes to: at
+/// least so many messages at or below `complete_through` were wanted and will never be read. With
+/// filters such a page has no entries: nobody knows which messages they were.
 struct Page {
     std::uint64_t cookie = 0;
     Result<void> result;  // on failure the rest means nothing
     std::vector<PageEntry> entries;
     Seq complete_through;
+    std::uint64_t lost_messages = 0;
 };
 
 /// Where an engine reports. Called on the engine's threads, one call at a time; must not block or

@@ -220,6 +220,7 @@ std::size_t Housekeeper::pass(Work& work) {
 
 Result<void> Housekeeper::tidy_log(Work& work) {
     Result<void> result;
+    look_for_missing();
     const bool tries_files = !files_wait();
     if (tries_files) {
         seal_full_segments(work.needed);
@@ -270,8 +271,10 @@ Result<void> Housekeeper::commit(StateMeta meta) {
     const MachineTime now = machine_time();
     meta.at = clock_.at(now.monotonic);
     meta.wall_unix_ms = now.wall_unix_ms;
+    state_.know_segments(catalog_.known_segments());
     STENTOR_TRY_VOID(state_.commit(meta));
     clock_.written(now);
+    unlink_removed();
     return {};
 }
 
@@ -330,9 +333,9 @@ Result<void> Housekeeper::collect(Seq needed) {
         }
         STENTOR_TRY(const Pinned pinned, pin_references(segment));
         if (pinned == Pinned::all) remove(segment);
-        if (files_wait()) return {};
+        if (files_wait()) break;
     }
-    return {};
+    return removed_.empty() ? Result<void>{} : commit(state_.meta());
 }
 
 /// A step of what the surveys have begun; the next one comes with the next pass.
@@ -360,12 +363,11 @@ Result<void> Housekeeper::collect_by_survey() {
         catalog_.replace(
             collected->replaced, std::move(collected->path), *std::move(collected->replacement));
         for (const SegmentView& segment : collected->replaced) {
-            remove_segment_files(segment.handle->path());
+            removed_.push_back(segment.handle->path());
         }
-        removed_files_ = true;
     }
     if (collected->newest_is_dead) calls_.request_roll();
-    return {};
+    return removed_.empty() ? Result<void>{} : commit(state_.meta());
 }
 
 /// In whole segments, and before the bound is reached, so that room has been made before publishes
@@ -470,6 +472,7 @@ void Housekeeper::look_for_surveys(Seq needed) {
 Result<Housekeeper::Pinned> Housekeeper::pin_references(const SegmentView& segment) {
     const std::vector<Seq> wanted = state_.unpinned_references(segment.first, segment.summary.last);
     if (wanted.empty()) return Pinned::all;
+    if (segment.handle->is_missing()) return Pinned::some;
     if (segment.handle->is_damaged(SegmentView::Handle::Part::rows)) return Pinned::some;
     auto reader = SegmentReader::open(segment.handle->path(), options_.vfs);
     if (!reader) {
@@ -497,7 +500,7 @@ void Housekeeper::cannot_read(const SegmentView& segment,
                               boost::system::error_code error) {
     constexpr auto kRows = SegmentView::Handle::Part::rows;
     if (is_passing(error)) return put_off_files(error);
-    if (segment.handle->is_damaged(kRows)) return;
+    if (segment.handle->is_damaged(kRows) || has_gone(segment)) return;
     segment.handle->set_damaged(kRows);
     ++damaged_segments_;
     STENTOR_LOG(error,
@@ -523,8 +526,26 @@ bool Housekeeper::files_wait() const noexcept { return monotonic_now() < files_w
 
 void Housekeeper::remove(const SegmentView& segment) {
     catalog_.remove(segment);
-    remove_segment_files(segment.handle->path());
-    removed_files_ = true;
+    removed_.push_back(segment.handle->path());
+}
+
+/// After a commit: state.db names nothing that is not in the catalog (KnownSegment).
+void Housekeeper::unlink_removed() {
+    for (const std::string& path : removed_) remove_segment_files(path);
+    removed_files_ = removed_files_ || !removed_.empty();
+    removed_.clear();
+}
+
+/// So that an operator hears of a file that was removed while it may still be put back, and not
+/// only when somebody comes to it.
+void Housekeeper::look_for_missing() {
+    constexpr Duration kPause = std::chrono::seconds{5};
+    const Instant now = monotonic_now();
+    if (now - missing_looked_for_at_ < kPause) return;
+    missing_looked_for_at_ = now;
+    for (const SegmentView& segment : catalog_.segments()) {
+        if (!segment.is_newest) (void)has_gone(segment);  // of that one the writer will know
+    }
 }
 
 void Housekeeper::look_at_disk(std::uint64_t about_to_write) {

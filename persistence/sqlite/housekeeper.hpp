@@ -22,6 +22,7 @@
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -124,6 +125,8 @@ class Housekeeper {
     void put_off_files(boost::system::error_code error);
     [[nodiscard]] bool files_wait() const noexcept;
     void remove(const SegmentView& segment);
+    void unlink_removed();
+    void look_for_missing();
     void look_for_surveys(Seq needed);
     [[nodiscard]] Result<void> rest();
     void find_who_gives_way();
@@ -140,9 +143,12 @@ class Housekeeper {
     LogCollector collector_;
     Seq last_seen_;  // the newest position at the end of the last pass
     Instant nearly_full_since_ = kNever;
+    // Of segments that are not in the catalog any more; they go when state.db does not name them.
+    std::vector<std::string> removed_;
     bool removed_files_ = false;  // since files_removed was called
-    bool is_stale_ = false;       // state_ is to be opened anew before it is used
-    Instant files_wait_until_;    // no file can be opened
+    Instant missing_looked_for_at_;
+    bool is_stale_ = false;     // state_ is to be opened anew before it is used
+    Instant files_wait_until_;  // no file can be opened
     Duration files_pause_{};
     std::uint64_t damaged_segments_ = 0;
     bool is_idle_ = false;  // nothing has come since the pass before

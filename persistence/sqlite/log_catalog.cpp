@@ -1,18 +1,48 @@
 #include "persistence/sqlite/log_catalog.hpp"
 
 #include "base/assert.hpp"
+#include "base/log.hpp"
 
 #include <algorithm>
+#include <filesystem>
+#include <system_error>
 #include <utility>
 #include <variant>
 
 namespace stentor::store {
+
+bool has_gone(const SegmentView& segment) {
+    SegmentView::Handle& handle = *segment.handle;
+    if (handle.is_missing()) return true;
+    const std::filesystem::path path{handle.path()};
+    const auto is_there = [](const std::filesystem::path& what) {
+        std::error_code error;
+        return std::filesystem::exists(what, error) || error;
+    };
+    // A log that is gone as a whole may be put back. The second look is for one that has been.
+    if (is_there(path) || !is_there(path.parent_path()) || is_there(path)) return false;
+    // In this order: one that is removed is marked before its file goes.
+    if (handle.is_removed()) return false;
+    if (!handle.set_missing()) return true;
+    const std::string messages =
+        segment.summary.messages ? std::to_string(*segment.summary.messages) : "unknown";
+    STENTOR_LOG(error,
+                LogEvent("segment_missing",
+                         {{"file", handle.path()},
+                          {"first", segment.first.value()},
+                          {"last", segment.summary.last.value()},
+                          {"messages", messages}}),
+                "a file of the log is gone: sessions that still want what was in it go past it "
+                "when they come to it, and are told");
+    return true;
+}
 
 void LogCatalog::add_segment(std::string path, Seq first, Instant began_at) {
     const std::lock_guard lock{mutex_};
     Segment& segment = segments_.emplace_back();
     segment.handle = std::make_shared<SegmentView::Handle>(std::move(path), first, began_at);
     segment.summary.last = Seq{first.value() - 1};
+    segment.summary.messages = 0;
     segment.ended_at = began_at;
     segment.index = std::make_unique<TopicIndex>();
 }
@@ -32,6 +62,26 @@ void LogCatalog::add_sealed(std::string path,
     bytes_ += seal.summary.bytes;
 }
 
+void LogCatalog::add_missing(std::string path, const KnownSegment& known) {
+    SegmentView view;
+    {
+        const std::lock_guard lock{mutex_};
+        Segment& segment = segments_.emplace_back();
+        segment.handle =
+            std::make_shared<SegmentView::Handle>(std::move(path), known.id.first, known.ended_at);
+        segment.handle->has_filter_ = false;
+        segment.ended_at = known.ended_at;
+        segment.summary = {.last = known.last,
+                           .newest_message = known.newest_message,
+                           .bytes = 0,
+                           .messages = known.messages};
+        segment.given_up = true;
+        last_ = std::max(last_, known.last);
+        view = this->view(segment);
+    }
+    (void)has_gone(view);
+}
+
 void LogCatalog::add_recovered(Seq seq, const Record& record) {
     const std::lock_guard lock{mutex_};
     Segment& newest = segments_.back();
@@ -41,6 +91,7 @@ void LogCatalog::add_recovered(Seq seq, const Record& record) {
     if (wanted == nullptr) return;
     newest.index->add(wanted->message->topic(), seq);
     newest.summary.newest_message = seq;
+    if (newest.summary.messages) ++*newest.summary.messages;
 }
 
 void LogCatalog::add_recovered_bytes(std::size_t bytes, Instant at) {
@@ -68,6 +119,7 @@ void LogCatalog::add_group(const CommitGroupPtr& group,
         if (const MessageRecord* wanted = wanted_message(record)) {
             newest.index->add(wanted->message->topic(), seq);
             newest.summary.newest_message = seq;
+            if (newest.summary.messages) ++*newest.summary.messages;
             has_messages = true;
         }
         seq = next(seq);
@@ -181,6 +233,23 @@ std::vector<SegmentView> LogCatalog::segments() const {
     std::vector<SegmentView> views;
     for (const Segment& segment : segments_) views.push_back(view(segment));
     return views;
+}
+
+std::vector<KnownSegment> LogCatalog::known_segments() const {
+    const std::lock_guard lock{mutex_};
+    std::vector<KnownSegment> known;
+    for (const Segment& segment : segments_) {
+        const auto name = std::filesystem::path{segment.handle->path()}.filename().string();
+        KnownSegment& entry = known.emplace_back();
+        entry.id = segment_id(name).value_or(SegmentId{.first = segment.handle->first()});
+        if (&segment == &segments_.back()) break;  // it changes with every commit
+        entry.last = segment.summary.last;
+        entry.newest_message = segment.summary.newest_message;
+        entry.messages = segment.summary.messages;
+        entry.ended_at = segment.ended_at;
+        entry.given_up = segment.given_up;
+    }
+    return known;
 }
 
 const TopicIndex& LogCatalog::index_of(const SegmentView& segment) const {

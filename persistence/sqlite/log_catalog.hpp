@@ -7,6 +7,7 @@
 #include "base/ids.hpp"
 #include "persistence/contract/engine.hpp"
 #include "persistence/sqlite/segment.hpp"
+#include "persistence/sqlite/state_store.hpp"
 #include "persistence/sqlite/topic_index.hpp"
 
 #include <atomic>
@@ -35,7 +36,8 @@ struct SegmentView {
     bool is_newest = false;  // the writer appends to it
 };
 
-/// What does not change about a segment, and the filter, set once before is_sealed.
+/// What does not change about a segment, the filter, set once before is_sealed, and what has been
+/// found out about its file.
 class SegmentView::Handle {
   public:
     Handle(std::string path, Seq first, Instant began_at)
@@ -48,6 +50,8 @@ class SegmentView::Handle {
     [[nodiscard]] bool is_removed() const noexcept { return removed_.load(); }
     /// Of a sealed segment.
     [[nodiscard]] const TopicFilter& filter() const noexcept { return filter_; }
+    /// False: filter() says nothing, because the file was missing when the store was opened.
+    [[nodiscard]] bool has_filter() const noexcept { return has_filter_; }
 
     /// What could not be read once, of a sealed segment, is not tried again by this process.
     enum class Part : std::uint8_t { rows, index };
@@ -58,16 +62,32 @@ class SegmentView::Handle {
         (part == Part::rows ? rows_damaged_ : index_damaged_).store(true);
     }
 
+    /// Its file went although nobody here removed it. For good: what was lost by it has been told.
+    [[nodiscard]] bool is_missing() const noexcept { return missing_.load(); }
+
   private:
     friend class LogCatalog;
+    friend bool has_gone(const SegmentView& segment);
+    [[nodiscard]] bool set_missing() noexcept {
+        rows_damaged_.store(true);  // nobody tries to read it
+        index_damaged_.store(true);
+        return !missing_.exchange(true);
+    }
+
     const std::string path_;
     const Seq first_;
     const Instant began_at_;
+    bool has_filter_ = true;
     std::atomic<bool> removed_{false};
+    std::atomic<bool> missing_{false};
     std::atomic<bool> rows_damaged_{false};
     std::atomic<bool> index_damaged_{false};
     TopicFilter filter_;
 };
+
+/// Whether the file of a segment is missing: looks, and says so in the log once, with what was in
+/// it.
+[[nodiscard]] bool has_gone(const SegmentView& segment);
 
 /// What one page may read: segments with something after a position, and groups of the tail.
 struct LogSnapshot {
@@ -93,6 +113,8 @@ class LogCatalog {
         Instant ended_at;
     };
     void add_sealed(std::string path, Seq first, Written written, SegmentReader::Seal seal);
+    /// One whose file is not there: what is known of it.
+    void add_missing(std::string path, const KnownSegment& known);
     /// A record of a stored row, while the newest segment is read at recovery.
     void add_recovered(Seq seq, const Record& record);
     void add_recovered_bytes(std::size_t bytes, Instant at);
@@ -140,6 +162,8 @@ class LogCatalog {
         std::size_t topics_max,
         const std::function<void(std::string_view, const std::vector<Seq>&)>& visit) const;
     [[nodiscard]] Seq last() const;
+    /// For state.db: only what is on the disk is in the catalog, or was.
+    [[nodiscard]] std::vector<KnownSegment> known_segments() const;
     /// Of all segments.
     [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_.load(); }
 
@@ -149,6 +173,7 @@ class LogCatalog {
         SegmentSummary summary;
         Instant ended_at;
         std::unique_ptr<TopicIndex> index;  // null once sealed
+        bool given_up = false;              // see KnownSegment
     };
     [[nodiscard]] SegmentView view(const Segment& segment) const;
     [[nodiscard]] const Segment* find_segment(const SegmentView& segment) const;

@@ -29,10 +29,12 @@ constexpr std::size_t kTopicsCountedMax = 50'000;
 constexpr int kRestPerWork = 20;  // at most a twentieth of the thread's time
 
 /// Says so once of each segment. What may pass is no damage.
-[[nodiscard]] boost::system::error_code note_damage(SegmentView::Handle& handle,
+[[nodiscard]] boost::system::error_code note_damage(const SegmentView& segment,
                                                     SegmentView::Handle::Part part,
                                                     boost::system::error_code error) {
     if (is_passing(error)) return error;
+    if (has_gone(segment)) return make_error_code(StoreErrc::damaged);
+    SegmentView::Handle& handle = *segment.handle;
     handle.set_damaged(part);
     STENTOR_LOG(error,
                 LogEvent("segment_damaged", {{"file", handle.path()}}),
@@ -92,6 +94,7 @@ class Rewriter {
         next_in_row_ = next(seq);
         index_.add(wanted->message->topic(), seq);
         summary_.newest_message = seq;
+        summary_.messages = summary_.messages.value_or(0) + 1;
     }
     void finish_row() {
         if (!row_) return;
@@ -117,7 +120,7 @@ class Rewriter {
                                        const SegmentView& source,
                                        Rewriter& rewriter) {
     const auto failed = [&](boost::system::error_code error) {
-        return note_damage(*source.handle, SegmentView::Handle::Part::rows, error);
+        return note_damage(source, SegmentView::Handle::Part::rows, error);
     };
     auto reader = SegmentReader::open(source.handle->path(), options.vfs);
     if (!reader) return failed(reader.error());
@@ -239,7 +242,7 @@ Result<void> LogCollector::examine(Candidate& candidate) const {
     if (handle.is_removed()) return {};
     if (handle.is_damaged(kIndex)) return StoreErrc::damaged;
     auto reader = SegmentReader::open(handle.path(), options_.vfs);
-    if (!reader) return note_damage(handle, kIndex, reader.error());
+    if (!reader) return note_damage(candidate.view, kIndex, reader.error());
     std::string topic;
     Seq from;
     const auto counted =
@@ -254,7 +257,7 @@ Result<void> LogCollector::examine(Candidate& candidate) const {
             });
             candidate.needed += static_cast<std::uint64_t>(positions.end() - kept);
         });
-    if (!counted) return note_damage(handle, kIndex, counted.error());
+    if (!counted) return note_damage(candidate.view, kIndex, counted.error());
     return {};
 }
 
@@ -332,6 +335,7 @@ Result<Collected> LogCollector::rewrite(const std::vector<SegmentView>& sources)
     collected.path = path;
     STENTOR_TRY(SegmentReader reader, SegmentReader::open(path, options_.vfs));
     STENTOR_TRY(collected.replacement, reader.seal());
+    if (collected.replacement) collected.replacement->summary.messages = summary->messages;
     STENTOR_LOG(debug,
                 LogEvent("log_rewritten",
                          {{"file", path}, {"segments", sources.size()}, {"bytes", summary->bytes}}),

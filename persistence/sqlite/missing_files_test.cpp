@@ -1,4 +1,6 @@
-// What becomes of a store whose files are gone in part: it is refused, whole stores are not.
+// What becomes of a store whose files are gone in part: it is refused, whole stores are not. Where
+// only a full file of the log is gone the operator may go on without it, and a broker that runs
+// does: whoever wanted what was in it is told.
 
 #include "persistence/contract/samples.hpp"
 #include "persistence/sqlite/segment.hpp"
@@ -66,6 +68,50 @@ class MissingFilesTest : public testing::Test {
                       connection, "UPDATE meta SET applied_through = 0", nullptr, nullptr, nullptr),
                   SQLITE_OK);
         sqlite3_close(connection);
+    }
+
+    /// Several full segments, of which all is in state.db, and one that has just been begun.
+    [[nodiscard]] std::vector<std::string> closed_with_full_segments(Store& store) const {
+        EXPECT_TRUE(store.open().has_value());
+        publish(store, 30);
+        store.close();
+        auto files = segments(store.options());
+        EXPECT_GT(files.size(), 3U);
+        return files;
+    }
+    [[nodiscard]] static std::vector<std::uint64_t> positions(const std::vector<PageEntry>& found) {
+        std::vector<std::uint64_t> list;
+        for (const PageEntry& entry : found) list.push_back(entry.seq.value());
+        return list;
+    }
+    static std::uint64_t first_of(const std::string& file) {
+        return segment_id(fs::path{file}.filename().string()).value_or(SegmentId{}).first.value();
+    }
+    /// All but those from the first of one file to that of the next.
+    static std::vector<std::uint64_t> all_but(const std::string& file, const std::string& after) {
+        std::vector<std::uint64_t> list;
+        for (std::uint64_t seq = 1; seq <= 30; ++seq) {
+            if (seq < first_of(file) || seq >= first_of(after)) list.push_back(seq);
+        }
+        return list;
+    }
+    static void accept(Store& store) {
+        store.options().missing_segments = SqliteEngineOptions::MissingSegments::accept;
+    }
+    static void refuse(Store& store) {
+        store.options().missing_segments = SqliteEngineOptions::MissingSegments::refuse;
+    }
+    static std::int64_t sql(const SqliteEngineOptions& options, const std::string& text) {
+        sqlite3* connection = nullptr;
+        EXPECT_EQ(sqlite3_open(state_path(options).c_str(), &connection), SQLITE_OK);
+        sqlite3_stmt* statement = nullptr;
+        EXPECT_EQ(sqlite3_prepare_v2(connection, text.c_str(), -1, &statement, nullptr), SQLITE_OK);
+        const int step = sqlite3_step(statement);
+        EXPECT_TRUE(step == SQLITE_ROW || step == SQLITE_DONE) << text;
+        const std::int64_t value = step == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+        sqlite3_finalize(statement);
+        sqlite3_close(connection);
+        return value;
     }
 
     using Files = std::map<std::string, std::pair<std::uintmax_t, fs::file_time_type>>;
@@ -292,6 +338,173 @@ TEST_F(MissingFilesTest, WhatIsLeftOfRemovedSegmentsGoesAtTheStart) {
     for (const std::string& name : leftovers) EXPECT_FALSE(fs::exists(log + name)) << name;
     for (const std::string& name : kept) EXPECT_TRUE(fs::exists(log + name)) << name;
     EXPECT_TRUE(fs::exists(segments(options()).back() + "-wal")) << "that of the one in use";
+}
+
+TEST_F(MissingFilesTest, AFullSegmentThatIsGoneIsRefusedUntilItIsBack) {
+    Store store{options()};
+    const auto files = closed_with_full_segments(store);
+    for (std::size_t i = 0; i + 1 < files.size(); ++i) {
+        const std::string elsewhere = directory_.file("elsewhere");
+        fs::rename(files[i], elsewhere);
+        for (int attempt = 0; attempt < 2; ++attempt) {
+            EXPECT_EQ(error_of_opening(store), StoreErrc::damaged) << files[i];
+        }
+        fs::rename(elsewhere, files[i]);
+    }
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_EQ(store.read_all().size(), 30U);
+    EXPECT_EQ(store.lost(), 0U);
+}
+
+TEST_F(MissingFilesTest, AFullSegmentThatIsGoneMayBeAccepted) {
+    Store store{options()};
+    const auto files = closed_with_full_segments(store);
+    fs::remove(files[1]);
+    accept(store);
+    for (int run = 0; run < 3; ++run) {
+        ASSERT_TRUE(store.open().has_value());
+        EXPECT_EQ(positions(store.read_all()), all_but(files[1], files[2]));
+        EXPECT_EQ(store.lost(), 1U);
+        EXPECT_EQ(store.read_one(Seq{first_of(files[1])}), nullptr);
+        EXPECT_EQ(store.lost(), 1U);
+        store.close();
+        refuse(store);  // once is enough
+    }
+    fs::remove(files[0]);
+    EXPECT_EQ(error_of_opening(store), StoreErrc::damaged) << "another one is";
+}
+
+TEST_F(MissingFilesTest, WhatWasAcceptedAndIsBackIsRead) {
+    Store store{options()};
+    const auto files = closed_with_full_segments(store);
+    const std::string elsewhere = directory_.file("elsewhere");
+    fs::rename(files[1], elsewhere);
+    accept(store);
+    ASSERT_TRUE(store.open().has_value());
+    store.close();
+    refuse(store);
+    fs::rename(elsewhere, files[1]);
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_EQ(store.read_all().size(), 30U);
+    EXPECT_EQ(store.lost(), 0U);
+    store.close();
+    fs::remove(files[1]);
+    EXPECT_EQ(error_of_opening(store), StoreErrc::damaged);
+}
+
+TEST_F(MissingFilesTest, WhatNobodyNeedsAnyMoreIsNotMissed) {
+    Store store{options()};
+    const auto files = closed_with_full_segments(store);
+    fs::remove(files[1]);
+    accept(store);
+    ASSERT_TRUE(store.open().has_value());
+    store.engine().needed_from(kShard, Seq{31});
+    EXPECT_TRUE(store.wait([&] { return segments(options()).size() == 1; }));
+    store.close();
+    EXPECT_EQ(sql(options(), "SELECT count(*) FROM segment"), 1);
+    refuse(store);
+    EXPECT_TRUE(store.open().has_value());
+}
+
+// Its records would be missing in the state.
+TEST_F(MissingFilesTest, WhatHasNotBeenAppliedCannotBeAccepted) {
+    Store store{options()};
+    const auto files = closed_with_full_segments(store);
+    fs::remove(files[1]);
+    sql(options(), "UPDATE meta SET applied_through = " + std::to_string(first_of(files[1])));
+    accept(store);
+    EXPECT_EQ(error_of_opening(store), StoreErrc::damaged);
+}
+
+TEST_F(MissingFilesTest, TheFileThatWasBeingWrittenCannotBeAccepted) {
+    for (const AcknowledgeAfter mode : {AcknowledgeAfter::disk, AcknowledgeAfter::os}) {
+        fs::remove_all(options().directory);
+        Store store{options()};
+        store.options().acknowledge_after = mode;
+        const auto files = closed_with_full_segments(store);
+        // As if the power had gone: a missing end is no wonder then, a missing file is.
+        sql(options(), "UPDATE meta SET run_state = 2");
+        fs::remove(files.back());
+        accept(store);
+        EXPECT_EQ(error_of_opening(store), StoreErrc::damaged);
+    }
+}
+
+// A crash came between the file that was written from others and their removal; state.db still
+// names those.
+TEST_F(MissingFilesTest, WhatAnotherHasTakenThePlaceOfIsNotMissed) {
+    Store store{options()};
+    const auto files = closed_with_full_segments(store);
+    const std::string first = std::to_string(first_of(files[0]));
+    fs::rename(files[1], directory_.file("source"));
+    const std::string successor = log_directory(options()) + '/' +
+                                  segment_name({.first = Seq{first_of(files[0])}, .generation = 1});
+    fs::rename(files[0], successor);
+    ASSERT_EQ(error_of_opening(store), StoreErrc::damaged) << "it ends before the second one";
+    sqlite3* connection = nullptr;
+    ASSERT_EQ(sqlite3_open(successor.c_str(), &connection), SQLITE_OK);
+    const std::string sealed = "UPDATE seal SET last = " + std::to_string(first_of(files[2]) - 1);
+    EXPECT_EQ(sqlite3_exec(connection, sealed.c_str(), nullptr, nullptr, nullptr), SQLITE_OK);
+    sqlite3_close(connection);
+    for (int run = 0; run < 2; ++run) {
+        ASSERT_TRUE(store.open().has_value());
+        EXPECT_EQ(store.lost(), 0U);
+        store.close();
+    }
+    EXPECT_EQ(sql(options(), "SELECT generation FROM segment WHERE first = " + first), 1);
+}
+
+TEST_F(MissingFilesTest, AFileThatGoesWhileTheStoreIsOpenIsTold) {
+    SqliteEngineOptions small = options();
+    small.tail_bytes_max = 600;
+    Store store{small};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::logged("other")).has_value());
+    publish(store, 29);
+    const auto files = segments(small);
+    ASSERT_GT(files.size(), 3U);
+    fs::remove(files[1]);
+    for (int reader = 0; reader < 2; ++reader) {
+        EXPECT_EQ(positions(store.read_all()), all_but(files[1], files[2]));
+        EXPECT_EQ(store.lost(), 1U) << "at least";
+    }
+    EXPECT_EQ(store.read_all({"other"}).size(), 1U);
+    EXPECT_EQ(store.lost(), 0U) << "it was not in that file";
+    EXPECT_EQ(store.read_one(Seq{first_of(files[1])}), nullptr);
+    EXPECT_EQ(store.lost(), 1U);
+    EXPECT_TRUE(store.commit(samples::logged("t")).has_value()) << "the others go on";
+    EXPECT_FALSE(store.sink().has_failed());
+}
+
+TEST_F(MissingFilesTest, WhatMemoryHasOfAFileThatIsGoneIsRead) {
+    Store store{options()};  // its tail has all of it
+    ASSERT_TRUE(store.open().has_value());
+    publish(store, 30);
+    fs::remove(segments(options())[1]);
+    EXPECT_EQ(store.read_all().size(), 30U);
+    EXPECT_EQ(store.lost(), 0U);
+}
+
+TEST_F(MissingFilesTest, ALogThatIsElsewhereForAMomentIsNotLost) {
+    SqliteEngineOptions small = options();
+    small.tail_bytes_max = 600;
+    Store store{small};
+    ASSERT_TRUE(store.open().has_value());
+    publish(store, 30);
+    const std::string elsewhere = directory_.file("elsewhere");
+    fs::rename(log_directory(small), elsewhere);
+    ReadRequest request;
+    request.shard = kShard;
+    request.cookie = 1;
+    request.filters = make_intrusive<FilterSet>(std::vector<std::string>{"#"});
+    ASSERT_EQ(store.engine().read(request), Push::ok);
+    ASSERT_TRUE(store.wait([&] { return store.sink().page(1).has_value(); }));
+    EXPECT_FALSE(store.sink().page(1)->result.has_value());
+    fs::rename(elsewhere, log_directory(small));
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_EQ(store.read_all().size(), 30U);
+    EXPECT_EQ(store.lost(), 0U);
 }
 
 }  // namespace

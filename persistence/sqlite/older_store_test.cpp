@@ -9,6 +9,7 @@
 #include <gtest/gtest.h>
 #include <sqlite3.h>
 
+#include <cstddef>
 #include <cstdint>
 #include <filesystem>
 #include <string>
@@ -41,8 +42,8 @@ class OlderStoreTest : public testing::Test {
         for (int i = 0; i < count; ++i) lines.push_back(what + ' ' + std::to_string(i));
         return lines;
     }
-    static void expect_sessions(const StoredState& state) {
-        ASSERT_EQ(state.sessions().size(), 3U);
+    static void expect_sessions(const StoredState& state, std::size_t sessions = 3) {
+        ASSERT_EQ(state.sessions().size(), sessions);
         const StoredSession& waiting = state.sessions().at("waiting");
         EXPECT_EQ(waiting.version, mqtt::ProtocolVersion::v5);
         EXPECT_EQ(waiting.expiry_seconds, 90U * 86'400) << "limits.session_expiry_max then";
@@ -97,6 +98,34 @@ TEST_F(OlderStoreTest, FormatOneTakesWhatOnlyNewerFormatsHave) {
     const auto& subscriptions = store.recovered().state.sessions().at("waiting").subscriptions;
     ASSERT_EQ(subscriptions.size(), 1U);
     EXPECT_EQ(subscriptions[0].kept.last(), Seq{63});
+}
+
+TEST_F(OlderStoreTest, FormatTwoIsOpenedWithAllThatIsInIt) {
+    Store store{copy_of("store-2")};
+    for (int run = 0; run < 2; ++run) {
+        ASSERT_TRUE(store.open().has_value());
+        EXPECT_TRUE(store.recovered().clean);
+        EXPECT_EQ(store.recovered().last, Seq{69});
+        expect_sessions(store.recovered().state, 4);
+        expect_retained(store.recovered().state);
+        EXPECT_EQ(payloads(store.read_all({"t/#"})), numbered("message", 40));
+        EXPECT_EQ(payloads(store.read_all({"h"})), numbered("in flight", 3));
+        EXPECT_EQ(payloads(store.read_all({"l"})), numbered("kept", 3));
+        store.close();
+    }
+}
+
+// What was there at the first start with this format is missed from then on.
+TEST_F(OlderStoreTest, AFileOfAnOlderStoreIsMissedOnceItHasBeenOpened) {
+    for (const char* fixture : {"store-1", "store-2"}) {
+        Store store{copy_of(fixture)};
+        ASSERT_TRUE(store.open().has_value());
+        store.close();
+        ASSERT_TRUE(fs::remove(store.options().directory + "/log/00000000000000000001.db"));
+        const auto opened = store.open();
+        ASSERT_FALSE(opened.has_value()) << fixture;
+        EXPECT_EQ(opened.error(), StoreErrc::damaged);
+    }
 }
 
 TEST_F(OlderStoreTest, OneOfANewerFormatIsRefused) {

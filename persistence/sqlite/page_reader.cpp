@@ -86,6 +86,8 @@ class PageReader::Builder {
                probes_ >= options_.probes_per_page_max || scanned_ > options_.scanned_per_page_max;
     }
 
+    void lose(std::uint64_t messages) noexcept { page_.lost_messages += messages; }
+
     [[nodiscard]] Page take() { return std::move(page_); }
 
   private:
@@ -99,7 +101,8 @@ class PageReader::Builder {
 };
 
 /// A file that went away under a page may have had a successor: then the page is begun again, with
-/// the segments as they are. Each time at least one segment fewer can do that.
+/// the segments as they are. Each time at least one segment fewer can do that. So it is when a file
+/// turns out to be missing: the segment is known as such then.
 Page PageReader::read(const ReadRequest& request) {
     for (;;) {
         Builder page{request, options_};
@@ -146,6 +149,10 @@ Result<void> PageReader::read_only(const ReadRequest& request, Builder& page) {
         if (message == nullptr) {
             STENTOR_TRY(message, held_message(seq));
         }
+        if (message == nullptr) {
+            const std::optional<SegmentView> segment = catalog_.segment_of(seq);
+            if (segment && cannot_be_read(*segment)) page.lose(1);
+        }
         if (message != nullptr && !page.add(seq, message)) return {};
         page.complete_through(seq);
         if (page.is_spent()) return {};
@@ -153,9 +160,45 @@ Result<void> PageReader::read_only(const ReadRequest& request, Builder& page) {
     return {};
 }
 
+/// Of a segment whose file is missing only what memory has can be read. The page ends before the
+/// rest, and the next one says that it is lost, and nothing else.
+PageReader::Step PageReader::pass_missing(const Stretch& stretch,
+                                          const FilterPlan& filters,
+                                          Builder& page) {
+    const Seq until = std::min(stretch.until, Seq{stretch.snapshot.tail_first.value() - 1});
+    if (until <= page.complete_through()) return Step::goes_on;
+    if (!may_have_held(stretch.segment, filters, page.complete_through())) {
+        page.complete_through(until);
+        return Step::goes_on;
+    }
+    if (page.complete_through() == page.after()) {
+        page.lose(1);
+        page.complete_through(until);
+    }
+    return Step::page_ends;
+}
+
+/// By its topics, as far as they are known.
+bool PageReader::may_have_held(const SegmentView& segment, const FilterPlan& filters, Seq after) {
+    if (!filters.ranges().empty() || !segment.handle->has_filter()) return true;
+    SegmentPlan plan;
+    plan.after = after;
+    plan.through = segment.summary.last;
+    if (!segment.is_sealed && plan_in_memory(segment, filters, plan)) {
+        return !plan.positions.empty();
+    }
+    const TopicFilter& there = segment.handle->filter();
+    return std::any_of(filters.topics().begin(), filters.topics().end(), [&](const auto& topic) {
+        return there.may_contain(topic.hash);
+    });
+}
+
 Result<PageReader::Step> PageReader::read_segment(const Stretch& stretch,
                                                   FilterPlan& plan,
                                                   Builder& page) {
+    if (cannot_be_read(stretch.segment) && pass_missing(stretch, plan, page) == Step::page_ends) {
+        return Step::page_ends;
+    }
     while (page.complete_through() < stretch.until) {
         const SegmentPlan* known = plan.find(stretch.segment, page.complete_through());
         if (known == nullptr) {
@@ -189,6 +232,8 @@ Result<PageReader::Step> PageReader::take(const Stretch& stretch,
         MessagePtr message;
         if (seq >= stretch.snapshot.tail_first) {
             STENTOR_TRY(message, message_at(seq, page));
+            // Not in memory any more, and nowhere else: the page is begun again.
+            if (message == nullptr && cannot_be_read(stretch.segment)) missed_a_file_ = true;
         } else {
             STENTOR_TRY(CachedRow * here, row(stretch.segment, seq, page));
             if (here != nullptr) {
@@ -297,6 +342,7 @@ Result<SegmentPlan> PageReader::make_plan(const Stretch& stretch,
         if (!filters.ranges().empty() || cheaper_access(facts) == Access::scan) return plan;
         if (plan_in_memory(segment, filters, plan)) return plan;
     }
+    if (cannot_be_read(segment)) return plan;  // its end is in memory
     const TopicFilter& there = segment.handle->filter();
     std::vector<std::string_view> topics;
     for (const FilterPlan::Topic& topic : filters.topics()) {
@@ -410,9 +456,12 @@ Result<MessagePtr> PageReader::message_at(Seq seq, Builder& page) {
     }
     const std::optional<SegmentView> segment = catalog_.segment_of(seq);
     if (!segment) return MessagePtr{};
+    const bool missed_before = missed_a_file_;
     STENTOR_TRY(CachedRow * here, row(*segment, seq, page));
-    if (here == nullptr) return MessagePtr{};
-    return here->message_at(seq);
+    if (here != nullptr) return here->message_at(seq);
+    // There will be no other file with it.
+    if (cannot_be_read(*segment)) missed_a_file_ = missed_before;
+    return MessagePtr{};
 }
 
 Result<MessagePtr> PageReader::held_message(Seq seq) {
@@ -421,6 +470,13 @@ Result<MessagePtr> PageReader::held_message(Seq seq) {
         held_ = std::move(opened);
     }
     return held_->find(seq);
+}
+
+bool PageReader::cannot_be_read(const SegmentView& segment) const {
+    if (!segment.handle->is_missing()) return false;
+    return std::none_of(files_.begin(), files_.end(), [&](const OpenFile& open) {
+        return open.handle == segment.handle;
+    });
 }
 
 Result<SegmentReader*> PageReader::file(const SegmentView& segment, Builder& page) {
@@ -436,6 +492,10 @@ Result<SegmentReader*> PageReader::file(const SegmentView& segment, Builder& pag
         missed_a_file_ = true;
         return nullptr;
     }
+    if (segment.handle->is_missing()) {
+        missed_a_file_ = true;
+        return nullptr;
+    }
     page.has_read(kOpenCostBytes);
     auto reader = SegmentReader::open(segment.handle->path(), options_.vfs);
     if (!reader && reader.error() == StoreErrc::no_descriptors && !files_.empty()) {
@@ -443,7 +503,7 @@ Result<SegmentReader*> PageReader::file(const SegmentView& segment, Builder& pag
         reader = SegmentReader::open(segment.handle->path(), options_.vfs);
     }
     if (!reader) {
-        missed_a_file_ = segment.handle->is_removed();
+        missed_a_file_ = segment.handle->is_removed() || has_gone(segment);
         if (missed_a_file_) return nullptr;
         return reader.error();
     }

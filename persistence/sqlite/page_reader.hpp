@@ -64,6 +64,12 @@ class PageReader {
 
     [[nodiscard]] Result<void> fill(const ReadRequest& request, Builder& page);
     [[nodiscard]] Result<void> read_only(const ReadRequest& request, Builder& page);
+    [[nodiscard]] Step pass_missing(const Stretch& stretch,
+                                    const FilterPlan& filters,
+                                    Builder& page);
+    [[nodiscard]] bool may_have_held(const SegmentView& segment,
+                                     const FilterPlan& filters,
+                                     Seq after);
     [[nodiscard]] Result<Step> read_segment(const Stretch& stretch,
                                             FilterPlan& plan,
                                             Builder& page);
@@ -92,10 +98,14 @@ class PageReader {
     /// The row that answers for `seq`, or the next one; null if nothing comes behind. Valid until
     /// the next call.
     [[nodiscard]] Result<CachedRow*> row(const SegmentView& segment, Seq seq, Builder& page);
-    /// Of the log only; null if the record is no message or gone.
+    /// Of the log only; null if the record is no message, gone, or in a file that is missing.
     [[nodiscard]] Result<MessagePtr> message_at(Seq seq, Builder& page);
     [[nodiscard]] Result<MessagePtr> held_message(Seq seq);
-    /// Null if the segment has been removed, or replaced by one that the snapshot does not have.
+    /// Whether nothing can be read from its file: one that is open can be read whatever becomes of
+    /// its name.
+    [[nodiscard]] bool cannot_be_read(const SegmentView& segment) const;
+    /// Null if the segment has been removed, or replaced by one that the snapshot does not have, or
+    /// has turned out to be missing.
     [[nodiscard]] Result<SegmentReader*> file(const SegmentView& segment, Builder& page);
 
     struct OpenFile {

@@ -129,7 +129,8 @@ Result<std::optional<SegmentReader::Seal>> SegmentReader::seal() {
     if (step == Statement::Step::done) return std::optional<Seal>{};
     return std::optional{Seal{.summary = {.last = select.seq(0),
                                           .newest_message = select.seq(1),
-                                          .bytes = static_cast<std::uint64_t>(select.integer(2))},
+                                          .bytes = static_cast<std::uint64_t>(select.integer(2)),
+                                          .messages = std::nullopt},
                               .filter = TopicFilter{select.blob(3)}}};
 }
 

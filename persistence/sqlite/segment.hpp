@@ -25,7 +25,8 @@ namespace stentor::store {
 struct SegmentSummary {
     Seq last;
     Seq newest_message;
-    std::uint64_t bytes = 0;  // of its rows
+    std::uint64_t bytes = 0;                // of its rows
+    std::optional<std::uint64_t> messages;  // for durable sessions, where it is known; not stored
 };
 
 struct EncodedRow {
@@ -154,6 +155,7 @@ class SegmentReader {
 struct SegmentId {
     Seq first;
     std::uint32_t generation = 0;
+    friend bool operator==(const SegmentId&, const SegmentId&) = default;
 };
 
 /// "00000000000000000042.db", in the third generation "00000000000000000042.2.db": sorts like the

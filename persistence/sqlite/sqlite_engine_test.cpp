@@ -126,7 +126,8 @@ TEST_F(SqliteEngineTest, PositionsJumpAfterAnUncleanStopThatMayHaveLostSome) {
 }
 
 // The newest segment is lost with what was in it, the one before is full: the log goes on in an
-// empty segment whose end lies before its beginning.
+// empty segment whose end lies before its beginning. So it was in stores that did not name their
+// files: today it would be missed.
 TEST_F(SqliteEngineTest, ALogThatEndsWithAnEmptySegmentBehindAJumpIsRead) {
     SqliteEngineOptions small = options();
     small.acknowledge_after = AcknowledgeAfter::os;
@@ -152,6 +153,12 @@ TEST_F(SqliteEngineTest, ALogThatEndsWithAnEmptySegmentBehindAJumpIsRead) {
     ASSERT_GE(segments.size(), 2U);
     std::sort(segments.begin(), segments.end());
     remove_segment_files(segments.back());
+    {
+        auto state =
+            Database::open(state_path(small), Database::Open::existing, state_format(), {});
+        ASSERT_TRUE(state.has_value());
+        ASSERT_TRUE(state->run("DELETE FROM segment").has_value());
+    }
 
     ASSERT_TRUE(store.open().has_value());
     ASSERT_GT(store.recovered().last, Seq{1000});

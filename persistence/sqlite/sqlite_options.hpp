@@ -45,6 +45,12 @@ struct SqliteEngineOptions {
     Duration survey_pause_min = std::chrono::seconds{2};
     Duration survey_pause_max = std::chrono::seconds{30};
 
+    // A file of the log is missing when the store is opened, of which all has been applied: what
+    // sessions still want of it is lost. `accept`: they are told when they come to it, and the next
+    // start accepts it, too.
+    enum class MissingSegments : std::uint8_t { refuse, accept };
+    MissingSegments missing_segments = MissingSegments::refuse;
+
     bool must_exist = false;  // the store: none is made
     // Opened again after a failure, by a process that has seen commits up to here: it must exist,
     // and positions jump if it ends earlier.

@@ -3,6 +3,7 @@
 #include "base/assert.hpp"
 #include "base/log.hpp"
 
+#include <algorithm>
 #include <array>
 #include <type_traits>
 #include <utility>
@@ -11,12 +12,18 @@
 namespace stentor::store {
 namespace {
 
-constexpr std::array<Migration, 1> kMigrations{
-    {{.from = 1, .sql = "ALTER TABLE subscription ADD COLUMN kept BLOB"}}};
+// The files that an older store has are named at the end of the first start.
+constexpr std::array<Migration, 2> kMigrations{
+    {{.from = 1, .sql = "ALTER TABLE subscription ADD COLUMN kept BLOB"},
+     {.from = 2,
+      .sql = "CREATE TABLE segment(first INTEGER NOT NULL, generation INTEGER NOT NULL,"
+             " last INTEGER NOT NULL, newest_message INTEGER NOT NULL, messages INTEGER,"
+             " ended_at INTEGER NOT NULL, given_up INTEGER NOT NULL, PRIMARY KEY(first, generation))"
+             " WITHOUT ROWID"}}};
 
 constexpr FileFormat kFormat{
     .application_id = 0x53'74'53'74,  // "StSt"
-    .version = 2,
+    .version = 3,
     .schema =
         "CREATE TABLE meta(id INTEGER PRIMARY KEY CHECK(id = 1), applied_through INTEGER NOT NULL,"
         " at INTEGER NOT NULL, wall_unix_ms INTEGER NOT NULL, run_state INTEGER NOT NULL);"
@@ -33,7 +40,11 @@ constexpr FileFormat kFormat{
         "CREATE TABLE retained(topic BLOB PRIMARY KEY, seq INTEGER NOT NULL,"
         " message BLOB NOT NULL);"
         "CREATE UNIQUE INDEX retained_seq ON retained(seq);"
-        "CREATE TABLE pinned(seq INTEGER PRIMARY KEY, message BLOB NOT NULL)",
+        "CREATE TABLE pinned(seq INTEGER PRIMARY KEY, message BLOB NOT NULL);"
+        "CREATE TABLE segment(first INTEGER NOT NULL, generation INTEGER NOT NULL,"
+        " last INTEGER NOT NULL, newest_message INTEGER NOT NULL, messages INTEGER,"
+        " ended_at INTEGER NOT NULL, given_up INTEGER NOT NULL, PRIMARY KEY(first, generation))"
+        " WITHOUT ROWID",
     .migrations = kMigrations};
 
 constexpr const char* kSessionColumns =
@@ -164,6 +175,7 @@ Result<StateStore> StateStore::open(const std::string& path,
     STENTOR_TRY_VOID(store.prepare_statements());
     STENTOR_TRY_VOID(store.read_meta());
     STENTOR_TRY_VOID(store.read_references());
+    STENTOR_TRY_VOID(store.read_segments());
     return store;
 }
 
@@ -192,7 +204,11 @@ Result<void> StateStore::prepare_statements() {
          "INSERT OR REPLACE INTO retained(topic, seq, message) VALUES(?1, ?2, ?3)"},
         {&delete_retained_, "DELETE FROM retained WHERE topic = ?1"},
         {&insert_pin_, "INSERT OR REPLACE INTO pinned(seq, message) VALUES(?1, ?2)"},
-        {&delete_pin_, "DELETE FROM pinned WHERE seq = ?1"}};
+        {&delete_pin_, "DELETE FROM pinned WHERE seq = ?1"},
+        {&insert_segment_,
+         "INSERT OR REPLACE INTO segment(first, generation, last, newest_message, messages,"
+         " ended_at, given_up) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7)"},
+        {&delete_segment_, "DELETE FROM segment WHERE first = ?1 AND generation = ?2"}};
     for (const auto& [statement, sql] : all) {
         STENTOR_TRY(*statement, database_.prepare(sql));
     }
@@ -236,6 +252,24 @@ Result<void> StateStore::read_references() {
         if (step == Statement::Step::done) return {};
         working_.restore_pinned(pins.seq(0));
         stored_pins_.emplace(pins.seq(0), static_cast<std::size_t>(pins.integer(1)));
+    }
+}
+
+Result<void> StateStore::read_segments() {
+    STENTOR_TRY(Statement rows,
+                database_.prepare("SELECT first, generation, last, newest_message, messages,"
+                                  " ended_at, given_up FROM segment ORDER BY first, generation"));
+    for (;;) {
+        STENTOR_TRY(const Statement::Step step, rows.step());
+        if (step == Statement::Step::done) return {};
+        KnownSegment& segment = segments_.emplace_back();
+        segment.id = {.first = rows.seq(0),
+                      .generation = static_cast<std::uint32_t>(rows.integer(1))};
+        segment.last = rows.seq(2);
+        segment.newest_message = rows.seq(3);
+        if (!rows.is_null(4)) segment.messages = static_cast<std::uint64_t>(rows.integer(4));
+        segment.ended_at = Instant{Duration{rows.integer(5)}};
+        segment.given_up = rows.integer(6) != 0;
     }
 }
 
@@ -331,9 +365,11 @@ Result<void> StateStore::commit(const StateMeta& meta) {
     STENTOR_TRY_VOID(write_sessions());
     STENTOR_TRY_VOID(write_retained());
     STENTOR_TRY_VOID(write_pins());
+    STENTOR_TRY_VOID(write_segments());
     STENTOR_TRY_VOID(write_meta(meta));
     STENTOR_TRY_VOID(transaction.commit());
     meta_ = meta;
+    if (wanted_) segments_ = *std::exchange(wanted_, std::nullopt);
     return {};
 }
 
@@ -451,6 +487,32 @@ Result<void> StateStore::write_pins() {
         written.push_back(seq);
     }
     for (const Seq seq : written) working_.hand_over(seq);
+    return {};
+}
+
+Result<void> StateStore::write_segments() {
+    if (!wanted_ || *wanted_ == segments_) return {};
+    const auto has = [](const std::vector<KnownSegment>& list, const KnownSegment& segment) {
+        return std::find(list.begin(), list.end(), segment) != list.end();
+    };
+    for (const KnownSegment& gone : segments_) {
+        if (has(*wanted_, gone)) continue;
+        delete_segment_.bind(1, gone.id.first).bind(2, std::int64_t{gone.id.generation});
+        STENTOR_TRY_VOID(delete_segment_.run());
+    }
+    for (const KnownSegment& segment : *wanted_) {
+        if (has(segments_, segment)) continue;
+        Statement& insert = insert_segment_;
+        insert.bind(1, segment.id.first)
+            .bind(2, std::int64_t{segment.id.generation})
+            .bind(3, segment.last)
+            .bind(4, segment.newest_message)
+            .bind(6, ticks(segment.ended_at))
+            .bind(7, std::int64_t{segment.given_up});
+        segment.messages ? insert.bind(5, static_cast<std::int64_t>(*segment.messages))
+                         : insert.bind_null(5);
+        STENTOR_TRY_VOID(insert.run());
+    }
     return {};
 }
 

@@ -2,6 +2,7 @@
 // state.db: what the log's records amount to, in rows (docs/formats/segment.md). Records are
 // applied by StoredState's rules to the few sessions and topics they name, which are read before
 // and written after; memory holds only who refers to which position, and which messages are pinned.
+// It also names the files of the log that exist, so that one that goes is missed.
 // One thread at a time.
 
 #include "base/clock.hpp"
@@ -9,6 +10,7 @@
 #include "persistence/contract/engine.hpp"
 #include "persistence/record.hpp"
 #include "persistence/sqlite/database.hpp"
+#include "persistence/sqlite/segment.hpp"
 #include "persistence/state/stored_state.hpp"
 
 #include <cstddef>
@@ -18,6 +20,7 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 namespace stentor::store {
@@ -46,6 +49,22 @@ struct StateMeta {
     }
 };
 
+/// A file of the log that exists.
+///
+/// It is named here after it has come into its directory for good, and is removed after it is not
+/// named any more: whenever a process or the power ends, what is named is there. (What is there may
+/// not be named: it has just been made, or was about to be removed.) The only other way for a named
+/// file to go is that a sealed one of a higher generation has taken its place.
+struct KnownSegment {
+    SegmentId id;
+    Seq last;            // kNoSeq: it is being written
+    Seq newest_message;  // for durable sessions; this and the rest: once it is full
+    std::optional<std::uint64_t> messages;  // for durable sessions; nothing: not known
+    Instant ended_at;                       // the store's clock at its newest commit
+    bool given_up = false;                  // it is missing, and the operator goes on without it
+    friend bool operator==(const KnownSegment&, const KnownSegment&) = default;
+};
+
 class StateStore {
   public:
     [[nodiscard]] static Result<StateStore> open(const std::string& path,
@@ -60,6 +79,11 @@ class StateStore {
     /// Stores what was applied, through position and clock of `meta`, in one commit that is on disk
     /// when this returns.
     [[nodiscard]] Result<void> commit(const StateMeta& meta);
+
+    /// In order of their first positions.
+    [[nodiscard]] const std::vector<KnownSegment>& segments() const noexcept { return segments_; }
+    /// What segments() are to be from the next commit() on, in the same order.
+    void know_segments(std::vector<KnownSegment> segments) { wanted_ = std::move(segments); }
 
     /// When there is time: what was committed goes from the write-ahead log into the file.
     [[nodiscard]] Result<void> tidy() { return database_.empty_log(); }
@@ -91,6 +115,7 @@ class StateStore {
     [[nodiscard]] Result<void> prepare_statements();
     [[nodiscard]] Result<void> read_meta();
     [[nodiscard]] Result<void> read_references();
+    [[nodiscard]] Result<void> read_segments();
     [[nodiscard]] Result<StoredSession> read_session(Statement& row);
     [[nodiscard]] Result<std::optional<StoredSession>> find_session(const ClientId& client);
     [[nodiscard]] Result<void> need_session(const ClientId& client);
@@ -102,6 +127,7 @@ class StateStore {
                                              const std::set<std::string>& filters);
     [[nodiscard]] Result<void> write_retained();
     [[nodiscard]] Result<void> write_pins();
+    [[nodiscard]] Result<void> write_segments();
     [[nodiscard]] Result<void> write_meta(const StateMeta& meta);
 
     Database database_;
@@ -111,6 +137,8 @@ class StateStore {
     std::unordered_map<std::string, std::size_t> topics_;           // size of the value before
     std::unordered_map<Seq, std::size_t> stored_pins_;              // with their size
     std::uint64_t message_bytes_ = 0;
+    std::vector<KnownSegment> segments_;
+    std::optional<std::vector<KnownSegment>> wanted_;
 
     Statement select_session_;
     Statement select_subscriptions_;
@@ -124,6 +152,8 @@ class StateStore {
     Statement delete_retained_;
     Statement insert_pin_;
     Statement delete_pin_;
+    Statement insert_segment_;
+    Statement delete_segment_;
 };
 
 /// Looks up single messages in state.db, beside the StateStore.

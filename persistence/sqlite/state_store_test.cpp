@@ -71,6 +71,40 @@ TEST_F(StateStoreTest, TheSubscriptionsOfATransientSessionGoWithIt) {
     EXPECT_TRUE(loaded->sessions().at("c").subscriptions.empty());
 }
 
+TEST_F(StateStoreTest, TheFilesOfTheLogAreNamedByTheNextCommit) {
+    open();
+    std::vector<KnownSegment> named{{.id = {.first = Seq{1}, .generation = 2},
+                                     .last = Seq{40},
+                                     .newest_message = Seq{39},
+                                     .messages = std::nullopt,
+                                     .ended_at = Instant{Duration{5}},
+                                     .given_up = true},
+                                    {.id = {.first = Seq{41}},
+                                     .last = Seq{50},
+                                     .newest_message = Seq{50},
+                                     .messages = 10,
+                                     .ended_at = Instant{Duration{6}}},
+                                    {.id = {.first = Seq{51}},
+                                     .last = {},
+                                     .newest_message = {},
+                                     .messages = {},
+                                     .ended_at = {}}};
+    for (int round = 0; round < 3; ++round) {
+        store_->know_segments(named);
+        commit(Seq{1});
+        EXPECT_EQ(store_->segments(), named);
+        open();
+        EXPECT_EQ(store_->segments(), named);
+        commit(Seq{1});
+        EXPECT_EQ(store_->segments(), named) << "who says nothing of them changes nothing";
+        named[0].given_up = false;
+        named.pop_back();
+    }
+    store_->know_segments({});
+    open();
+    EXPECT_EQ(store_->segments().size(), 1U) << "it was not committed";
+}
+
 /// SUBSCRIBE with QoS 0 came while messages waited. It is there until they have been sent.
 TEST_F(StateStoreTest, WhatIsKeptOfAnEarlierQosIsStored) {
     const auto kept = [&] {

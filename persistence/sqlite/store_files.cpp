@@ -201,6 +201,43 @@ void remove_leftovers(const std::string& directory, Seq applied_through) {
                              : "the log begins after what state.db has applied");
 }
 
+/// The one that is being written has the newest records; another one without which the state cannot
+/// be brought up to date is no smaller loss. What is there in place of a part of it is not ours.
+[[nodiscard]] bool may_be_accepted(const KnownSegment& missing,
+                                   const StateMeta& meta,
+                                   const std::vector<SegmentId>& there) noexcept {
+    if (missing.last == kNoSeq || missing.last > meta.applied_through) return false;
+    return std::none_of(there.begin(), there.end(), [&](const SegmentId& other) {
+        return missing.id.first <= other.first && other.first <= missing.last;
+    });
+}
+
+/// All of them are told of before the store is refused.
+[[nodiscard]] Result<void> check_missing(const SqliteEngineOptions& options,
+                                         const StateMeta& meta,
+                                         const std::vector<SegmentId>& there,
+                                         std::vector<KnownSegment>& missing) {
+    using Missing = SqliteEngineOptions::MissingSegments;
+    Result<void> result;
+    for (KnownSegment& segment : missing) {
+        const std::string path = log_directory(options) + '/' + segment_name(segment.id);
+        if (!may_be_accepted(segment, meta, there)) {
+            result = is_incomplete(path, "a file of the log that is needed in any case");
+            continue;
+        }
+        segment.given_up = segment.given_up || options.missing_segments == Missing::accept;
+        if (segment.given_up) continue;
+        const std::string what =
+            "positions " + std::to_string(segment.id.first.value()) + " to " +
+            std::to_string(segment.last.value()) + ", " +
+            (segment.messages ? std::to_string(*segment.messages) : "an unknown number of") +
+            " messages for durable sessions; one start with store.missing_segments = \"accept\" "
+            "goes on without it and tells the sessions that wanted them";
+        result = is_incomplete(path, what.c_str());
+    }
+    return result;
+}
+
 /// Reads the log into catalog and state, segment by segment.
 class Recovery {
   public:
@@ -210,6 +247,12 @@ class Recovery {
           state_{state},
           meta_{state.meta()},
           was_unused_{state.meta().is_unused()} {}
+
+    /// In place of a file that is not there.
+    void add_missing(const KnownSegment& missing) {
+        catalog_.add_missing(log_directory(options_) + '/' + segment_name(missing.id), missing);
+        end_ = std::max(end_, missing.last);
+    }
 
     [[nodiscard]] Result<void> add_segment(SegmentId id) {
         const Seq first = id.first;
@@ -246,6 +289,7 @@ class Recovery {
         if (!began_at) began_at = meta_.at;
         if (seal) {
             const Seq last = seal->summary.last;
+            seal->summary.messages = messages_of(id);
             const auto row = reader.last_row();
             // Where it cannot be read: by what no segment is written for longer than.
             const Instant ended_at =
@@ -273,6 +317,13 @@ class Recovery {
         if (meta_.run_state == RunState::open_lossy || applied <= end_) return {};
         if (applied.value() - end_.value() >= kPositionJump) return {};
         return is_incomplete(newest_, "the log ends before what state.db has applied");
+    }
+
+    [[nodiscard]] std::optional<std::uint64_t> messages_of(SegmentId id) const {
+        const auto& known = state_.segments();
+        const auto found = std::find_if(
+            known.begin(), known.end(), [&](const KnownSegment& k) { return k.id == id; });
+        return found == known.end() ? std::nullopt : found->messages;
     }
 
     [[nodiscard]] static Result<bool> has_no_rows(SegmentReader& reader, Seq first) {
@@ -436,6 +487,26 @@ std::string state_path(const SqliteEngineOptions& options) {
     return options.directory + "/state.db";
 }
 
+Result<std::vector<KnownSegment>> missing_segments(const SqliteEngineOptions& options,
+                                                   const std::vector<KnownSegment>& known,
+                                                   const std::vector<SegmentId>& there) {
+    std::vector<KnownSegment> missing;
+    for (const KnownSegment& segment : known) {
+        bool is_there = std::find(there.begin(), there.end(), segment.id) != there.end();
+        for (const SegmentId& other : there) {
+            if (is_there) break;
+            if (other.generation <= segment.id.generation) continue;
+            if (other.first > segment.id.first) break;
+            const std::string path = log_directory(options) + '/' + segment_name(other);
+            STENTOR_TRY(SegmentReader reader, SegmentReader::open(path, options.vfs));
+            STENTOR_TRY(const std::optional<SegmentReader::Seal> seal, reader.seal());
+            is_there = seal && segment.id.first <= seal->summary.last;
+        }
+        if (!is_there) missing.push_back(segment);
+    }
+    return missing;
+}
+
 Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& catalog) {
     if (options.must_exist || options.reopens_after) STENTOR_TRY_VOID(check_still_there(options));
     STENTOR_TRY_VOID(make_directories(options));
@@ -451,8 +522,18 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
     // written again before anything is built on it. Without a write-ahead log there is none.
     STENTOR_TRY_VOID(state.checkpoint());
     const RunState before = state.meta().run_state;
+    STENTOR_TRY(std::vector<KnownSegment> missing,
+                missing_segments(options, state.segments(), segments));
+    STENTOR_TRY_VOID(check_missing(options, state.meta(), segments, missing));
     Recovery recovery{options, catalog, state};
-    for (const SegmentId& id : segments) STENTOR_TRY_VOID(recovery.add_segment(id));
+    auto next_missing = missing.cbegin();
+    for (const SegmentId& id : segments) {
+        for (; next_missing != missing.cend() && next_missing->id.first < id.first;
+             ++next_missing) {
+            recovery.add_missing(*next_missing);
+        }
+        STENTOR_TRY_VOID(recovery.add_segment(id));
+    }
     STENTOR_TRY_VOID(recovery.check_end());
     state.finish_recovery();
 
@@ -473,6 +554,7 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
     meta.run_state = options.acknowledge_after == AcknowledgeAfter::disk ? RunState::open_disk
                                                                          : RunState::open_lossy;
     STENTOR_TRY(SegmentWriter newest, recovery.open_newest());
+    state.know_segments(catalog.known_segments());
     STENTOR_TRY_VOID(state.commit(meta));
     remove_leftovers(log_directory(options), meta.applied_through);
     catalog.start_after(meta.applied_through);

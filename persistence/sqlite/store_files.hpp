@@ -14,6 +14,7 @@
 
 #include <optional>
 #include <string>
+#include <vector>
 
 namespace stentor::store {
 
@@ -48,6 +49,12 @@ struct OpenedStore {
     SegmentWriter newest;
     Recovered recovered;
 };
+
+/// What state.db names and is not in the directory, nor has a successor there.
+[[nodiscard]] Result<std::vector<KnownSegment>> missing_segments(
+    const SqliteEngineOptions& options,
+    const std::vector<KnownSegment>& known,
+    const std::vector<SegmentId>& there);
 
 /// Opens the store, fills the (empty) catalog and marks the store as in use.
 [[nodiscard]] Result<OpenedStore> open_store(const SqliteEngineOptions& options,

@@ -58,10 +58,11 @@ class Store {
         return commit(std::move(records));
     }
 
-    /// All that waits, page by page.
+    /// All that waits, page by page; lost() says what pages have said of what is missing.
     std::vector<PageEntry> read_all(const std::vector<std::string>& filters = {"#"}) {
         const auto wanted = make_intrusive<FilterSet>(filters);
         std::vector<PageEntry> found;
+        lost_ = 0;
         for (Seq after = kNoSeq; after < sink_->last();) {
             ReadRequest request;
             request.shard = kShard;
@@ -73,6 +74,8 @@ class Store {
             Page page = sink_->page(cookie_).value_or(Page{});
             STENTOR_ASSERT(page.result.has_value());
             if (page.complete_through <= after) break;
+            STENTOR_ASSERT(page.lost_messages == 0 || page.entries.empty());
+            lost_ += page.lost_messages;
             after = page.complete_through;
             for (PageEntry& entry : page.entries) found.push_back(std::move(entry));
         }
@@ -88,8 +91,13 @@ class Store {
         STENTOR_ASSERT(wait([&] { return engine_->read(request) == Push::ok; }));
         STENTOR_ASSERT(wait([&] { return sink_->page(cookie_).has_value(); }));
         const Page page = sink_->page(cookie_).value_or(Page{});
+        STENTOR_ASSERT(page.result.has_value());
+        lost_ = page.lost_messages;
         return page.entries.empty() ? MessagePtr{} : page.entries.front().message;
     }
+
+    /// Of the last read_all() or read_one().
+    [[nodiscard]] std::uint64_t lost() const noexcept { return lost_; }
 
     bool wait(const std::function<bool()>& condition) {
         return sink_->wait(condition, std::chrono::seconds{60});
@@ -111,6 +119,7 @@ class Store {
     Instant now_;
     CommitTicket ticket_ = 0;
     std::uint64_t cookie_ = 0;
+    std::uint64_t lost_ = 0;
 };
 
 }  // namespace stentor::store

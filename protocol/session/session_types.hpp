@@ -79,6 +79,7 @@ enum class DropReason : std::uint8_t {
     backlog_full,      // the oldest of what waited for a durable session, beyond its backlog
     too_old,           // ... beyond the age of the log
     log_full,          // ... beyond the size of the log
+    segment_missing,   // ... in a file of the log that somebody has removed
     count_,
 };
 

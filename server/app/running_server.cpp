@@ -172,6 +172,9 @@ store::SqliteEngineOptions engine_options(const config::Options& options, std::u
     to.disk_free_bytes_min = options.store.disk_free_bytes_min;
     to.segment_bytes_max = options.store.segment_bytes_max;
     to.age_max = options.store.age_max;
+    if (options.store.missing_segments == config::MissingSegments::accept) {
+        to.missing_segments = store::SqliteEngineOptions::MissingSegments::accept;
+    }
     return to;
 }
 

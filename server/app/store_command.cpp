@@ -34,6 +34,7 @@ store::Fields summary(const store::CheckReport& report) {
     store::Fields fields;
     fields.add("problems", report.findings.size() + report.more)
         .add("segments", report.segments)
+        .add("segments_missing", report.segments_missing)
         .add("rows", report.rows)
         .add("records", report.records)
         .add("log_last", report.last.value())

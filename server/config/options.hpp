@@ -52,12 +52,15 @@ struct ListenerOptions {
 
 enum class AcknowledgeAfter : std::uint8_t { disk, os, memory };
 
+enum class MissingSegments : std::uint8_t { refuse, accept };
+
 struct StoreOptions {
     AcknowledgeAfter acknowledge_after = AcknowledgeAfter::disk;
     Milliseconds age_max = std::chrono::days{90};       // `max_age`
     std::uint64_t bytes_max = 10ULL << 30U;             // `max_bytes`
     std::uint64_t disk_free_bytes_min = 256ULL << 20U;  // `min_free_bytes`
     std::uint64_t segment_bytes_max = 64ULL << 20U;     // `segment_bytes`
+    MissingSegments missing_segments = MissingSegments::refuse;
 };
 
 struct LimitOptions {

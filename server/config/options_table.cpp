@@ -198,6 +198,13 @@ std::vector<Key> store_keys() {
          .max = std::uint64_t{1} << 30U,
          .description = "Size at which a file of the log is closed and the next one begun. Space "
                         "comes back a file at a time."},
+        {.path = "store.missing_segments",
+         .kind = Kind::choice,
+         .field = option<&Options::store, &StoreOptions::missing_segments>(),
+         .choices = {"refuse", "accept"},
+         .description = "A full file of the log is gone at the start. `refuse`: so is the start, "
+                        "until it has been put back; `accept`: what waited in it is lost, and the "
+                        "sessions that wanted it are told. Accepted once is accepted for good."},
     };
 }
 

@@ -33,8 +33,9 @@ LogEvery& advanced_lines() {
     return every;
 }
 
-/// The configuration key that the operator would change.
+/// The configuration key that the operator would change; none where it was no bound.
 std::string_view bound_of(mqtt::DropReason reason) {
+    if (reason == mqtt::DropReason::segment_missing) return "none";
     if (reason == mqtt::DropReason::too_old) return "store.max_age";
     if (reason == mqtt::DropReason::log_full) return "store.max_bytes";
     return "limits.session_backlog_messages_max or _bytes_max";
@@ -144,6 +145,7 @@ bool Shard::backlog_page(store::Page& page, Instant now) {
     const auto at = backlog_reads_.find(page.cookie);
     if (at == backlog_reads_.end()) return false;
     BacklogRead read = std::move(at->second);
+                     .lost = {},
     backlog_reads_.erase(at);
     if (!read.frees_log) counts_page_ = false;
     SessionEntry* entry = sessions_.same(read.who.slot, read.who.generation);
@@ -168,6 +170,9 @@ bool Shard::backlog_page(store::Page& page, Instant now) {
         if (!waits_for(*entry, *read.filters, each)) continue;
         if (each.message->expired(now)) continue;  // lost to nobody
         read.check.add(each.seq, each.message->bytes());
+    }
+    if (page.lost_messages != 0) {
+        read.lost.push_back({.through = page.complete_through, .messages = page.lost_messages});
     }
     const bool advances = page.complete_through > read.after;
     read.after = page.complete_through;
@@ -205,29 +210,53 @@ void Shard::conclude_backlog(SessionEntry& entry, const BacklogRead& read, Insta
         outcome.lost = 1;  // at least
         outcome.reason = mqtt::DropReason::log_full;
     }
+    for (const BacklogRead::Lost& lost : read.lost) {
+        if (lost.through <= position_of(entry) || lost.through > outcome.through) continue;
+        outcome.lost += lost.messages;
+        outcome.reason = mqtt::DropReason::segment_missing;
+    }
     if (read.counts_all) entry.backlog_count_at = read.load + outcome.room;
     if (outcome.spared) backlog_spared_.insert_or_assign(entry.slot, read.check.large_below());
     if (outcome.through == kNoSeq) return;
     if (outcome.lost != 0) count_loss(entry, outcome, now);
-    if (entry.attached != nullptr) {
-        // A page that is here or on its way begins before the new position: that part is passed
-        // over. What follows waits for the commit. After a crash before it the session would get
-        // the lost messages after all, behind those that had come later.
-        entry.attached->session.advance(outcome.through);
-        entry.attached->advancing = true;
-        commit_delivery(entry, now);
-        return;
-    }
+    if (entry.attached != nullptr) return advance_attached(entry, outcome.through, now);
     entry.sent_through = outcome.through;
     ++entry.detaches_on_their_way;
     commits_.add(whole_state(entry),
                  ConfirmDetach{entry.slot, entry.generation, entry.sent_through});
 }
 
-void Shard::count_loss(SessionEntry& entry, const BacklogCheck::Outcome& outcome, Instant now) {
+/// A page that is here or on its way begins before the new position: that part is passed over. What
+/// follows waits for the commit. After a crash before it the session would get the lost messages
+/// after all, behind those that had come later.
+void Shard::advance_attached(SessionEntry& entry, Seq through, Instant now) {
+    entry.attached->session.advance(through);
+    entry.attached->advancing = true;
+    commit_delivery(entry, now);
+}
+
+/// What the session comes to has gone with a file of the log. It goes on behind it at once: nothing
+/// that it waits for will bring it back.
+void Shard::pass_missing(SessionEntry& entry, const store::Page& page, Instant now) {
+    if (page.complete_through <= entry.attached->session.sent_through()) {
+        return request_feed(entry);
+    }
+    BacklogCheck::Outcome outcome;
+    outcome.through = page.complete_through;
+    outcome.lost = page.lost_messages;
+    outcome.reason = mqtt::DropReason::segment_missing;
+    count_loss(entry, outcome, now);
+    advance_attached(entry, page.complete_through, now);
+}
+
+void Shard::will_tell(SessionEntry& entry, std::uint64_t messages, mqtt::DropReason reason) {
     if (entry.loss == nullptr) entry.loss = std::make_unique<BacklogLoss>();
-    entry.loss->messages += outcome.lost;
-    entry.loss->reason = outcome.reason;
+    entry.loss->messages += messages;
+    entry.loss->reason = reason;
+}
+
+void Shard::count_loss(SessionEntry& entry, const BacklogCheck::Outcome& outcome, Instant now) {
+    will_tell(entry, outcome.lost, outcome.reason);
     ++counters_.sessions_advanced;
     counters_.dropped(outcome.reason, outcome.lost);
     const auto pass = advanced_lines().admit(now);
@@ -239,7 +268,10 @@ void Shard::count_loss(SessionEntry& entry, const BacklogCheck::Outcome& outcome
                           {"reason", name(outcome.reason)},
                           {"bound", bound_of(outcome.reason)},
                           {"suppressed", pass.suppressed}}),
-                "the oldest messages that waited for a session are lost to a bound");
+                "the oldest messages that waited for a session are lost{}",
+                outcome.reason == mqtt::DropReason::segment_missing
+                    ? ": the file of the log that they were in is gone (at least so many)"
+                    : " to a bound");
 }
 
 /// CONNACK, with what the session has lost since the last one that could say so. 3.1.1 has no way

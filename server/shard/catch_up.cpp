@@ -288,6 +288,7 @@ void Shard::page_read(store::Page page, Instant now) {
     CatchUp& catch_up = entry->attached->catch_up;
     if (!catch_up.reading || catch_up.cookie != page.cookie) return;  // asked with other filters
     catch_up.reading = false;
+    if (page.lost_messages != 0) return pass_missing(*entry, page, now);
     catch_up.page = std::move(page.entries);
     catch_up.page_done = 0;
     catch_up.page_through = page.complete_through;
@@ -312,6 +313,9 @@ void Shard::collect_identifiers(SessionEntry& entry, const mqtt::Message& messag
 /// Messages of unfinished deliveries, read back for a client that has come back.
 void Shard::restored(SessionEntry& entry, store::Page& page, Instant now) {
     const AttachmentRef who{entry.slot, entry.generation};
+    if (page.lost_messages != 0) {
+        will_tell(entry, page.lost_messages, mqtt::DropReason::segment_missing);
+    }
     std::vector<Seq>& missing = entry.attached->restoring_seqs;
     std::sort(missing.begin(), missing.end());
     std::size_t found = 0;

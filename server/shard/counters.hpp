@@ -36,6 +36,8 @@ namespace stentor::server {
             return "too_old";
         case mqtt::DropReason::log_full:
             return "log_full";
+        case mqtt::DropReason::segment_missing:
+            return "segment_missing";
         case mqtt::DropReason::count_:
             break;
     }

@@ -40,6 +40,8 @@ const char* explanation_of(mqtt::DropReason reason) noexcept {
             return "the oldest of what waited for a session (see session_advanced)";
         case mqtt::DropReason::log_full:
             return "the store has no room for it, or had to let it go (see session_advanced)";
+        case mqtt::DropReason::segment_missing:
+            return "a file of the log is gone (see segment_missing)";
         case mqtt::DropReason::count_:
             break;
     }
@@ -184,6 +186,7 @@ void Shard::drop(mqtt::DropReason reason, std::string_view client, std::uint64_t
     if (reason == mqtt::DropReason::expired) return;  // as its publisher wished
     using std::chrono_literals::operator""s;
     static std::array<LogEvery, Counters::kDropReasons> every{{{5, 10s},
+                                                               {5, 10s},
                                                                {5, 10s},
                                                                {5, 10s},
                                                                {5, 10s},

@@ -445,6 +445,11 @@ class Shard {
         bool frees_log = false;   // the log's bounds ask for it: catch-up does not come first
         BacklogLoad load = 0;
         bool met_damage = false;  // behind what has been added to the check
+        struct Lost {             // with files of the log
+            Seq through;
+            std::uint64_t messages = 0;
+        };
+        std::vector<Lost> lost;
         BacklogCheck check;
     };
     void see_who_gives_way();
@@ -461,6 +466,9 @@ class Shard {
                                  const store::FilterSet& filters,
                                  const store::PageEntry& logged);
     void conclude_backlog(SessionEntry& entry, const BacklogRead& read, Instant now);
+    void advance_attached(SessionEntry& entry, Seq through, Instant now);
+    void pass_missing(SessionEntry& entry, const store::Page& page, Instant now);
+    static void will_tell(SessionEntry& entry, std::uint64_t messages, mqtt::DropReason reason);
     void count_loss(SessionEntry& entry, const BacklogCheck::Outcome& outcome, Instant now);
     void send_connack(SessionEntry& entry);
     [[nodiscard]] static store::FilterSetPtr wanted_filters(const SessionEntry& entry,

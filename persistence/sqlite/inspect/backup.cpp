@@ -3,6 +3,7 @@
 #include "base/sync_directory.hpp"
 #include "persistence/sqlite/segment.hpp"
 
+#include <algorithm>
 #include <filesystem>
 #include <system_error>
 #include <utility>
@@ -136,7 +137,35 @@ class Backup {
         report_.bytes = 0;
         STENTOR_TRY_VOID(copy(*state, view_.state_path(), to_ + "/state.db"));
         STENTOR_TRY(is_complete_, open_log());
+        // One that was made and removed again in between is missing only this time.
+        STENTOR_TRY(auto unanswered, unanswered_names());
+        is_complete_ = is_complete_ && unanswered == missing_;
+        missing_ = std::move(unanswered);
         return {};
+    }
+
+    [[nodiscard]] bool has_copy_from(Seq first) const {
+        return std::any_of(log_.begin(), log_.end(), [first](const auto& each) {
+            return each.first.first == first;
+        });
+    }
+
+    /// What the copy of state.db names and the log has neither in this form nor in an earlier one.
+    [[nodiscard]] Result<std::vector<Seq>, Trouble> unanswered_names() const {
+        const std::string path = to_ + "/state.db";
+        std::vector<Seq> unanswered;
+        const auto read = [&]() -> Result<void> {
+            STENTOR_TRY(Database copy,
+                        Database::open(path, Database::Open::at_rest, state_format(), {}));
+            STENTOR_TRY(Statement names, copy.prepare("SELECT first FROM segment ORDER BY first"));
+            for (;;) {
+                STENTOR_TRY(const Statement::Step step, names.step());
+                if (step == Statement::Step::done) return {};
+                if (!has_copy_from(names.seq(0))) unanswered.push_back(names.seq(0));
+            }
+        }();
+        if (read) return unanswered;
+        return Trouble{.what = "cannot read " + path + ": " + read.error().message(), .hint = {}};
     }
 
     /// Opens what follows the files that are open already, whose rewritten forms are not for us.
@@ -158,6 +187,20 @@ class Backup {
         return true;
     }
 
+    /// Those that the copy has, not what was written from them meanwhile; and those that were
+    /// missing, of which the next start is to say so.
+    [[nodiscard]] std::vector<KnownSegment> names_of_copies(const StateStore& state) const {
+        std::vector<KnownSegment> names = state.segments();
+        std::erase_if(names, [&](const KnownSegment& segment) {
+            const bool is_copied = std::any_of(log_.begin(), log_.end(), [&](const auto& each) {
+                return each.first.first == segment.id.first &&
+                       each.first.generation == segment.id.generation;
+            });
+            return !is_copied && has_copy_from(segment.id.first);
+        });
+        return names;
+    }
+
     /// The next start finds that this is a copy.
     [[nodiscard]] Result<void, Trouble> mark() {
         const auto marked = [&]() -> Result<void> {
@@ -165,6 +208,7 @@ class Backup {
                         StateStore::open(to_ + "/state.db", {}, Database::Open::existing));
             StateMeta meta = state.meta();
             meta.run_state = RunState::restored;
+            state.know_segments(names_of_copies(state));
             STENTOR_TRY_VOID(state.commit(meta));
             report_.applied_through = meta.applied_through;
             return state.checkpoint();
@@ -178,6 +222,7 @@ class Backup {
     const std::string to_;
     std::vector<std::pair<LogFile, Database>> log_;
     Seq opened_through_;
+    std::vector<Seq> missing_;  // first positions, as of the last try
     bool is_complete_ = false;
     BackupReport report_;
 };

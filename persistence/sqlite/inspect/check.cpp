@@ -30,6 +30,7 @@ class Check {
         STENTOR_TRY_VOID(read_state());
         STENTOR_TRY(const std::vector<LogFile> files, view_.log_files());
         for (const LogFile& file : files) check_segment(file);
+        check_names(files);
         check_reach();
         check_end();
         if (state_readable_) compare();
@@ -78,6 +79,7 @@ class Check {
         }
         STENTOR_TRY(StateStore store, view_.state());
         meta_ = store.meta();
+        known_ = store.segments();
         report_.applied_through = meta_.applied_through;
         auto loaded = store.load();
         if (!loaded) {
@@ -272,6 +274,8 @@ class Check {
             return;
         }
         if (*step == Statement::Step::done) return;
+        sealed_.push_back(
+            {.first = file.first, .last = statement->seq(0), .generation = file.generation});
         const auto differs = [&](const char* what) {
             find(file.path,
                  kNoSeq,
@@ -333,6 +337,42 @@ class Check {
         }
     }
 
+    /// What state.db names is there, or what has taken its place.
+    void check_names(const std::vector<LogFile>& files) {
+        std::vector<SegmentId> there;
+        for (const LogFile& file : files) {
+            there.push_back({.first = file.first, .generation = file.generation});
+        }
+        for (const KnownSegment& known : known_) {
+            if (std::find(there.begin(), there.end(), known.id) != there.end()) continue;
+            const auto covers = [&](const Covering& other) {
+                return other.generation > known.id.generation && other.first <= known.id.first &&
+                       known.id.first <= other.last;
+            };
+            if (std::any_of(sealed_.begin(), sealed_.end(), covers)) continue;
+            ++report_.segments_missing;
+            const std::string path = view_.log_path() + '/' + segment_name(known.id);
+            find(path, kNoSeq, known.id.first, description_of(known), hint_about(known));
+        }
+    }
+
+    [[nodiscard]] static std::string description_of(const KnownSegment& missing) {
+        if (missing.last == kNoSeq) return "the file that was being written is missing";
+        return "the file is missing, with positions " + std::to_string(missing.id.first.value()) +
+               " to " + std::to_string(missing.last.value()) + ": " +
+               (missing.messages ? std::to_string(*missing.messages) : "an unknown number of") +
+               " messages for durable sessions";
+    }
+
+    [[nodiscard]] static const char* hint_about(const KnownSegment& missing) {
+        if (missing.last == kNoSeq) return kRestore;
+        if (missing.given_up) {
+            return "this has been accepted: sessions that wanted them are told when they are back";
+        }
+        return "put it back, or restore a backup; one start with store.missing_segments = "
+               "\"accept\" goes on without it and tells the sessions that wanted them";
+    }
+
     /// The log has all that has been applied; only a jump goes on ahead of it, or a power cut takes
     /// the end of a log that was not synced.
     void check_reach() {
@@ -372,9 +412,18 @@ class Check {
         }
     }
 
+    /// A sealed file takes the place of those of lower generations in what it covers.
+    struct Covering {
+        Seq first;
+        Seq last;
+        std::uint32_t generation = 0;
+    };
+
     const StoreView& view_;
     CheckReport& report_;
     StateMeta meta_;
+    std::vector<KnownSegment> known_;
+    std::vector<Covering> sealed_;
     StoredState state_;
     bool state_readable_ = false;
     std::map<Seq, ClientId> wanted_;  // unfinished deliveries whose message was not seen yet

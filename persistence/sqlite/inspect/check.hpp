@@ -27,6 +27,7 @@ struct CheckReport {
     std::vector<Finding> findings;  // at most kFindingsMax, then `more`
     std::uint64_t more = 0;
     std::uint64_t segments = 0;
+    std::uint64_t segments_missing = 0;
     std::uint64_t rows = 0;
     std::uint64_t records = 0;
     std::uint64_t sessions = 0;

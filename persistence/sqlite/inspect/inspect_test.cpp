@@ -203,11 +203,40 @@ TEST_F(InspectTest, AMissingSegmentIsFoundIfItHadNotBeenApplied) {
     fill(1);
     const auto files = segment_files();
     std::filesystem::remove(files[1]);
+    run_sql(store_ + "/state.db", "DELETE FROM segment");
     EXPECT_THAT(findings(), IsEmpty()) << "as if nobody had needed it";
     run_sql(store_ + "/state.db",
             "UPDATE meta SET applied_through = 3; DELETE FROM session; DELETE FROM subscription;"
             "DELETE FROM retained; DELETE FROM pinned");
     EXPECT_THAT(findings(), Contains(HasSubstr("the records before it are missing")));
+}
+
+TEST_F(InspectTest, AMissingFileIsFoundEvenIfAllOfItHadBeenApplied) {
+    fill(1);
+    const auto files = segment_files();
+    ASSERT_GT(files.size(), 2U);
+    const auto name = std::filesystem::path{files[1]}.filename().string();
+    std::filesystem::remove(files[1]);
+    EXPECT_THAT(findings(store_), Contains(HasSubstr(name + ": the file is missing, with pos")));
+    const auto report = check_store(store_);
+    ASSERT_TRUE(report.has_value());
+    EXPECT_EQ(report->segments_missing, 1U);
+    const auto stats = store_stats(store_);
+    ASSERT_TRUE(stats.has_value());
+    EXPECT_THAT(stats->json(), HasSubstr("\"segments_missing\":1"));
+}
+
+// Nothing that a backup has is missed when it is opened, and what was missing before is.
+TEST_F(InspectTest, ABackupNamesTheFilesItHas) {
+    fill(1);
+    const std::string whole = directory_.file("whole");
+    ASSERT_TRUE(back_up(store_, whole).has_value());
+    EXPECT_THAT(findings(whole), Not(Contains(HasSubstr("missing"))));
+    const auto files = segment_files();
+    std::filesystem::remove(files[1]);
+    const std::string lacking = directory_.file("lacking");
+    ASSERT_TRUE(back_up(store_, lacking).has_value());
+    EXPECT_THAT(findings(lacking), Contains(HasSubstr("the file is missing")));
 }
 
 // QoS 2 from a share that nobody durable wanted logged: the identifier is in use until PUBCOMP.

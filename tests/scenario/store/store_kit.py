@@ -3,6 +3,7 @@
 import contextlib
 import mmap
 import os
+import re
 import shutil
 import struct
 import subprocess
@@ -193,6 +194,13 @@ class Broker(BrokerProcess):
     def kill(self):
         self.process.kill()
         self.wait()
+
+
+def told(client):
+    """(messages, reason) that CONNACK says are lost; None if it says nothing."""
+    found = re.search(rb"\x26\x00\x15stentor-lost-messages\x00.(\d+)"
+                      rb"\x26\x00\x13stentor-lost-reason\x00.([a-z_]+)", client.connack, re.DOTALL)
+    return found and (int(found[1]), found[2].decode())
 
 
 def stentor(*arguments):
