@@ -93,6 +93,22 @@ struct Unfinished {
     friend bool operator==(const Unfinished&, const Unfinished&) = default;
 };
 
+/// Why a session has lost what waited for it. Stored: numbers are never used again.
+enum class LossReason : std::uint8_t {
+    backlog_full = 0,
+    too_old = 1,
+    log_full = 2,
+    segment_missing = 3,
+};
+
+/// What a session has lost and its client has not been told. The position that goes past it and
+/// this are one commit, so that nothing is lost silently, nor told that was not lost.
+struct SessionLoss {
+    std::uint64_t messages = 0;                    // 0: nothing, or it has been told
+    LossReason reason = LossReason::backlog_full;  // of the newest of them
+    friend bool operator==(const SessionLoss&, const SessionLoss&) = default;
+};
+
 /// A session's delivery state, whole or as a change; in either form it is consistent by itself: all
 /// that matches and lies at or below `sent_through` has been sent, and what of it is not done is in
 /// the (resulting) unfinished list. `sent_through` never goes back.
@@ -102,6 +118,7 @@ struct DeliveryState {
     bool whole = false;               // true: `changed` is the complete unfinished list
     std::vector<PacketId> done;       // identifiers that are free again (with whole == false) ...
     std::vector<Unfinished> changed;  // ... before these are added, or (same identifier) replaced
+    std::optional<SessionLoss> loss;  // takes the place of what there is; none: that stays
 };
 
 /// The connection of a session ended. Holds the whole delivery state, so that QoS 1 repeats nothing

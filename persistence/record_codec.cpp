@@ -46,6 +46,7 @@ constexpr std::uint8_t kKeepsSince = 1;
 constexpr std::uint8_t kReplaysRetained = 2;
 
 constexpr std::uint8_t kWhole = 1;
+constexpr std::uint8_t kHasLoss = 2;
 
 // An unfinished delivery's QoS and phase share a byte: bits 0-1 and bit 2.
 constexpr std::uint8_t kQosBits = 3;
@@ -90,7 +91,8 @@ class FieldWriter {
     }
 
     void delivery(const DeliveryState& state) {
-        byte(flag(state.whole, kWhole));
+        byte(static_cast<std::uint8_t>(flag(state.whole, kWhole) |
+                                       flag(state.loss.has_value(), kHasLoss)));
         varint(state.sent_through.value());
         varint(state.done.size());
         for (const PacketId id : state.done) varint(id.value());
@@ -102,6 +104,9 @@ class FieldWriter {
                                            static_cast<unsigned>(entry.phase) << kPhaseShift |
                                            flag(entry.retain, kRetainBit)));
         }
+        if (!state.loss) return;
+        varint(state.loss->messages);
+        byte(static_cast<std::uint8_t>(state.loss->reason));
     }
 
   private:
@@ -224,9 +229,20 @@ class FieldReader {
         return entry;
     }
 
+    [[nodiscard]] Field<SessionLoss> loss() {
+        SessionLoss loss;
+        STENTOR_TRY(loss.messages, varint("delivery.loss.messages"));
+        STENTOR_TRY(const std::uint8_t reason, byte("delivery.loss.reason"));
+        if (reason > static_cast<std::uint8_t>(LossReason::segment_missing)) {
+            return bad_value("delivery.loss.reason");
+        }
+        loss.reason = static_cast<LossReason>(reason);
+        return loss;
+    }
+
     [[nodiscard]] Field<DeliveryState> delivery() {
         DeliveryState state;
-        STENTOR_TRY(const std::uint8_t bits, flags("delivery.flags", kWhole));
+        STENTOR_TRY(const std::uint8_t bits, flags("delivery.flags", kWhole | kHasLoss));
         state.whole = (bits & kWhole) != 0;
         STENTOR_TRY(state.sent_through, seq("delivery.sent_through"));
         STENTOR_TRY(const std::size_t done, count("delivery.done", 1));
@@ -240,6 +256,9 @@ class FieldReader {
         for (std::size_t i = 0; i < changed; ++i) {
             STENTOR_TRY(const Unfinished entry, unfinished());
             state.changed.push_back(entry);
+        }
+        if ((bits & kHasLoss) != 0) {
+            STENTOR_TRY(state.loss, loss());
         }
         return state;
     }

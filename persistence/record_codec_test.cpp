@@ -133,6 +133,10 @@ TEST(RecordCodec, HasTheDocumentedBytes) {
     EXPECT_EQ(to_hex(encoded(state)),
               "01080263310"
               "0ac02010501ab02060e");
+    state.loss = SessionLoss{.messages = 130, .reason = LossReason::log_full};
+    EXPECT_EQ(to_hex(encoded(state)),
+              "01080263310"
+              "2ac02010501ab02060e820102");
 
     Attached attached = samples::attached("c1", 60);
     attached.user = "u";

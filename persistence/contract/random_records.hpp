@@ -129,6 +129,10 @@ class RandomRecords {
                  .qos = twice ? mqtt::QoS::exactly_once : mqtt::QoS::at_least_once,
                  .phase = twice && coin() ? DeliveryPhase::received : DeliveryPhase::sent});
         }
+        if (coin()) {
+            state.loss = SessionLoss{.messages = number(),
+                                     .reason = static_cast<LossReason>(random_.below(4))};
+        }
         return state;
     }
 

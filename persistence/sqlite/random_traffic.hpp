@@ -107,6 +107,10 @@ class RandomTraffic {
             state.changed.push_back(
                 samples::unfinished(Seq{random_.between(1, last.value())}, id()));
         }
+        if (random_.chance(1, 3)) {  // lost, or told
+            state.loss = SessionLoss{.messages = random_.below(3),
+                                     .reason = static_cast<LossReason>(random_.below(4))};
+        }
         return state;
     }
 

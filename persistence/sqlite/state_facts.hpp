@@ -27,6 +27,9 @@ namespace stentor::store {
             const bool is_pinned = state.pinned().contains(u.seq);
             line += is_pinned ? "pinned " : "";
         }
+        if (s.loss != SessionLoss{}) {
+            line += "l" + number(s.loss.messages) + number(static_cast<int>(s.loss.reason));
+        }
         for (const PacketId id : s.inbound) line += "i" + number(id.value());
         if (s.will) {
             line += "w" + number(s.will->delay_seconds) + std::string{s.will->message->topic()};

@@ -16,10 +16,13 @@ namespace {
 constexpr std::array<Migration, 2> kMigrations{
     {{.from = 1, .sql = "ALTER TABLE subscription ADD COLUMN kept BLOB"},
      {.from = 2,
-      .sql = "CREATE TABLE segment(first INTEGER NOT NULL, generation INTEGER NOT NULL,"
-             " last INTEGER NOT NULL, newest_message INTEGER NOT NULL, messages INTEGER,"
-             " ended_at INTEGER NOT NULL, given_up INTEGER NOT NULL, PRIMARY KEY(first, generation))"
-             " WITHOUT ROWID"}}};
+      .sql =
+          "CREATE TABLE segment(first INTEGER NOT NULL, generation INTEGER NOT NULL,"
+          " last INTEGER NOT NULL, newest_message INTEGER NOT NULL, messages INTEGER,"
+          " ended_at INTEGER NOT NULL, given_up INTEGER NOT NULL, PRIMARY KEY(first, generation))"
+          " WITHOUT ROWID;"
+          "ALTER TABLE session ADD COLUMN lost INTEGER NOT NULL DEFAULT 0;"
+          "ALTER TABLE session ADD COLUMN lost_reason INTEGER NOT NULL DEFAULT 0"}}};
 
 constexpr FileFormat kFormat{
     .application_id = 0x53'74'53'74,  // "StSt"
@@ -32,7 +35,8 @@ constexpr FileFormat kFormat{
         " expiry_seconds INTEGER NOT NULL, attached INTEGER NOT NULL, detached_at INTEGER NOT NULL,"
         " user BLOB NOT NULL, sent_through INTEGER NOT NULL, transient INTEGER NOT NULL,"
         " unfinished BLOB NOT NULL, inbound BLOB NOT NULL, will_delay_seconds INTEGER NOT NULL,"
-        " will BLOB) WITHOUT ROWID;"
+        " will BLOB, lost INTEGER NOT NULL DEFAULT 0, lost_reason INTEGER NOT NULL DEFAULT 0)"
+        " WITHOUT ROWID;"
         "CREATE TABLE subscription(client BLOB NOT NULL, place INTEGER NOT NULL,"
         " filter BLOB NOT NULL, options INTEGER NOT NULL, identifier INTEGER NOT NULL,"
         " since INTEGER NOT NULL, replay_next BLOB, replay_until INTEGER NOT NULL, kept BLOB,"
@@ -49,7 +53,7 @@ constexpr FileFormat kFormat{
 
 constexpr const char* kSessionColumns =
     "SELECT client, version, expiry_seconds, attached, detached_at, user, sent_through, transient,"
-    " unfinished, inbound, will_delay_seconds, will FROM session";
+    " unfinished, inbound, will_delay_seconds, will, lost, lost_reason FROM session";
 
 // seq, packet identifier, QoS, phase (bit 0) and RETAIN (bit 1)
 constexpr std::size_t kUnfinishedBytes = 12;
@@ -189,8 +193,8 @@ Result<void> StateStore::prepare_statements() {
          " WHERE client = ?1 ORDER BY place"},
         {&upsert_session_,
          "INSERT OR REPLACE INTO session(client, version, expiry_seconds, attached, detached_at,"
-         " user, sent_through, transient, unfinished, inbound, will_delay_seconds, will)"
-         " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)"},
+         " user, sent_through, transient, unfinished, inbound, will_delay_seconds, will, lost,"
+         " lost_reason) VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)"},
         {&delete_session_, "DELETE FROM session WHERE client = ?1"},
         {&delete_subscriptions_, "DELETE FROM subscription WHERE client = ?1"},
         {&insert_subscription_,
@@ -290,6 +294,8 @@ Result<StoredSession> StateStore::read_session(Statement& row) {
         session.will = WillRecord{.message = message,
                                   .delay_seconds = static_cast<std::uint32_t>(row.integer(10))};
     }
+    session.loss = {.messages = static_cast<std::uint64_t>(row.integer(12)),
+                    .reason = static_cast<LossReason>(row.integer(13))};
     const ResetAtEnd reset_at_end{select_subscriptions_};
     select_subscriptions_.bind(1, as_bytes(session.client));
     for (;;) {
@@ -407,7 +413,9 @@ Result<void> StateStore::write_session(const StoredSession& session) {
         .bind(8, std::int64_t{session.transient})
         .bind(9, ByteView{unfinished})
         .bind(10, ByteView{inbound})
-        .bind(11, std::int64_t{session.will ? session.will->delay_seconds : 0U});
+        .bind(11, std::int64_t{session.will ? session.will->delay_seconds : 0U})
+        .bind(13, static_cast<std::int64_t>(session.loss.messages))
+        .bind(14, static_cast<std::int64_t>(session.loss.reason));
     session.will ? row.bind(12, ByteView{will}) : row.bind_null(12);
     return row.run();
 }

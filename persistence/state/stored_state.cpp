@@ -339,6 +339,7 @@ void StoredState::deliver(StoredSession& session, const DeliveryState& state) {
         return a.seq < b.seq;
     });
     session.sent_through = std::max(session.sent_through, state.sent_through);
+    if (state.loss) session.loss = *state.loss;
 }
 
 void StoredState::set_will(StoredSession& session, std::optional<WillRecord> will) {

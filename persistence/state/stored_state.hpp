@@ -48,6 +48,7 @@ struct StoredSession {
     std::vector<StoredSubscription> subscriptions;  // in order of first subscription
     std::set<PacketId> inbound;      // QoS 2 packet identifiers received and not released
     std::optional<WillRecord> will;  // pending
+    SessionLoss loss;                // to be told
     bool transient = false;          // only here for its will
     // Its subscriptions may differ from those that restore() or put_back() brought, by more than
     // how far a replay is. A session may have ten thousand of them and come and go every second:

@@ -120,6 +120,28 @@ TEST_F(StoredStateTest, ReattachingKeepsEverything) {
     EXPECT_EQ(session().sent_through, begin);
 }
 
+TEST_F(StoredStateTest, WhatIsLostWaitsUntilItIsTold) {
+    const SessionLoss lost{.messages = 7, .reason = LossReason::too_old};
+    const Seq begin = apply(attached("c"));
+    DeliveryState state = delivered("c", begin);
+    state.loss = lost;
+    apply(state);
+    EXPECT_EQ(session().loss, lost);
+    apply(delivered("c", begin));
+    apply(detached("c", delivered("", begin)));
+    apply(attached("c"));
+    EXPECT_EQ(session().loss, lost) << "records that say nothing of it leave it as it is";
+    state.loss = SessionLoss{};
+    apply(state);
+    EXPECT_EQ(session().loss, SessionLoss{});
+    state.loss = lost;
+    apply(state);
+    Attached clean = attached("c");
+    clean.discards_earlier_state = true;
+    apply(clean);
+    EXPECT_EQ(session().loss, SessionLoss{});
+}
+
 TEST_F(StoredStateTest, CleanStartDiscardsEverything) {
     apply(attached("c"));
     apply(subscribed("c", "t"));

@@ -41,6 +41,33 @@ std::string_view bound_of(mqtt::DropReason reason) {
     return "limits.session_backlog_messages_max or _bytes_max";
 }
 
+store::LossReason stored_reason(mqtt::DropReason reason) {
+    switch (reason) {
+        case mqtt::DropReason::too_old:
+            return store::LossReason::too_old;
+        case mqtt::DropReason::log_full:
+            return store::LossReason::log_full;
+        case mqtt::DropReason::segment_missing:
+            return store::LossReason::segment_missing;
+        default:
+            return store::LossReason::backlog_full;
+    }
+}
+
+mqtt::DropReason drop_reason(store::LossReason reason) {
+    switch (reason) {
+        case store::LossReason::too_old:
+            return mqtt::DropReason::too_old;
+        case store::LossReason::log_full:
+            return mqtt::DropReason::log_full;
+        case store::LossReason::segment_missing:
+            return mqtt::DropReason::segment_missing;
+        case store::LossReason::backlog_full:
+            break;
+    }
+    return mqtt::DropReason::backlog_full;
+}
+
 Seq position_of(const SessionEntry& entry) {
     return entry.attached != nullptr ? entry.attached->session.sent_through() : entry.sent_through;
 }
@@ -118,6 +145,7 @@ void Shard::count_backlog(SessionEntry& entry, Seq position) {
                      .counts_all = counts_all,
                      .frees_log = next(position) < gives_way_below(entry.slot),
                      .load = backlog_load_,
+                     .lost = {},
                      .check = BacklogCheck{options_.backlog, give_way_}};
     if (read.filters->empty()) {  // shares only, which wait elsewhere
         conclude_backlog(entry, read, stepped_at_);
@@ -145,7 +173,6 @@ bool Shard::backlog_page(store::Page& page, Instant now) {
     const auto at = backlog_reads_.find(page.cookie);
     if (at == backlog_reads_.end()) return false;
     BacklogRead read = std::move(at->second);
-                     .lost = {},
     backlog_reads_.erase(at);
     if (!read.frees_log) counts_page_ = false;
     SessionEntry* entry = sessions_.same(read.who.slot, read.who.generation);
@@ -274,9 +301,37 @@ void Shard::count_loss(SessionEntry& entry, const BacklogCheck::Outcome& outcome
                     : " to a bound");
 }
 
-/// CONNACK, with what the session has lost since the last one that could say so. 3.1.1 has no way
-/// to say it there: the log line has to do.
+/// As the log has it.
+void Shard::recover_loss(SessionEntry& entry, const store::SessionLoss& stored) {
+    if (stored.messages == 0) return;
+    will_tell(entry, stored.messages, drop_reason(stored.reason));
+    entry.loss_stored = true;
+}
+
+/// For whatever is written of its deliveries; nothing where the log knows of none. That it has been
+/// told is written again and again until the session rests: a few bytes, for few sessions.
+std::optional<store::SessionLoss> Shard::loss_to_store(SessionEntry& entry) {
+    if (entry.loss != nullptr) {
+        entry.loss_stored = true;
+        return store::SessionLoss{.messages = entry.loss->messages,
+                                  .reason = stored_reason(entry.loss->reason)};
+    }
+    if (!entry.loss_stored) return std::nullopt;
+    return store::SessionLoss{};
+}
+
+/// CONNACK. After a crash before the log knows what it has told, the next one tells it again.
 void Shard::send_connack(SessionEntry& entry) {
+    tell_loss(entry);
+    Attachment& attached = *entry.attached;
+    if (entry.loss != nullptr || !entry.loss_stored || attached.queued_for_commit) return;
+    attached.queued_for_commit = true;
+    commit_queue_.push_back({entry.slot, entry.generation});
+}
+
+/// With what the session has lost since the last CONNACK that could say so. 3.1.1 has no way to say
+/// it there: the log line has to do.
+void Shard::tell_loss(SessionEntry& entry) {
     const Attachment& attached = *entry.attached;
     mqtt::Session& session = entry.attached->session;
     std::unique_ptr<BacklogLoss> loss = std::move(entry.loss);

@@ -385,6 +385,7 @@ void Shard::commit_delivery(SessionEntry& entry, Instant now) {
     state.sent_through = change.sent_through;
     state.whole = change.whole;
     state.done = change.done;
+    state.loss = loss_to_store(entry);
     state.changed.reserve(change.changed.size());
     for (const auto& item : change.changed) {
         // Unlogged: see unfinished_of() in on_connect.cpp.

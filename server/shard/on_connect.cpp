@@ -551,12 +551,13 @@ void Shard::keep_parts(SessionEntry& entry, mqtt::SessionParts parts) {
     entry.parts = std::make_unique<mqtt::SessionParts>(std::move(parts));
 }
 
-store::DeliveryState Shard::whole_state(const SessionEntry& entry) {
+store::DeliveryState Shard::whole_state(SessionEntry& entry) {
     store::DeliveryState state;
     state.client = entry.client_id;
     state.sent_through = entry.sent_through;
     state.whole = true;
     if (entry.parts) state.changed = unfinished_of(*entry.parts);
+    state.loss = loss_to_store(entry);
     return state;
 }
 

@@ -202,6 +202,8 @@ struct SessionEntry {
     std::vector<Subscription> subscriptions;  // by text
     std::unique_ptr<PendingWill> will;
     std::unique_ptr<BacklogLoss> loss;  // null: none
+    // The log may know of a loss: what is written of its deliveries says what there is of it now.
+    bool loss_stored = false;
     // Of which subscriptions commits have told how far the replay is, not all of which are known to
     // be in the log; null: all are. At most about twice as many names as there are subscriptions.
     // See rewrite_state().

@@ -79,6 +79,7 @@ void Shard::recover_session(const store::StoredSession& stored, BacklogLoad coun
     entry.committed_through = stored.sent_through;
     entry.detached_at = stored.attached ? now : stored.detached_at;
     entry.backlog_count_at = count_at;
+    recover_loss(entry, stored.loss);
     for (const store::StoredSubscription& from : stored.subscriptions) {
         Subscription& to = entry.subscriptions.emplace_back();
         to.text = from.filter;

@@ -256,7 +256,8 @@ class Shard {
     void end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant now);
     void forget_attachment(SessionEntry& entry);
     static void keep_parts(SessionEntry& entry, mqtt::SessionParts parts);
-    [[nodiscard]] static store::DeliveryState whole_state(const SessionEntry& entry);
+    [[nodiscard]] static std::optional<store::SessionLoss> loss_to_store(SessionEntry& entry);
+    [[nodiscard]] static store::DeliveryState whole_state(SessionEntry& entry);
     void commit_detached(SessionEntry& entry);
     void rewrite_state(SessionEntry& entry);
     static void tells_of_replay(SessionEntry& entry, std::string_view text);
@@ -468,9 +469,11 @@ class Shard {
     void conclude_backlog(SessionEntry& entry, const BacklogRead& read, Instant now);
     void advance_attached(SessionEntry& entry, Seq through, Instant now);
     void pass_missing(SessionEntry& entry, const store::Page& page, Instant now);
+    static void recover_loss(SessionEntry& entry, const store::SessionLoss& stored);
     static void will_tell(SessionEntry& entry, std::uint64_t messages, mqtt::DropReason reason);
     void count_loss(SessionEntry& entry, const BacklogCheck::Outcome& outcome, Instant now);
     void send_connack(SessionEntry& entry);
+    void tell_loss(SessionEntry& entry);
     [[nodiscard]] static store::FilterSetPtr wanted_filters(const SessionEntry& entry,
                                                             Seq position);
 

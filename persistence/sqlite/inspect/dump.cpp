@@ -126,6 +126,9 @@ class Describer {
         }
         if (!done.empty()) out_.add("done", done);
         if (!changed.empty()) out_.add("unfinished", changed);
+        if (!state.loss) return;
+        out_.add("lost", state.loss->messages)
+            .add("lost_reason", static_cast<int>(state.loss->reason));
     }
 
     const DumpFilter& filter_;

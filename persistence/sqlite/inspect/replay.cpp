@@ -93,7 +93,9 @@ std::string description(const StoredSession& session) {
         .add("detached_at", session.detached_at.time_since_epoch().count())
         .add("user", session.user)
         .add("sent_through", session.sent_through.value())
-        .add("transient", session.transient);
+        .add("transient", session.transient)
+        .add("lost", session.loss.messages)
+        .add("lost_reason", static_cast<int>(session.loss.reason));
     std::vector<Fields> unfinished;
     for (const Unfinished& item : session.unfinished) {
         unfinished.emplace_back()

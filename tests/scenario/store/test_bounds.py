@@ -3,11 +3,11 @@
 
 import json
 import os
-import re
+import shutil
 import time
 import unittest
 
-from store_kit import Refused, StoreTest
+from store_kit import Refused, StoreTest, stentor, told
 
 HELD = 100  # limits.session_backlog_messages_max
 BACKLOG = f"limits.session_backlog_messages_max={HELD}"
@@ -19,13 +19,6 @@ def libfaketime():
         if os.path.exists(path):
             return path
     raise AssertionError("libfaketimeMT.so.1 is missing: install the package faketime")
-
-
-def told(client):
-    """(messages, reason) that CONNACK says are lost; None if it says nothing."""
-    found = re.search(rb"\x26\x00\x15stentor-lost-messages\x00.(\d+)"
-                      rb"\x26\x00\x13stentor-lost-reason\x00.([a-z_]+)", client.connack, re.DOTALL)
-    return found and (int(found[1]), found[2].decode())
 
 
 class Bounds(StoreTest):
@@ -155,6 +148,35 @@ class Bounds(StoreTest):
         self.assertLess(len(got), 401)
         self.assertEqual(got, list(range(401 - len(got), 401)))
         self.end(broker)
+
+    def lost_by_the_log(self, client):
+        """What the newest record about the client says that it is to be told; 0: none does."""
+        dump = stentor("store", "dump", self.data, "--client", client, "--json").stdout
+        lost = [json.loads(line).get("lost") for line in dump.splitlines()]
+        return next((messages for messages in reversed(lost) if messages is not None), 0)
+
+    def test_what_was_lost_is_told_after_a_kill_and_only_once(self):
+        for shards in ("node.shards=1", "node.shards=2", "node.shards=5"):
+            with self.subTest(shards):
+                shutil.rmtree(self.data, ignore_errors=True)
+                broker = self.broker(BACKLOG, shards)
+                self.away(broker, "greedy", "#")
+                self.lose_some(broker, broker.client("publisher"))
+                self.wait_until("it is in the log", lambda: self.lost_by_the_log("greedy") != 0)
+                broker.kill()
+                for _ in range(2):  # nobody comes to hear of it
+                    broker = self.broker(shards)
+                    self.end(broker)
+                broker = self.broker(shards)
+                greedy = broker.client("greedy")
+                got = self.numbers_through(greedy, 399)
+                self.assertEqual(told(greedy), (400 - len(got), "backlog_full"))
+                # Behind the record that says it has been told, in the order of its shard.
+                self.assertEqual(greedy.publish("t", b"400"), 0)
+                broker.kill()
+                broker = self.broker(shards)
+                self.assertIsNone(told(broker.client("greedy")), "it has been told")
+                self.end(broker)
 
     def test_the_bound_holds_across_restarts(self):
         broker = self.broker(BACKLOG)
