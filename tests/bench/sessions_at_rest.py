@@ -45,7 +45,7 @@ def fill(directory, sessions, own, expiry):
     db = sqlite3.connect(os.path.join(directory, "state.db"))
     db.execute("PRAGMA synchronous=OFF")
     rows = ((client_of(i), 5, expiry, 0, 0, b"", 0, 0, b"", b"", 0, None) for i in range(sessions))
-    db.executemany("INSERT INTO session VALUES(?,?,?,?,?,?,?,?,?,?,?,?)", rows)
+    db.executemany("INSERT INTO session VALUES(?,?,?,?,?,?,?,?,?,?,?,?,0,0)", rows)
 
     def subscriptions():
         for i in range(sessions):
