@@ -18,7 +18,9 @@
 namespace stentor::server {
 
 struct HandshakeBounds {
-    std::size_t waiting_max = 4096;    // whose hello has not been answered
+    // Whose hello has not been answered: a socket and no object of OpenSSL. What a core does in the
+    // time that the least patient of them waits.
+    std::size_t waiting_max = 16'384;
     std::size_t under_way_max = 4096;  // each has a connection object of OpenSSL, 10 to 20 kB
 };
 

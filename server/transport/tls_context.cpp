@@ -238,6 +238,7 @@ Result<std::shared_ptr<const TlsContext>, TlsProblem> TlsContext::load(const Tls
 }
 
 Result<void, TlsProblem> TlsContext::add(const TlsOptions& options, const TlsOptions::Pair& pair) {
+    ::ERR_clear_error();  // what is found below is of this pair
     Handle made{::SSL_CTX_new(::TLS_server_method())};
     SSL_CTX* context = made.get();
     if (context == nullptr) return TlsProblem{.what = "OpenSSL: " + openssl_reason(), .hint = {}};
