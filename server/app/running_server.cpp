@@ -482,9 +482,12 @@ std::optional<RunningServer::OpenStore> RunningServer::open_in_time(Waits waits)
     return std::nullopt;
 }
 
-/// At the start nothing is waited for but what the disk or the process lacks.
+/// At the start nothing is waited for but what the disk or the process lacks; between two tries the
+/// store is nobody's, and an operator's tool may look at it.
 bool RunningServer::may_pass(Waits waits, const boost::system::error_code& error) {
-    if (waits == Waits::for_room) return store::is_passing(error);
+    if (waits == Waits::for_room) {
+        return store::is_passing(error) || error == store::StoreErrc::in_use;
+    }
     return error != store::StoreErrc::damaged && error != store::StoreErrc::newer_version;
 }
 

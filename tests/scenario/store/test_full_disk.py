@@ -5,6 +5,7 @@ Needs to be root or to have user namespaces; without either it is skipped and sa
 """
 
 import ctypes
+import fcntl
 import json
 import os
 import subprocess
@@ -204,7 +205,13 @@ class FullDisk(StoreTest):
         with self.assertRaises(Refused) as refused:
             again.client("waiting")
         self.assertEqual(refused.exception.reason, 0x88)
+        # `stentor store check`, say, looks what is there.
+        tool = os.open(self.data, os.O_RDONLY)
+        self.stack.callback(os.close, tool)
+        fcntl.flock(tool, fcntl.LOCK_EX)
+        again.wait_for_log("another process")
         self.empty_disk()
+        fcntl.flock(tool, fcntl.LOCK_UN)
         self.assertTrue(again.wait_until_ready(), again.end_of_log())
         again.wait_for_log("store_opened")
         waiting = again.client("waiting")
