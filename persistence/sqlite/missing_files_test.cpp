@@ -356,6 +356,24 @@ TEST_F(MissingFilesTest, AFullSegmentThatIsGoneIsRefusedUntilItIsBack) {
     EXPECT_EQ(store.lost(), 0U);
 }
 
+/// A copy that a full disk cut short, or an older one.
+TEST_F(MissingFilesTest, AFullSegmentWithoutItsContentsIsRefusedUntilTheyAreBack) {
+    Store store{options()};
+    const auto files = closed_with_full_segments(store);
+    for (std::size_t i = 0; i + 1 < files.size(); ++i) {
+        const std::string whole = directory_.file("whole");
+        fs::rename(files[i], whole);
+        std::ofstream{files[i]};
+        for (int attempt = 0; attempt < 2; ++attempt) {
+            EXPECT_EQ(error_of_opening(store), StoreErrc::damaged) << files[i];
+        }
+        fs::rename(whole, files[i]);
+    }
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_EQ(store.read_all().size(), 30U);
+    EXPECT_EQ(store.lost(), 0U);
+}
+
 TEST_F(MissingFilesTest, AFullSegmentThatIsGoneMayBeAccepted) {
     Store store{options()};
     const auto files = closed_with_full_segments(store);

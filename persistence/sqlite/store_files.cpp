@@ -184,6 +184,9 @@ void remove_leftovers(const std::string& directory, Seq applied_through) {
     return StoreErrc::damaged;
 }
 
+/// Of a file whose name is all that is left, or that an older one has taken the place of.
+constexpr const char* kContentsGone = "records that this file has had are not in it";
+
 /// The newest segment is made, for good, before state.db says that the store was opened, and is
 /// never removed while it is the newest.
 [[nodiscard]] Result<void> check_beginning(const SqliteEngineOptions& options,
@@ -264,7 +267,11 @@ class Recovery {
         }
         STENTOR_TRY(SegmentReader reader, SegmentReader::open(path, options_.vfs));
         STENTOR_TRY(std::optional<SegmentReader::Seal> seal, reader.seal());
+        const KnownSegment* known = known_of(id);
+        // Once it is full: its newest message, which was on the disk before state.db said so.
+        const Seq newest_message = known == nullptr ? kNoSeq : known->newest_message;
         if (id.generation != 0) {
+            if (!seal && known != nullptr) return is_incomplete(path, kContentsGone);
             if (!seal) {  // ... or before it was complete
                 remove_segment_files(path);
                 return {};
@@ -289,7 +296,8 @@ class Recovery {
         if (!began_at) began_at = meta_.at;
         if (seal) {
             const Seq last = seal->summary.last;
-            seal->summary.messages = messages_of(id);
+            if (last < newest_message) return is_incomplete(path, kContentsGone);
+            seal->summary.messages = known == nullptr ? std::nullopt : known->messages;
             const auto row = reader.last_row();
             // Where it cannot be read: by what no segment is written for longer than.
             const Instant ended_at =
@@ -303,7 +311,9 @@ class Recovery {
             // built on them must not reach the disk before they do.
             STENTOR_TRY_VOID(reader.checkpoint());
             catalog_.add_segment(path, first, *began_at);
+            read_through_ = kNoSeq;
             STENTOR_TRY_VOID(read_rows(reader, first, true));
+            if (read_through_ < newest_message) return is_incomplete(path, kContentsGone);
         }
         // One transaction per segment bounds the sessions held in memory.
         return state_.commit(meta_);
@@ -319,11 +329,12 @@ class Recovery {
         return is_incomplete(newest_, "the log ends before what state.db has applied");
     }
 
-    [[nodiscard]] std::optional<std::uint64_t> messages_of(SegmentId id) const {
+    /// As state.db names it, or null. Until that is changed.
+    [[nodiscard]] const KnownSegment* known_of(SegmentId id) const {
         const auto& known = state_.segments();
         const auto found = std::find_if(
             known.begin(), known.end(), [&](const KnownSegment& k) { return k.id == id; });
-        return found == known.end() ? std::nullopt : found->messages;
+        return found == known.end() ? nullptr : &*found;
     }
 
     [[nodiscard]] static Result<bool> has_no_rows(SegmentReader& reader, Seq first) {
@@ -373,6 +384,7 @@ class Recovery {
             return is_incomplete(newest_, "records before those in this file are gone");
         }
         end_ = std::max(end_, row.header().last());
+        read_through_ = row.header().last();
         Result<void> failure;
         std::size_t bytes = 0;
         STENTOR_TRY_VOID(row.for_each([&](Seq seq, ByteView stored) {
@@ -405,7 +417,8 @@ class Recovery {
     std::string newest_;
     bool newest_is_sealed_ = false;
     Seq rewritten_through_;
-    Seq end_;  // the last position that the log has had
+    Seq end_;           // the last position that the log has had
+    Seq read_through_;  // of the file that is being read
     bool was_unused_;
 };
 

@@ -168,6 +168,8 @@ class Check {
         check_seal(database, file, segment);
         end_ = std::max(end_, segment.end);
         report_.last = end_;
+        reached_.emplace_back(SegmentId{.first = file.first, .generation = file.generation},
+                              segment.end);
     }
 
     /// A segment that is not there any more was not needed, if all of it has been applied.
@@ -344,7 +346,10 @@ class Check {
             there.push_back({.first = file.first, .generation = file.generation});
         }
         for (const KnownSegment& known : known_) {
-            if (std::find(there.begin(), there.end(), known.id) != there.end()) continue;
+            if (std::find(there.begin(), there.end(), known.id) != there.end()) {
+                check_contents(known);
+                continue;
+            }
             const auto covers = [&](const Covering& other) {
                 return other.generation > known.id.generation && other.first <= known.id.first &&
                        known.id.first <= other.last;
@@ -354,6 +359,21 @@ class Check {
             const std::string path = view_.log_path() + '/' + segment_name(known.id);
             find(path, kNoSeq, known.id.first, description_of(known), hint_about(known));
         }
+    }
+
+    /// A name is not enough.
+    void check_contents(const KnownSegment& known) {
+        const auto at = std::find_if(reached_.begin(), reached_.end(), [&](const auto& each) {
+            return each.first == known.id;
+        });
+        if (at != reached_.end() && at->second >= known.newest_message) return;
+        if (known.newest_message == kNoSeq) return;
+        ++report_.segments_missing;
+        find(view_.log_path() + '/' + segment_name(known.id),
+             kNoSeq,
+             known.newest_message,
+             "the file is there, and records that it has had are not",
+             kRestore);
     }
 
     [[nodiscard]] static std::string description_of(const KnownSegment& missing) {
@@ -424,6 +444,7 @@ class Check {
     StateMeta meta_;
     std::vector<KnownSegment> known_;
     std::vector<Covering> sealed_;
+    std::vector<std::pair<SegmentId, Seq>> reached_;  // files, and the last position in each
     StoredState state_;
     bool state_readable_ = false;
     std::map<Seq, ClientId> wanted_;  // unfinished deliveries whose message was not seen yet

@@ -226,6 +226,14 @@ TEST_F(InspectTest, AMissingFileIsFoundEvenIfAllOfItHadBeenApplied) {
     EXPECT_THAT(stats->json(), HasSubstr("\"segments_missing\":1"));
 }
 
+TEST_F(InspectTest, AFileWithoutItsContentsIsFound) {
+    fill(1);
+    const auto files = segment_files();
+    for (const char* suffix : {"", "-wal", "-shm"}) std::filesystem::remove(files[1] + suffix);
+    std::ofstream{files[1]};
+    EXPECT_THAT(findings(store_), Contains(HasSubstr("records that it has had are not")));
+}
+
 // Nothing that a backup has is missed when it is opened, and what was missing before is.
 TEST_F(InspectTest, ABackupNamesTheFilesItHas) {
     fill(1);
