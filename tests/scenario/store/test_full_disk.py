@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""The store of the real binary on a small disk that fills up: a tmpfs of this test's own.
+"""The store of the real binary on a small disk that fills up, or may only be read: a tmpfs of this
+test's own.
 
 Needs to be root or to have user namespaces; without either it is skipped and says so.
 """
@@ -19,7 +20,7 @@ QUOTA_EXCEEDED = 0x97
 MIB = 1 << 20
 
 
-class FullDisk(StoreTest):
+class OwnDiskTest(StoreTest):
     def setUp(self):
         super().setUp()
         self.disk = self.directory + "/disk"
@@ -28,6 +29,8 @@ class FullDisk(StoreTest):
         self.stack.callback(subprocess.run, ["umount", "-l", self.disk], check=True)
         self.data = self.disk + "/data"
 
+
+class FullDisk(OwnDiskTest):
     def free_bytes(self):
         space = os.statvfs(self.disk)
         return space.f_bavail * space.f_frsize
@@ -232,6 +235,64 @@ class FullDisk(StoreTest):
         self.assertEqual(broker.wait(), 1)
         self.assertIn("store", "".join(broker.lines))
         self.empty_disk()
+        self.end(self.broker())
+
+
+class ReadOnlyDisk(OwnDiskTest):
+    """Between two runs, as a system does with a disk that has errors."""
+
+    def remount(self, how):
+        subprocess.run(["mount", "-o", f"remount,{how}", self.disk], check=True)
+
+    def refused(self, remedy):
+        """A start is, and says what, why, and what to do."""
+        broker = self.broker(ready=False)
+        self.assertEqual(broker.wait(), 1, broker.end_of_log())
+        cause = json.loads(broker.wait_for_log("store_error"))
+        self.assertEqual(cause["level"], "error")
+        self.assertTrue(cause["file"].startswith(self.data), cause)
+        self.assertIn("Read-only file system", cause["msg"])
+        end = json.loads(broker.wait_for_log("start_failed"))
+        self.assertIn(self.data, end["msg"])
+        self.assertIn(remedy, end["msg"])
+        self.assertIn("--data DIR", end["msg"])
+
+    def all_is_there(self, payloads):
+        broker = self.broker()
+        waiting = broker.client("waiting")
+        self.assertTrue(waiting.session_present)
+        self.assertEqual([waiting.message()[1] for _ in payloads], payloads)
+        waiting.subscribe("kept")
+        self.assertEqual(waiting.message(), ("kept", b"retained"))
+        waiting.close()
+        self.end(broker)
+
+    def refused_and_back(self, ends):
+        broker = self.broker()
+        self.away(broker, "waiting", "t")
+        publisher = broker.client("publisher")
+        self.assertEqual(publisher.publish("kept", b"retained", retain=True), 0x10)  # no reader
+        payloads = [b"%d" % number for number in range(20)]
+        for payload in payloads:
+            self.assertEqual(publisher.publish("t", payload), 0)
+        publisher.close()
+        ends(broker)
+        self.remount("ro")
+        for _ in range(2):
+            self.refused("let this user write to the directory")
+        self.remount("rw")
+        self.all_is_there(payloads)
+
+    def test_after_a_stop(self):
+        self.refused_and_back(self.end)
+
+    def test_after_a_kill(self):
+        self.refused_and_back(lambda broker: broker.kill())
+
+    def test_where_there_is_no_store_yet(self):
+        self.remount("ro")
+        self.refused("give a directory that this user can make")
+        self.remount("rw")
         self.end(self.broker())
 
 
