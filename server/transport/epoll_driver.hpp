@@ -35,7 +35,7 @@ namespace stentor::server {
 
 struct EpollOptions {
     std::size_t arena_bytes = std::size_t{256} * 1024;  // one recv takes at most this much
-    std::size_t accepts_per_turn = 64;
+    std::size_t accepts_per_turn = 16;
     Duration linger = std::chrono::seconds{2};  // a closed connection's last bytes
     std::size_t lingering_max = 4096;           // beyond it they are closed at once
     std::uint32_t accept_pause_ms = 100;        // without descriptors left

@@ -8,19 +8,25 @@ starts the broker on it and looks at its resident memory against a start on the 
 --publish it also publishes that many QoS 1 messages to the filter that all share, a hundred in
 flight, and says how fast they were acknowledged: by the design this does not depend on how many
 sessions wait. With --drain all sessions then come back, 3000 at a time, take these messages (at
-most 100), acknowledge them and leave.
+most 100), acknowledge them and leave. With --bystander ten pairs that want nothing of all this
+exchange QoS 0 messages meanwhile, 500 a second together: how long theirs are under way before
+anything happens, while the others publish, and while the others drain.
 
 With --live clients make the sessions instead: they connect to the broker, subscribe to their
 filters and leave, 3000 at a time, and five seconds later its memory is looked at, too.
 
     sessions_at_rest.py STENTOR [--sessions N] [--shards N] [--own] [--live] [--expiry SECONDS]
-        [--publish N [--drain]]
+        [--publish N [--drain] [--bystander]]
 """
 import argparse
+import contextlib
+import json
 import os
+import signal
 import socket
 import sqlite3
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -144,6 +150,26 @@ def publish(port, messages):
     return messages / (time.monotonic() - began)
 
 
+@contextlib.contextmanager
+def bystander(arguments, broker, meanwhile):
+    if not arguments.bystander:
+        yield
+        return
+    pairs = subprocess.Popen(
+        [arguments.stentor, "bench", "pairs", "--pairs", "10", "-q", "0", "--rate", "500",
+         "--duration", "600", "-p", str(broker.port), "--json", "--quiet"],
+        stdout=subprocess.PIPE, text=True)
+    try:
+        time.sleep(1)  # until they are connected; what follows is a measurement, not a test
+        yield
+    finally:
+        pairs.send_signal(signal.SIGINT)
+        said = json.loads(pairs.communicate(timeout=60)[0])
+    seen = next(each for each in said["phases"] if each["name"] == "traffic")["delivery_ms"]
+    print(f"{meanwhile}: a bystander's QoS 0 messages are under way {seen['p50']:.2f} ms (p50),"
+          f" {seen['p99']:.2f} (p99), at most {seen['max']:.1f}")
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("stentor")
@@ -154,6 +180,7 @@ def main():
     parser.add_argument("--expiry", type=int, default=NEVER)
     parser.add_argument("--publish", type=int, default=0)
     parser.add_argument("--drain", action="store_true")
+    parser.add_argument("--bystander", action="store_true")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="stentor-bench-") as directory:
         def start():
@@ -172,9 +199,17 @@ def main():
         broker = start()
         time.sleep(2)
         full, most = broker.memory(), broker.memory("VmHWM")
-        rate = publish(broker.port, arguments.publish) if arguments.publish else 0
-        drained = drain(broker.port, arguments.sessions, arguments.expiry,
-                        arguments.publish) if arguments.drain else 0
+        if arguments.bystander:
+            with bystander(arguments, broker, "nothing happens"):
+                time.sleep(5)
+        rate = drained = 0
+        if arguments.publish:
+            with bystander(arguments, broker, f"{arguments.publish} messages for all"):
+                rate = publish(broker.port, arguments.publish)
+        if arguments.drain:
+            with bystander(arguments, broker, "all come back"):
+                drained = drain(broker.port, arguments.sessions, arguments.expiry,
+                                arguments.publish)
         broker.end()
         each = (full - empty) / arguments.sessions
         peak = (most - empty) / arguments.sessions
