@@ -89,7 +89,7 @@ int run_bench(int argc, char** argv) {
     }
     const auto address = options.address();
     if (!address) return refuse(address.error());
-    const auto target = resolve(*address);
+    const auto target = resolve(*address, options.tls);
     if (!target) return refuse(target.error());
     if (const auto ready = prepare(options, *target); !ready) return refuse(ready.error());
     choose_run(options);

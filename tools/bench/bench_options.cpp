@@ -2,6 +2,7 @@
 
 #include "base/suggest.hpp"
 #include "tools/bench/stamp.hpp"
+#include "tools/client/connection_options.hpp"
 
 #include <fmt/format.h>
 
@@ -62,23 +63,28 @@ constexpr std::string_view kEpilogue =
     "usage.\n";
 
 OptionGroup broker_group(BenchOptions& o) {
-    return {"Broker",
-            {{"-h", "--host", "HOST", "the broker (127.0.0.1)", take(o.host)},
-             {"-p", "--port", "PORT", "its port (1883)", take_number(o.port, 1, 65'535)},
-             {"-L", "--url", "URL", "mqtt://host:port or unix:///path instead", take(o.url)},
-             {"-u", "--username", "NAME", "log in with this name", take(o.user_name)},
-             {"-P", "--pw", "PASSWORD", "and this password", take(o.password)},
-             {"-V", "--protocol-version", "5|311", "MQTT version (5)", take_version(o.version)},
-             {"",
-              "--broker-pid",
-              "PID",
-              "report the processor time and memory of this process",
-              take_number(o.broker_pid, 1, 4'194'304)},
-             {"",
-              "--i-own-this-broker",
-              "",
-              "load a broker that is not on this machine",
-              set(o.own_broker)}}};
+    return {
+        "Broker",
+        {{"-h", "--host", "HOST", "the broker (127.0.0.1)", take(o.host)},
+         {"-p", "--port", "PORT", "its port (1883; 8883 with TLS)", take_number(o.port, 1, 65'535)},
+         {"-L",
+          "--url",
+          "URL",
+          "mqtt[s]://host:port, ws[s]://host:port/path or unix:///path instead",
+          take(o.url)},
+         {"-u", "--username", "NAME", "log in with this name", take(o.user_name)},
+         {"-P", "--pw", "PASSWORD", "and this password", take(o.password)},
+         {"-V", "--protocol-version", "5|311", "MQTT version (5)", take_version(o.version)},
+         {"",
+          "--broker-pid",
+          "PID",
+          "report the processor time and memory of this process",
+          take_number(o.broker_pid, 1, 4'194'304)},
+         {"",
+          "--i-own-this-broker",
+          "",
+          "load a broker that is not on this machine",
+          set(o.own_broker)}}};
 }
 
 OptionGroup message_group(BenchOptions& o) {
@@ -305,6 +311,7 @@ std::vector<OptionGroup> groups(BenchOptions& o) {
             break;
     }
     all.push_back(broker_group(o));
+    all.push_back(tools::tls_group(o.tls));
     all.push_back(generator_group(o));
     return all;
 }
@@ -437,11 +444,18 @@ FleetOptions BenchOptions::fleet() const {
 }
 
 Result<tools::Address, UsageError> BenchOptions::address() const {
-    tools::Address address{.host = host.value_or("127.0.0.1")};
-    if (port) address.port = *port;
-    if (url.empty()) return address;
+    STENTOR_TRY_VOID(tools::check_key(tls));
+    if (url.empty()) {
+        tools::Address address{.host = host.value_or("127.0.0.1")};
+        if (tools::asks_for_tls(tls, port)) address.scheme = tools::Scheme::mqtts;
+        address.port = port.value_or(tools::default_port(address.scheme));
+        return address;
+    }
     if (host || port) return UsageError{"--url says where the broker is", "leave out -h and -p"};
     STENTOR_TRY(auto parsed, tools::parse_broker_url(url));
+    if (!tools::is_tls(parsed.address.scheme) && tools::asks_for_tls(tls, {})) {
+        return UsageError{fmt::format("{} is without TLS", url), "mqtts:// or wss://"};
+    }
     return std::move(parsed.address);
 }
 

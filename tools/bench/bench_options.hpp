@@ -35,6 +35,7 @@ struct BenchOptions {
     std::optional<std::string> host;
     std::optional<std::uint16_t> port;
     std::string url;
+    tools::TlsOptions tls;
     std::optional<std::string> user_name;
     std::optional<std::string> password;
     mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
@@ -78,7 +79,8 @@ struct BenchOptions {
     [[nodiscard]] Plan plan() const;
     [[nodiscard]] TrafficOptions traffic() const;
     [[nodiscard]] FleetOptions fleet() const;
-    /// Fails with a bad URL, or one together with a host or port.
+    /// Fails with a bad URL, one together with a host or port, or TLS options for a URL without
+    /// TLS.
     [[nodiscard]] Result<tools::Address, tools::UsageError> address() const;
 };
 

@@ -115,7 +115,14 @@ TEST(Target, KnowsWhatIsOnThisMachine) {
     const auto six = resolve({.host = "::1"});
     ASSERT_TRUE(six);
     EXPECT_TRUE(six->loopback);
-    EXPECT_FALSE(resolve({.scheme = tools::Scheme::mqtts}));
+    EXPECT_EQ(local->security, nullptr);
+    const auto secure = resolve({.scheme = tools::Scheme::wss, .host = "127.0.0.1"});
+    ASSERT_TRUE(secure);
+    EXPECT_NE(secure->security, nullptr);
+    EXPECT_TRUE(secure->is_web_socket);
+    tools::TlsOptions tls;
+    tls.ca_file = "/none";
+    EXPECT_FALSE(resolve({.scheme = tools::Scheme::mqtts}, tls));
     EXPECT_TRUE(resolve({.scheme = tools::Scheme::unix_socket, .path = "/tmp/x"})->loopback);
 }
 

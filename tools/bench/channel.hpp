@@ -1,6 +1,6 @@
 #pragma once
-// The byte channel of one client: a non-blocking socket. TLS and WebSocket belong in here; nothing
-// above knows more than open, receive, send.
+// The byte channel of one client: a non-blocking socket, and TLS and WebSocket on it where the URL
+// says so. Nothing above knows more than open, begin, receive, send.
 // One owner, one thread.
 
 #include "base/bytes.hpp"
@@ -9,6 +9,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <string>
 #include <utility>
 
 namespace stentor::bench {
@@ -22,18 +24,15 @@ class Channel {
         State state = State::open;
     };
 
-    Channel() noexcept = default;
-    Channel(Channel&& other) noexcept : socket_{std::exchange(other.socket_, -1)} {}
-    Channel& operator=(Channel&& other) noexcept {
-        std::swap(socket_, other.socket_);
-        return *this;
-    }
+    Channel() noexcept;
+    Channel(Channel&& other) noexcept;
+    Channel& operator=(Channel&& other) noexcept;
     Channel(const Channel&) = delete;
     Channel& operator=(const Channel&) = delete;
-    ~Channel() { close(); }
+    ~Channel();
 
     /// Starts to connect from the target's n-th source. Writable once that has succeeded or not:
-    /// then ask connect_error(). Fails with errno.
+    /// then ask connect_error(), and begin(). `target` outlives the channel. Fails with errno.
     [[nodiscard]] static Result<Channel, int> open(const Target& target, std::uint32_t source);
 
     /// 0: connected. Otherwise an errno.
@@ -41,19 +40,36 @@ class Channel {
     /// For epoll.
     [[nodiscard]] int descriptor() const noexcept { return socket_; }
 
-    [[nodiscard]] Transfer receive(MutableByteView into) noexcept;
-    [[nodiscard]] Transfer send(ByteView bytes) noexcept;
+    /// Once connected: begins the handshakes there are. They go on in receive() and flush().
+    [[nodiscard]] State begin();
+    /// The handshakes are done.
+    [[nodiscard]] bool is_ready() const noexcept;
+    /// Why handshakes have failed, or frames were wrong; may be empty.
+    [[nodiscard]] const std::string& why() const noexcept;
 
-    /// Says that nothing more will be sent.
-    void finish() noexcept;
+    /// `into` has room for kReceiveBytesMin at least. May be `open` with no bytes at all.
+    [[nodiscard]] Transfer receive(MutableByteView into);
+    static constexpr std::size_t kReceiveBytesMin = std::size_t{64} * 1024;
+    [[nodiscard]] Transfer send(ByteView bytes);
+    /// Something that send() has taken waits here; flush() when the socket is writable.
+    [[nodiscard]] bool has_pending() const noexcept;
+    [[nodiscard]] State flush();
+
+    /// Says that nothing more will be sent, as soon as nothing is pending.
+    void finish();
     /// Drops the connection as a lost network does, only that the peer notices.
     void cut() noexcept;
     void close() noexcept;
 
   private:
-    explicit Channel(int socket) noexcept : socket_{socket} {}
+    struct Layers;
+    explicit Channel(int socket) noexcept;
+    [[nodiscard]] std::size_t unwrap(MutableByteView buffer, std::size_t bytes);
+    void wrap(ByteView clear);
+    void begin_web_socket();
 
     int socket_ = -1;
+    std::unique_ptr<Layers> layers_;  // null: the socket's bytes are MQTT's
 };
 
 }  // namespace stentor::bench

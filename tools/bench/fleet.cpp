@@ -26,6 +26,9 @@ std::string quoted(std::string_view what, const std::string& client) {
 
 /// Sends all of `from`, as far as the channel takes it.
 Channel::State drain(Channel& channel, mqtt::WireBuffer& from) {
+    if (const Channel::State before = channel.flush(); before != Channel::State::open) {
+        return before;
+    }
     while (!from.empty()) {
         const auto [bytes, state] = channel.send(from.front());
         from.consume(bytes);
@@ -92,12 +95,42 @@ void Fleet::open(std::uint32_t client, SessionUse use, Instant due) {
     poll_for(client, EPOLLOUT);
 }
 
-void Fleet::greet(std::uint32_t index) {
+void Fleet::connected(std::uint32_t index) {
     Client& client = clients_[index];
     if (const int error = client.channel.connect_error(); error != 0) {
         fail(index, fmt::format("cannot connect: {}", std::strerror(error)));
         return;
     }
+    const Channel::State state = client.channel.begin();
+    if (state == Channel::State::open && client.channel.is_ready()) {
+        greet(index);
+    } else {
+        enter(client, Phase::securing);
+        poll_for(index, EPOLLIN | (client.channel.has_pending() ? EPOLLOUT : 0U));
+    }
+}
+
+void Fleet::secure(std::uint32_t index) {
+    Client& client = clients_[index];
+    (void)client.channel.flush();
+    const auto [bytes, state] = client.channel.receive({arena_.get(), kArenaBytes});
+    if (state == Channel::State::closed) {
+        const std::string& why = client.channel.why();
+        fail(index,
+             why.empty() ? "the broker has closed the connection before the handshakes were done; "
+                           "is it a door for that?"
+                         : std::string{why});
+    } else if (bytes != 0) {
+        fail(index, "the broker spoke first");
+    } else if (client.channel.is_ready()) {
+        greet(index);
+    } else {
+        poll_for(index, EPOLLIN | (client.channel.has_pending() ? EPOLLOUT : 0U));
+    }
+}
+
+void Fleet::greet(std::uint32_t index) {
+    Client& client = clients_[index];
     const bool durable =
         options_.durable && !plan_.is_publisher(index) && client.use != SessionUse::forget;
     const bool v5 = options_.version == mqtt::ProtocolVersion::v5;
@@ -164,7 +197,10 @@ void Fleet::on_event(std::uint32_t index, std::uint32_t events) {
         case Phase::closed:
             return;
         case Phase::connecting:
-            greet(index);
+            connected(index);
+            return;
+        case Phase::securing:
+            secure(index);
             return;
         default:
             break;
@@ -180,7 +216,7 @@ void Fleet::on_event(std::uint32_t index, std::uint32_t events) {
 void Fleet::receive(std::uint32_t index) {
     Client& client = clients_[index];
     std::size_t have = client.partial.size();
-    if (have >= kArenaBytes) {
+    if (have + Channel::kReceiveBytesMin > kArenaBytes) {
         fail(index, "a packet is larger than the generator takes");
         return;
     }
@@ -192,13 +228,14 @@ void Fleet::receive(std::uint32_t index) {
             client.channel.close();
             enter(client, Phase::closed);
         } else {
-            fail(index, "the broker has closed the connection");
+            const std::string& why = client.channel.why();
+            fail(index, why.empty() ? "the broker has closed the connection" : std::string{why});
         }
         return;
     }
     have += bytes;
     // What comes behind our DISCONNECT is nobody's any more.
-    if (client.phase == Phase::leaving) return;
+    if (client.phase == Phase::leaving || bytes == 0) return;
     const std::size_t used = handler_->received(index, {arena_.get(), have}, now_);
     client.partial.assign(arena_.get() + used, arena_.get() + have);
 }
@@ -211,7 +248,7 @@ void Fleet::flush(std::uint32_t index) {
         return;
     }
     if (client.phase == Phase::leaving && client.output.empty()) client.channel.finish();
-    poll_for(index, EPOLLIN | (client.output.empty() ? 0U : EPOLLOUT));
+    poll_for(index, EPOLLIN | (blocked(index) ? EPOLLOUT : 0U));
 }
 
 void Fleet::send(std::uint32_t client, ByteView bytes) {
@@ -233,6 +270,10 @@ void Fleet::send(std::uint32_t client, ByteView bytes) {
 void Fleet::leave(std::uint32_t client, Farewell farewell) {
     Client& self = clients_[client];
     if (self.phase == Phase::closed || self.phase == Phase::leaving) return;
+    if (!self.channel.is_ready()) {  // no way to say it
+        cut(client);
+        return;
+    }
     mqtt::PropertyWriter properties;
     if (farewell == Farewell::forget_session && options_.durable && !plan_.is_publisher(client) &&
         options_.version == mqtt::ProtocolVersion::v5) {

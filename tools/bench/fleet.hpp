@@ -78,7 +78,7 @@ class Fleet {
     /// blocked() says so.
     void send(std::uint32_t client, ByteView bytes);
     [[nodiscard]] bool blocked(std::uint32_t client) const noexcept {
-        return !clients_[client].output.empty();
+        return !clients_[client].output.empty() || clients_[client].channel.has_pending();
     }
     [[nodiscard]] bool is_ready(std::uint32_t client) const noexcept {
         return clients_[client].phase == Phase::ready;
@@ -106,7 +106,15 @@ class Fleet {
     [[nodiscard]] Histogram& connect_latency() noexcept { return connect_latency_; }
 
   private:
-    enum class Phase : std::uint8_t { closed, connecting, greeting, subscribing, ready, leaving };
+    enum class Phase : std::uint8_t {
+        closed,
+        connecting,
+        securing,  // TLS and WebSocket shake hands
+        greeting,
+        subscribing,
+        ready,
+        leaving
+    };
     struct Client {
         Channel channel;
         mqtt::WireBuffer output;
@@ -119,6 +127,8 @@ class Fleet {
     };
 
     void on_event(std::uint32_t index, std::uint32_t events);
+    void connected(std::uint32_t index);
+    void secure(std::uint32_t index);
     void greet(std::uint32_t index);
     void subscribe(std::uint32_t index);
     void receive(std::uint32_t index);

@@ -1,5 +1,7 @@
 #include "tools/bench/target.hpp"
 
+#include "tools/client/tls_context.hpp"
+
 #include <fmt/format.h>
 #include <netdb.h>
 
@@ -42,6 +44,18 @@ Result<Target, UsageError> unix_target(const tools::Address& address) {
     return target;
 }
 
+tools::Usage secure(Target& target, const tools::Address& address, const tools::TlsOptions& tls) {
+    if (!tools::is_tls(address.scheme)) return {};
+    auto context = tools::make_tls_context(tls);
+    if (!context) return UsageError{context.error().what, context.error().hint};
+    auto security = std::make_shared<Target::Security>();
+    security->context = *std::move(context);
+    security->address = address;
+    security->options = tls;
+    target.security = std::move(security);
+    return {};
+}
+
 }  // namespace
 
 bool Target::has_sources() const noexcept { return address.ss_family == AF_INET && loopback; }
@@ -54,11 +68,8 @@ sockaddr_storage Target::source(std::uint32_t n) const noexcept {
     return source;
 }
 
-Result<Target, UsageError> resolve(const tools::Address& address) {
+Result<Target, UsageError> resolve(const tools::Address& address, const tools::TlsOptions& tls) {
     if (address.scheme == tools::Scheme::unix_socket) return unix_target(address);
-    if (address.scheme != tools::Scheme::mqtt) {
-        return UsageError{"bench speaks plain MQTT only, for now", "mqtt://host:port or unix://"};
-    }
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     addrinfo* found = nullptr;
@@ -81,6 +92,10 @@ Result<Target, UsageError> resolve(const tools::Address& address) {
     ::freeaddrinfo(found);
     target.text = address.to_string();
     target.loopback = is_loopback(target.address);
+    STENTOR_TRY_VOID(secure(target, address, tls));
+    target.is_web_socket = tools::is_websocket(address.scheme);
+    target.web_socket_host = fmt::format("{}:{}", address.host, address.port);
+    target.web_socket_path = address.path;
     return target;
 }
 

@@ -53,12 +53,6 @@ Usage check_length(std::string_view option, const std::optional<std::string>& te
     return {};
 }
 
-bool wants_tls(const ConnectionOptions& options) {
-    const auto& tls = options.tls;
-    return !tls.ca_file.empty() || !tls.ca_path.empty() || tls.use_system_cas ||
-           !tls.certificate_file.empty() || options.port == 8883;
-}
-
 Result<Address, UsageError> address_of(const ConnectionOptions& options, Connection& connection) {
     const int ways = (options.host || options.port ? 1 : 0) + (options.url.empty() ? 0 : 1) +
                      (options.unix_path.empty() ? 0 : 1);
@@ -85,7 +79,7 @@ Result<Address, UsageError> address_of(const ConnectionOptions& options, Connect
         connection.url_topic = std::move(url.topic);
         return std::move(url.address);
     }
-    address.scheme = wants_tls(options) ? Scheme::mqtts : Scheme::mqtt;
+    address.scheme = asks_for_tls(options.tls, options.port) ? Scheme::mqtts : Scheme::mqtt;
     if (options.host) address.host = *options.host;
     address.port = options.port.value_or(default_port(address.scheme));
     return address;
@@ -217,32 +211,6 @@ OptionGroup will_group(ConnectionOptions& o) {
          {"", "--will-retain", "", "retain it", set(o.will_retain)}}};
 }
 
-OptionGroup tls_group(ConnectionOptions& o) {
-    return {
-        "TLS",
-        {{"", "--cafile", "FILE", "authorities to trust (PEM); turns TLS on", take(o.tls.ca_file)},
-         {"", "--capath", "DIR", "the same, a hashed directory", take(o.tls.ca_path)},
-         {"",
-          "--tls-use-os-certs",
-          "",
-          "trust the system's authorities (so do mqtts:// and wss:// without --cafile)",
-          set(o.tls.use_system_cas)},
-         {"", "--cert", "FILE", "our certificate (PEM)", take(o.tls.certificate_file)},
-         {"", "--key", "FILE", "its private key (PEM)", take(o.tls.key_file)},
-         {"",
-          "--insecure",
-          "",
-          "do not compare the certificate with the host name; without --cafile, check nothing",
-          set(o.tls.insecure)},
-         {"", "--ciphers", "LIST", "OpenSSL's list for TLS 1.2", take(o.tls.ciphers)},
-         {"",
-          "--tls-version",
-          "VERSION",
-          "oldest to use: tlsv1.2 or tlsv1.3 (tlsv1.2)",
-          [&o](ArgumentValues& values) { return take_tls_version(o.tls.version_min, values); }},
-         {"", "--tls-alpn", "NAME", "ALPN protocol (mqtt)", take(o.tls.alpn)}}};
-}
-
 OptionGroup other_group(ConnectionOptions& o) {
     return {"Other",
             {{"-d", "--debug", "", "say on stderr what happens", set(o.debug)},
@@ -252,8 +220,44 @@ OptionGroup other_group(ConnectionOptions& o) {
 
 }  // namespace
 
+OptionGroup tls_group(TlsOptions& tls) {
+    return {
+        "TLS",
+        {{"", "--cafile", "FILE", "authorities to trust (PEM); turns TLS on", take(tls.ca_file)},
+         {"", "--capath", "DIR", "the same, a hashed directory", take(tls.ca_path)},
+         {"",
+          "--tls-use-os-certs",
+          "",
+          "trust the system's authorities (so do mqtts:// and wss:// without --cafile)",
+          set(tls.use_system_cas)},
+         {"", "--cert", "FILE", "our certificate (PEM)", take(tls.certificate_file)},
+         {"", "--key", "FILE", "its private key (PEM)", take(tls.key_file)},
+         {"",
+          "--insecure",
+          "",
+          "do not compare the certificate with the host name; without --cafile, check nothing",
+          set(tls.insecure)},
+         {"", "--ciphers", "LIST", "OpenSSL's list for TLS 1.2", take(tls.ciphers)},
+         {"",
+          "--tls-version",
+          "VERSION",
+          "oldest to use: tlsv1.2 or tlsv1.3 (tlsv1.2)",
+          [&tls](ArgumentValues& values) { return take_tls_version(tls.version_min, values); }},
+         {"", "--tls-alpn", "NAME", "ALPN protocol (mqtt)", take(tls.alpn)}}};
+}
+
+bool asks_for_tls(const TlsOptions& tls, std::optional<std::uint16_t> port) {
+    return !tls.ca_file.empty() || !tls.ca_path.empty() || tls.use_system_cas ||
+           !tls.certificate_file.empty() || port == 8883;
+}
+
+Usage check_key(const TlsOptions& tls) {
+    if (tls.key_file.empty() == tls.certificate_file.empty()) return {};
+    return UsageError{"--cert and --key belong together"};
+}
+
 std::vector<OptionGroup> ConnectionOptions::groups() {
-    return {connection_group(*this), will_group(*this), tls_group(*this), other_group(*this)};
+    return {connection_group(*this), will_group(*this), tls_group(tls), other_group(*this)};
 }
 
 std::vector<RefusedOption> ConnectionOptions::refused() {
@@ -281,9 +285,7 @@ Result<Connection, UsageError> prepare(const ConnectionOptions& options) {
             return UsageError{"a password needs a user name in MQTT 3.1.1", "add -u"};
         }
     }
-    if (!options.tls.key_file.empty() != !options.tls.certificate_file.empty()) {
-        return UsageError{"--cert and --key belong together"};
-    }
+    STENTOR_TRY_VOID(check_key(options.tls));
     STENTOR_TRY_VOID(check_length("-u", options.user_name));
     STENTOR_TRY_VOID(check_length("-P", options.password));
     STENTOR_TRY_VOID(check_length("-i", options.client_id));

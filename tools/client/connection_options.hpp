@@ -14,6 +14,13 @@
 
 namespace stentor::tools {
 
+/// The options that say how TLS is spoken; `tls` must outlive them.
+[[nodiscard]] OptionGroup tls_group(TlsOptions& tls);
+/// Whether they, or the port, mean that it is spoken, where no URL says so.
+[[nodiscard]] bool asks_for_tls(const TlsOptions& tls, std::optional<std::uint16_t> port);
+/// Fails with a certificate without a key, or the other way round.
+[[nodiscard]] Usage check_key(const TlsOptions& tls);
+
 /// As given on the command line.
 struct ConnectionOptions {
     std::optional<std::string> host;
