@@ -187,6 +187,7 @@ bool Shard::backlog_page(store::Page& page, Instant now) {
             read.after = read.until;
             read.met_damage = true;
             conclude_backlog(*entry, read, now);
+            lay_to_rest(*entry);
         } else {
             backlog_rests_until_ = saturating_add(now, kRestAfterFailure);
         }
@@ -208,6 +209,7 @@ bool Shard::backlog_page(store::Page& page, Instant now) {
         read_backlog(std::move(read));
     } else {
         conclude_backlog(*entry, read, now);
+        lay_to_rest(*entry);
     }
     return true;
 }

@@ -470,12 +470,18 @@ void Shard::scan_awake(SessionEntry& entry, bool quiet, Instant now) {
         consider_backlog(entry, *needed);
         commit_if_it_lags(entry, *needed, quiet, now);
     }
-    if (!RestingSession::can_rest(entry)) return;
-    sessions_.rest(entry);
-    ++need_scan_.laid_to_rest;
+    lay_to_rest(entry);
 }
 
-/// The same for one that rests, and stays so unless its backlog has to be counted.
+/// If it can: then the entry is gone afterwards.
+void Shard::lay_to_rest(SessionEntry& entry) {
+    if (!RestingSession::can_rest(entry)) return;
+    sessions_.rest(entry);
+    ++laid_to_rest_;
+}
+
+/// The same as scan_awake() for one that rests, and stays so unless its backlog has to be counted:
+/// then it is awake until that is done.
 void Shard::scan_resting(std::uint32_t slot) {
     const RestingSession& resting = *sessions_.resting(slot);
     std::optional<Seq> needed;
@@ -524,9 +530,10 @@ void Shard::finish_need_scan() {
 /// milliseconds, in which nobody allocates.
 void Shard::give_memory_back() {
     constexpr std::uint32_t kCrowd = 4096;
-    laid_to_rest_ += need_scan_.laid_to_rest;
-    if (need_scan_.laid_to_rest != 0 || laid_to_rest_ < kCrowd) return;
-    laid_to_rest_ = 0;
+    const bool more_have_left =
+        std::exchange(laid_to_rest_at_round_, laid_to_rest_) != laid_to_rest_;
+    if (more_have_left || laid_to_rest_ < kCrowd) return;
+    laid_to_rest_ = laid_to_rest_at_round_ = 0;
     (void)::malloc_trim(0);
 }
 

@@ -59,7 +59,8 @@ bool RestingSession::can_rest(const SessionEntry& entry) noexcept {
                             entry.detaches_on_their_way == 0 && !entry.state_unsure &&
                             !entry.backlog_checking &&
                             entry.committed_through == entry.sent_through;
-    const bool has_more = entry.will != nullptr || entry.will_stored || entry.loss != nullptr ||
+    const bool has_unstored_loss = entry.loss != nullptr && !entry.loss_stored;
+    const bool has_more = entry.will != nullptr || entry.will_stored || has_unstored_loss ||
                           (entry.parts != nullptr &&
                            !(entry.parts->inflight.empty() && entry.parts->inbound_qos2.empty() &&
                              entry.parts->queued_shares.empty()));
@@ -84,11 +85,16 @@ RestingSession::RestingSession(const SessionEntry& entry, RestingBlocks& blocks)
         .user_bytes = static_cast<std::uint16_t>(entry.identity.user.size()),
         .last_packet_id = entry.parts != nullptr ? entry.parts->last_packet_id : std::uint16_t{0},
         .version = entry.version,
-        .admin = entry.identity.admin};
+        .flags = static_cast<std::uint8_t>((entry.identity.admin ? kIsAdmin : 0U) |
+                                           (entry.loss != nullptr ? kHasLoss : 0U))};
     const auto write = [&](Writer& out) {
         out.put(head);
         out.put(std::string_view{entry.client_id});
         out.put(std::string_view{entry.identity.user});
+        if (entry.loss != nullptr) {
+            out.put(entry.loss->messages);
+            out.put(entry.loss->reason);
+        }
         for (const Subscription& each : entry.subscriptions) {
             out.put_subscription(each, entry.sent_through);
         }
@@ -112,7 +118,18 @@ std::string_view RestingSession::client_id() const noexcept {
 
 const std::byte* RestingSession::first_subscription() const noexcept {
     const Head from = head();
-    return block_ + sizeof(Head) + from.client_id_bytes + from.user_bytes;
+    const std::size_t loss_bytes = (from.flags & kHasLoss) != 0 ? kLossBytes : 0;
+    return block_ + sizeof(Head) + from.client_id_bytes + from.user_bytes + loss_bytes;
+}
+
+/// Null: there is none to tell.
+std::unique_ptr<BacklogLoss> RestingSession::loss() const {
+    if ((head().flags & kHasLoss) == 0) return nullptr;
+    auto loss = std::make_unique<BacklogLoss>();
+    const std::byte* const at = first_subscription() - kLossBytes;
+    std::memcpy(&loss->messages, at, sizeof loss->messages);
+    std::memcpy(&loss->reason, at + sizeof loss->messages, sizeof loss->reason);
+    return loss;
 }
 
 const std::byte* RestingSession::read(const std::byte* at, RestingSubscription& to) {
@@ -149,11 +166,13 @@ void RestingSession::wake(SessionEntry& entry) const {
     entry.version = from.version;
     entry.expiry_seconds = from.expiry_seconds;
     entry.identity.user = as_text({block_ + sizeof(Head) + from.client_id_bytes, from.user_bytes});
-    entry.identity.admin = from.admin;
+    entry.identity.admin = (from.flags & kIsAdmin) != 0;
     entry.sent_through = from.position;
     entry.committed_through = from.position;
     entry.backlog_count_at = from.backlog_count_at;
     entry.detached_at = from.detached_at;
+    entry.loss = loss();
+    entry.loss_stored = entry.loss != nullptr;
     entry.subscriptions.reserve(from.subscriptions);
     for_each_subscription([&](const RestingSubscription& each) {
         Subscription& to = entry.subscriptions.emplace_back();

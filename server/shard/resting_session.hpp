@@ -14,6 +14,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <string_view>
 #include <utility>
 
@@ -46,8 +47,8 @@ class RestingSession {
     RestingSession& operator=(const RestingSession&) = delete;
     ~RestingSession() { STENTOR_ASSERT(block_ == nullptr, "reset() comes before"); }
 
-    /// Detached and durable, without a will, a loss to tell or deliveries that are not finished,
-    /// and with all of its state in the log.
+    /// Detached and durable, without a will or deliveries that are not finished, and with all of
+    /// its state in the log.
     [[nodiscard]] static bool can_rest(const SessionEntry& entry) noexcept;
 
     [[nodiscard]] explicit operator bool() const noexcept { return block_ != nullptr; }
@@ -74,7 +75,8 @@ class RestingSession {
     [[nodiscard]] std::size_t bytes() const noexcept;
 
   private:
-    // In front of the block; client identifier, user and subscriptions follow.
+    // In front of the block; client identifier, user, a loss to tell (messages, reason) if it is
+    // flagged, and subscriptions follow.
     struct Head {
         Seq position;  // all that matches and lies at or below it was sent; the log knows it
         BacklogLoad backlog_count_at = 0;
@@ -87,8 +89,12 @@ class RestingSession {
         std::uint16_t user_bytes = 0;
         std::uint16_t last_packet_id = 0;
         mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
-        bool admin = false;
+        std::uint8_t flags = 0;
     };
+    static constexpr std::uint8_t kIsAdmin = 1;
+    static constexpr std::uint8_t kHasLoss = 2;
+    static constexpr std::size_t kLossBytes =
+        sizeof(BacklogLoss::messages) + sizeof(BacklogLoss::reason);
     // Before each subscription's text; share key, identifier and what is kept of an earlier QoS (a
     // count, then so many) stand between where flagged.
     struct SubscriptionHead {
@@ -111,6 +117,7 @@ class RestingSession {
         return head;
     }
     [[nodiscard]] const std::byte* first_subscription() const noexcept;
+    [[nodiscard]] std::unique_ptr<BacklogLoss> loss() const;
     [[nodiscard]] static const std::byte* read(const std::byte* at, RestingSubscription& to);
 
     std::byte* block_ = nullptr;

@@ -31,6 +31,13 @@ SessionEntry typical() {
     return entry;
 }
 
+/// As the log has it, too.
+void lose_some(SessionEntry& entry) {
+    entry.loss = std::make_unique<BacklogLoss>(
+        BacklogLoss{.messages = UINT64_MAX, .reason = mqtt::DropReason::log_full});
+    entry.loss_stored = true;
+}
+
 void expect_same(const SessionEntry& a, const SessionEntry& b) {
     EXPECT_EQ(a.client_id, b.client_id);
     EXPECT_EQ(a.born, b.born);
@@ -52,6 +59,12 @@ void expect_same(const SessionEntry& a, const SessionEntry& b) {
         EXPECT_EQ(a.subscriptions[i].identifier, b.subscriptions[i].identifier);
         EXPECT_EQ(a.subscriptions[i].since, b.subscriptions[i].since);
         EXPECT_EQ(a.subscriptions[i].kept, b.subscriptions[i].kept);
+    }
+    EXPECT_EQ(a.loss_stored, b.loss_stored);
+    ASSERT_EQ(a.loss == nullptr, b.loss == nullptr);
+    if (a.loss) {
+        EXPECT_EQ(a.loss->messages, b.loss->messages);
+        EXPECT_EQ(a.loss->reason, b.loss->reason);
     }
     EXPECT_EQ(a.parts == nullptr, b.parts == nullptr);
     if (a.parts && b.parts) {
@@ -77,6 +90,8 @@ TEST(RestingSession, WakesAsItWas) {
     bare.client_id = "x";
     bare.identity.user.clear();
     bare.subscriptions.clear();
+    lose_some(full);
+    lose_some(bare);
     RestingBlocks blocks;
     for (const SessionEntry* entry : {&plain, &full, &bare}) {
         ASSERT_TRUE(RestingSession::can_rest(*entry));
@@ -99,6 +114,10 @@ TEST(RestingSession, IsSmall) {
     RestingSession resting{entry, blocks};
     EXPECT_LE(resting.bytes(), 24U + 2 * 32 + 80) << "80 bytes besides the texts";
     resting.reset(blocks);
+    lose_some(entry);
+    RestingSession with_loss{entry, blocks};
+    EXPECT_LE(with_loss.bytes(), 24U + 2 * 32 + 80 + 16) << "with what it is to tell";
+    with_loss.reset(blocks);
     EXPECT_EQ(sizeof(RestingSession), sizeof(void*));
 }
 
@@ -134,7 +153,11 @@ TEST(RestingSession, NothingIsForgottenByLayingItToRest) {
         e.will = std::make_unique<PendingWill>(
             mqtt::WillMessage{mqtt::Message::create({.topic = "t"}), 1}, wills);
     }));
-    EXPECT_FALSE(can_rest([](SessionEntry& e) { e.loss = std::make_unique<BacklogLoss>(); }));
+    EXPECT_TRUE(can_rest(lose_some));
+    EXPECT_FALSE(can_rest([](SessionEntry& e) {
+        lose_some(e);
+        e.loss_stored = false;
+    })) << "the log does not know of it";
     EXPECT_FALSE(can_rest(
         [](SessionEntry& e) { e.subscriptions[0].replay_next = std::make_unique<std::string>(); }));
     EXPECT_FALSE(can_rest([](SessionEntry& e) {

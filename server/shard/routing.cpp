@@ -316,6 +316,7 @@ void Shard::acknowledge_action(Action& action, Instant now) {
             --same->detaches_on_their_way;
             same->committed_through = std::max(same->committed_through, detach->sent_through);
             settle_replays(*same);
+            lay_to_rest(*same);
         }
     } else if (const auto* pubrel = std::get_if<AnswerPubrel>(&action)) {
         SessionEntry* entry = sessions_.attached(pubrel->who.slot, pubrel->who.generation);

@@ -32,6 +32,7 @@ SessionEntry& SessionTable::wake(std::uint32_t slot) {
     entry->slot = slot;
     resting_[slot].reset(blocks_);
     awake_[slot] = std::move(entry);
+    ++awake_count_;
     return *awake_[slot];
 }
 
@@ -39,6 +40,7 @@ void SessionTable::rest(SessionEntry& entry) {
     const std::uint32_t slot = entry.slot;
     resting_[slot] = RestingSession{entry, blocks_};
     awake_[slot].reset();
+    --awake_count_;
 }
 
 SessionEntry& SessionTable::create(std::string client_id) {
@@ -54,6 +56,7 @@ SessionEntry& SessionTable::create(std::string client_id) {
         free_.pop_back();
     }
     awake_[slot] = std::make_unique<SessionEntry>();
+    ++awake_count_;
     SessionEntry& entry = *awake_[slot];
     entry.client_id = std::move(client_id);
     entry.slot = slot;
@@ -68,6 +71,7 @@ void SessionTable::erase(SessionEntry& entry) {
     generations_[slot] = entry.generation + 1;
     by_client_.erase(by_client_.find(std::string_view{entry.client_id}));
     awake_[slot].reset();
+    --awake_count_;
     free_.push_back(slot);
 }
 

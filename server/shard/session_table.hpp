@@ -54,6 +54,8 @@ class SessionTable {
     SessionEntry& create(std::string client_id);
     void erase(SessionEntry& entry);
     [[nodiscard]] std::size_t size() const noexcept { return by_client_.size(); }
+    /// Of these, how many do not rest.
+    [[nodiscard]] std::size_t awake() const noexcept { return awake_count_; }
     [[nodiscard]] std::size_t slots() const noexcept { return awake_.size(); }
 
   private:
@@ -88,6 +90,7 @@ class SessionTable {
 
     // By slot; at most one of the two.
     std::vector<std::unique_ptr<SessionEntry>> awake_;
+    std::size_t awake_count_ = 0;
     std::vector<RestingSession> resting_;
     RestingBlocks blocks_;
     std::vector<std::uint32_t> generations_;  // the last one of each slot, so that none comes twice

@@ -143,6 +143,8 @@ class Shard {
     [[nodiscard]] ShardSnapshot snapshot() const;
     [[nodiscard]] std::size_t connections() const noexcept { return connections_open_; }
     [[nodiscard]] std::size_t sessions() const noexcept { return sessions_.size(); }
+    /// Those that do not rest.
+    [[nodiscard]] std::size_t sessions_awake() const noexcept { return sessions_.awake(); }
     [[nodiscard]] std::size_t subscriptions() const noexcept { return index_.subscriptions(); }
     [[nodiscard]] std::size_t retained_messages() const noexcept { return retained_.size(); }
 
@@ -428,6 +430,7 @@ class Shard {
     void scan_resting(std::uint32_t slot);
     void commit_if_it_lags(SessionEntry& entry, Seq needed, bool quiet, Instant now);
     void finish_need_scan();
+    void lay_to_rest(SessionEntry& entry);
     void give_memory_back();
     template <class AnySubscription>
     void survey_filter(const AnySubscription& subscription, Seq position);
@@ -663,9 +666,9 @@ class Shard {
         std::optional<store::NeedSurvey> survey = {};  // the same by filter, if the engine asks
         static constexpr std::uint32_t kNobody = UINT32_MAX;
         std::uint32_t first_put_off = kNobody;  // by slot: whose backlog is to be counted first
-        std::uint32_t laid_to_rest = 0;
     } need_scan_;
-    std::uint32_t laid_to_rest_ = 0;  // since memory was given back
+    std::uint32_t laid_to_rest_ = 0;           // since memory was given back
+    std::uint32_t laid_to_rest_at_round_ = 0;  // of these, when the last round ended
     boost::unordered_flat_map<std::uint64_t, BacklogRead> backlog_reads_;  // by cookie of the read
     boost::unordered_flat_map<std::uint32_t, Seq>
         backlog_spared_;                 // by slot: below it, holds little
