@@ -513,24 +513,24 @@ void Shard::credentials_timer(std::uint32_t slot, std::uint32_t tag, Instant now
 void Shard::connect_timer(std::uint32_t slot, std::uint32_t tag, Instant now) {
     Connection* connection = slot < connections_.size() ? connections_[slot].get() : nullptr;
     if (connection == nullptr || !Timers::same_tag(tag, connection->id.generation)) return;
-    // While it is attached it waits for the log, not for the client.
-    if (connection->phase == Phase::attaching || connection->phase == Phase::open) return;
-    const bool waits_for_us = connection->phase == Phase::authenticating;
-    const bool has_waited = transport_.is_put_off(connection->id);
-    if (waits_for_us || has_waited || connection->phase == Phase::answering) {
-        // What we think about is not the client's time: that runs from our question on.
-        const bool is_ours = waits_for_us || has_waited;
-        const Instant deadline = saturating_add(
-            connection->last_packet,
-            is_ours ? kThinksTimes * options_.connect_timeout : options_.connect_timeout);
-        if (now < deadline) {
-            timers_.set(deadline, TimerKind::connect_timeout, slot, connection->id.generation);
-            return;
-        }
+    // It is admitted: what it waits for is its home shard, then the log.
+    if (connection->phase == Phase::leaving || connection->phase == Phase::attaching ||
+        connection->phase == Phase::open) {
+        return;
     }
-    const bool may_have_spoken =
-        !waits_for_us &&
-        saturating_add(connection->last_packet, options_.connect_timeout) > heard_through_;
+    const bool waits_for_us = connection->phase == Phase::authenticating;
+    // What we think about is not the client's time, and neither is what it waits for us to compute:
+    // that runs from our question on.
+    const bool is_ours = waits_for_us || transport_.is_put_off(connection->id);
+    const Duration in_all = kThinksTimes * Duration{options_.connect_timeout};
+    const Duration its = options_.connect_timeout + transport_.was_put_off_for(connection->id);
+    const Duration given = is_ours ? in_all : std::min(its, in_all);
+    const Instant deadline = saturating_add(connection->last_packet, given);
+    if (now < deadline) {
+        timers_.set(deadline, TimerKind::connect_timeout, slot, connection->id.generation);
+        return;
+    }
+    const bool may_have_spoken = !waits_for_us && deadline > heard_through_;
     if (may_have_spoken || (connection->paused & (kPauseTurn | kPauseCongested)) != 0) {
         timers_.set(saturating_add(now, kHearsAgain),
                     TimerKind::connect_timeout,

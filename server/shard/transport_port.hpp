@@ -76,6 +76,10 @@ class TransportPort {
     [[nodiscard]] virtual bool is_put_off(ConnectionId /*connection*/) const noexcept {
         return false;
     }
+    /// For how long it was, in all.
+    [[nodiscard]] virtual Duration was_put_off_for(ConnectionId /*connection*/) const noexcept {
+        return {};
+    }
 
     [[nodiscard]] virtual Traffic traffic() const noexcept { return {}; }
 

@@ -38,6 +38,7 @@ class TlsClient {
         (void)::SSL_CTX_use_certificate_chain_file(context_.get(), certificate.c_str());
         (void)::SSL_CTX_use_PrivateKey_file(context_.get(), key.c_str(), SSL_FILETYPE_PEM);
     }
+    void use_groups(const char* groups) { (void)SSL_CTX_set1_groups_list(context_.get(), groups); }
     void start() {
         ssl_.reset(::SSL_new(context_.get()));
         in_ = ::BIO_new(::BIO_s_mem());
@@ -480,6 +481,23 @@ TEST_F(ChannelTest, TheFirstByteTellsAHandshakeAndAnAnswerEndsTheHello) {
     }
     Channel plain{door(Door::Tls::never, Door::Speech::sniff, {}), peer()};
     EXPECT_FALSE(plain.is_handshake(std::byte{0x16}));
+}
+
+// The client has guessed a group that the server does not have.
+TEST_F(ChannelTest, ToBeAskedForAnotherHelloIsNoAnswer) {
+    Channel channel{door(Door::Tls::always, Door::Speech::mqtt, options()), peer()};
+    TlsClient client{path("ca.crt"), "localhost"};
+    client.use_groups("P-521:X25519");
+    client.start();
+    Bytes clear;
+    (void)feed(channel, client.step({}), clear);
+    const std::string asks_again = drain(channel.network());
+    EXPECT_FALSE(asks_again.empty());
+    EXPECT_FALSE(channel.hello_is_answered());
+    (void)feed(channel, client.step(asks_again), clear);
+    EXPECT_TRUE(channel.hello_is_answered());
+    (void)feed(channel, client.step(drain(channel.network())), clear);
+    EXPECT_FALSE(channel.shakes_hands());
 }
 
 TEST_F(ChannelTest, BehindAProxyHeaderTheHandshakeBegins) {

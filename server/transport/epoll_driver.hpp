@@ -86,6 +86,7 @@ class EpollDriver final : public TransportPort {
     [[nodiscard]] bool is_put_off(ConnectionId connection) const noexcept override {
         return connection.slot < sockets_.size() && sockets_[connection.slot].put_off;
     }
+    [[nodiscard]] Duration was_put_off_for(ConnectionId connection) const noexcept override;
     [[nodiscard]] Traffic traffic() const noexcept override;
 
   private:
@@ -104,6 +105,7 @@ class EpollDriver final : public TransportPort {
         bool ended = false;          // nothing more comes from the peer
         bool deaf = false;           // a write has failed: what is said is thrown away
         std::uint32_t waited_for = 0;  // other peers' hellos were answered meanwhile
+        std::uint32_t waited_ms = 0;   // in all of its turns that have come
         /// From the front of what the shard has not consumed. While reading pauses nothing is
         /// received, so it is at most one packet that is not complete (packet_bytes_max) and one
         /// receive (arena_bytes); the peer is held back by TCP.

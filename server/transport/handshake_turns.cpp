@@ -42,7 +42,14 @@ void EpollDriver::wait_for_handshake(Shard& shard, ConnectionId id) {
     socket.put_off = true;
     socket.in_handshakes = true;
     put_off_lately_.push_back(id);
-    if (const auto excess = handshakes_.wait(id, lane_of(socket), stage)) shed(shard, *excess);
+    if (const auto excess = handshakes_.wait(id, lane_of(socket), stage, now_)) {
+        shed(shard, *excess);
+    }
+}
+
+Duration EpollDriver::was_put_off_for(ConnectionId connection) const noexcept {
+    if (connection.slot >= sockets_.size()) return {};
+    return std::chrono::milliseconds{sockets_[connection.slot].waited_ms};
 }
 
 /// Whether there was any. Who is left waits where epoll does not tell of it.
@@ -67,6 +74,8 @@ void EpollDriver::take_turn(Shard& shard, const Handshakes::Turn& turn) {
     Socket* socket = find(id);
     socket->put_off = false;
     socket->waited_for += static_cast<std::uint32_t>(turn.waited_for);
+    const auto waited = std::chrono::ceil<std::chrono::milliseconds>(now_ - turn.since).count();
+    socket->waited_ms += static_cast<std::uint32_t>(std::max<std::int64_t>(waited, 0));
     if (!socket->answered && has_gone(socket->descriptor.get())) {
         give_up(shard, id);
         return;

@@ -7,6 +7,7 @@
 // Bounds: HandshakeBounds. At either the oldest of the address that has most has to go; it is the
 // likeliest not to wait any more.
 
+#include "base/clock.hpp"
 #include "base/ids.hpp"
 #include "server/transport/address_lanes.hpp"
 
@@ -33,17 +34,16 @@ class Handshakes {
     /// who has to go for it, perhaps itself; to be forgotten next.
     [[nodiscard]] std::optional<ConnectionId> wait(ConnectionId who,
                                                    std::uint64_t lane,
-                                                   Stage stage);
+                                                   Stage stage,
+                                                   Instant now);
     [[nodiscard]] bool anybody_waits() const noexcept {
         return !first_.empty() || !further_.empty();
-    }
-    [[nodiscard]] bool waits(ConnectionId who) const noexcept {
-        return first_.contains(who) || further_.contains(who);
     }
 
     struct Turn {
         ConnectionId who;
         std::uint64_t waited_for = 0;  // answers of others that were computed meanwhile
+        Instant since{};
     };
     /// Whose turn it is. Not while nobody waits.
     [[nodiscard]] Turn take_next();
@@ -55,17 +55,28 @@ class Handshakes {
     /// Complete, or gone. Whoever is not there is none of ours.
     void forget(ConnectionId who);
 
-    /// Those that wait and those under way, which may be the same.
-    [[nodiscard]] std::size_t size() const noexcept { return first_.size() + under_way_.size(); }
+    /// Those that wait and those under way, each once.
+    [[nodiscard]] std::size_t size() const noexcept {
+        return first_.size() + under_way_.size() - of_both_;
+    }
 
   private:
+    struct Wait {
+        std::uint64_t answers;  // of others, before it
+        Instant since;
+    };
+
+    void has_left_first(ConnectionId who) noexcept;
+
     const HandshakeBounds bounds_;
     AddressLanes first_;      // wait for an answer to their hello, or to a part of it
     AddressLanes further_;    // wait, and have been answered
     AddressLanes under_way_;  // something has come of them; may wait as well
     bool further_is_next_ = false;
     std::uint64_t answers_ = 0;
-    std::unordered_map<std::uint64_t, std::uint64_t> waits_since_;  // in answers_, by packed id
+    std::size_t of_both_ = 0;  // whose hello comes in parts, or was to be said again: first_ and
+                               // under_way_ have it
+    std::unordered_map<std::uint64_t, Wait> waits_;  // by packed id
 };
 
 }  // namespace stentor::server

@@ -11,12 +11,32 @@
 #include <array>
 #include <cstring>
 #include <new>
+#include <string_view>
 
 namespace stentor::server {
 
 namespace {
 
 constexpr std::size_t kRecordBytes = std::size_t{16} * 1024;
+
+/// Whether records begin with the server's side of a handshake. A HelloRetryRequest is a
+/// ServerHello with a Random of its own (RFC 8446 section 4.1.3): no key is computed for it, and
+/// what stands behind it (change_cipher_spec) says nothing.
+bool answers_hello(std::string_view records) {
+    constexpr char kChangeCipherSpec = 0x14;
+    constexpr char kHandshake = 0x16;
+    constexpr char kServerHello = 0x02;
+    constexpr std::size_t kMessage = 5;  // behind the record's head
+    constexpr std::size_t kRandom = kMessage + 4 + 2;
+    constexpr std::string_view kAsksAgain{
+        "\xCF\x21\xAD\x74\xE5\x9A\x61\x11\xBE\x1D\x8C\x02\x1E\x65\xB8\x91"
+        "\xC2\xA2\x11\x16\x7A\xBB\x8C\x5E\x07\x9E\x09\xE2\xC8\xA8\x33\x9C",
+        32};
+    if (records.empty() || records[0] == kChangeCipherSpec) return false;
+    return records[0] != kHandshake || records.size() < kRandom + kAsksAgain.size() ||
+           records[kMessage] != kServerHello ||
+           records.substr(kRandom, kAsksAgain.size()) != kAsksAgain;
+}
 
 }  // namespace
 
@@ -40,7 +60,7 @@ struct TlsStream::Io {
     static int write(BIO* bio, const char* from, std::size_t size, std::size_t* put) {
         STENTOR_ASSERT(stream(bio).output_ != nullptr, "OpenSSL writes during our calls only");
         stream(bio).output_->append(as_bytes({from, size}));
-        stream(bio).has_answered_ = true;
+        stream(bio).has_answered_ = stream(bio).has_answered_ || answers_hello({from, size});
         *put = size;
         return 1;
     }

@@ -46,7 +46,8 @@ class TlsStream {
 
     [[nodiscard]] State state() const noexcept { return state_; }
     [[nodiscard]] const std::string& why() const noexcept { return why_; }
-    /// Something was said to the peer: its hello was whole.
+    /// The peer's hello has been answered, and that has cost what a handshake costs; not if it was
+    /// only asked to say it again (HelloRetryRequest, RFC 8446 section 4.1.4).
     [[nodiscard]] bool has_answered() const noexcept { return has_answered_; }
 
     /// The common name of the client's verified certificate; empty: it has shown none.
