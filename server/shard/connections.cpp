@@ -240,16 +240,7 @@ void Shard::dispatch(Connection& connection, const mqtt::PacketView& packet, Ins
         return;
     }
     SessionEntry& entry = *sessions_.at(connection.slot);
-    // Its turn in the review may be far, and who must not stay does nothing more but go.
-    if (entry.identity.edition != edition_ &&
-        !std::holds_alternative<mqtt::DisconnectView>(packet)) {
-        const ReasonCode standing =
-            shared_.access->review(entry.identity, entry.client_id, *connection.peer);
-        if (standing != ReasonCode::success) {
-            send_away(entry, standing, now);
-            return;
-        }
-    }
+    if (!may_still_say(entry, packet, now)) return;
     if (const auto* publish = std::get_if<mqtt::PublishView>(&packet)) {
         on_publish(entry, *publish, now);
     } else if (const auto* puback = std::get_if<mqtt::PubackView>(&packet)) {
@@ -500,7 +491,7 @@ void Shard::credentials_timer(std::uint32_t slot, std::uint32_t tag, Instant now
                              {{"client", client_of(*connection)},
                               {"peer", connection->peer->address},
                               {"suppressed", pass.suppressed}}),
-                    "closing a connection: its token has expired");
+                    "closing a connection: its credentials have expired");
     }
     // Not 0x87: nothing was refused, the time that was granted is over (3.14.2.1).
     close(*connection,

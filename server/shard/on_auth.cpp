@@ -179,7 +179,8 @@ void Shard::reauthenticated(Connection& connection, Admission admission, Instant
     connection.exchange.reset();
     const bool had_terms = entry.identity.has_terms();
     entry.identity = std::move(admission.identity);
-    if (had_terms || entry.identity.has_terms() || entry.identity.edition != edition_) {
+    if (had_terms || entry.identity.has_terms() || entry.identity.edition != edition_ ||
+        entry.attached->judged != edition_) {  // what it was put off for; see wait_for_proof()
         review_later(entry);
     }
     connection.valid_until =

@@ -18,6 +18,17 @@ constexpr std::size_t kWorkPerStep = 4096;
 constexpr std::size_t kFilterWork = 16;
 constexpr std::size_t kClientWork = 8;
 
+/// What somebody may say who would not be admitted any more as he was: that he is to be judged by
+/// other credentials, and until then what asks for nothing new.
+bool may_say_before_proof(const mqtt::PacketView& packet, bool proves_himself) {
+    if (std::holds_alternative<mqtt::AuthView>(packet)) return true;
+    return proves_himself && (std::holds_alternative<mqtt::PubackView>(packet) ||
+                              std::holds_alternative<mqtt::PubrecView>(packet) ||
+                              std::holds_alternative<mqtt::PubrelView>(packet) ||
+                              std::holds_alternative<mqtt::PubcompView>(packet) ||
+                              std::holds_alternative<mqtt::PingreqView>(packet));
+}
+
 }  // namespace
 
 /// At the beginning of every round of calls, so that what is delivered in it is judged by the rules
@@ -80,6 +91,10 @@ bool Shard::review(SessionEntry& entry, std::size_t& work, Instant now) {
         Connection& connection = connection_of(entry);
         const ReasonCode standing =
             shared_.access->review(entry.identity, entry.client_id, *connection.peer);
+        if (standing == ReasonCode::not_authorized && connection.exchange != nullptr) {
+            wait_for_proof(connection, now);
+            return true;  // reauthenticated() comes back to it, or closes
+        }
         if (standing != ReasonCode::success) {
             send_away(entry, standing, now);
             return true;
@@ -103,6 +118,30 @@ bool Shard::review(SessionEntry& entry, std::size_t& work, Instant now) {
                     "client gets what it may read");
     }
     return true;
+}
+
+/// A packet of somebody whose turn in the review may be far: who must not stay does nothing more
+/// but go, or authenticate anew (MQTT 5.0 section 4.12.1). False: he has been sent away.
+bool Shard::may_still_say(SessionEntry& entry, const mqtt::PacketView& packet, Instant now) {
+    if (entry.identity.edition == edition_) return true;
+    if (std::holds_alternative<mqtt::DisconnectView>(packet)) return true;
+    Connection& connection = connection_of(entry);
+    const ReasonCode standing =
+        shared_.access->review(entry.identity, entry.client_id, *connection.peer);
+    if (standing == ReasonCode::success) return true;
+    if (standing == ReasonCode::not_authorized &&
+        may_say_before_proof(packet, connection.exchange != nullptr)) {
+        return true;
+    }
+    send_away(entry, standing, now);
+    return false;
+}
+
+/// Its new credentials decide, if they come in time.
+void Shard::wait_for_proof(Connection& connection, Instant now) {
+    const Instant until = saturating_add(now, options_.connect_timeout);
+    connection.valid_until = std::min(connection.valid_until, until);
+    watch_credentials(connection);
 }
 
 /// The client may not stay.

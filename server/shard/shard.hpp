@@ -401,6 +401,10 @@ class Shard {
     void review_some(Instant now);
     [[nodiscard]] bool review(SessionEntry& entry, std::size_t& work, Instant now);
     void send_away(SessionEntry& entry, mqtt::ReasonCode reason, Instant now);
+    [[nodiscard]] bool may_still_say(SessionEntry& entry,
+                                     const mqtt::PacketView& packet,
+                                     Instant now);
+    void wait_for_proof(Connection& connection, Instant now);
     [[nodiscard]] bool judge_subscriptions(SessionEntry& entry, std::size_t& work);
     void judge_share(SessionEntry& entry, Subscription& subscription);
     void take_back_queued(SessionEntry& entry, Instant now);
