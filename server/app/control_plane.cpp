@@ -3,6 +3,8 @@
 #include "auth/http/login_desk.hpp"
 #include "base/clock.hpp"
 #include "server/app/build_facts.hpp"
+#include "server/app/service_manager.hpp"
+#include "server/app/service_watch.hpp"
 
 #include <boost/asio/as_tuple.hpp>
 #include <boost/asio/co_spawn.hpp>
@@ -84,6 +86,27 @@ void ControlPlane::open(std::span<const server::Listener> listeners,
     limits.head_time = parts_.options->limits.connect_timeout;
     http_.emplace(limits, listeners, doors, *parts_.addresses, api_);
     http_->start();
+    if (service_manager::listens()) watch_for_service_manager();
+}
+
+void ControlPlane::watch_for_service_manager() {
+    ServiceWatchParts parts;
+    parts.readiness = &readiness_;
+    parts.doors = urls_.size();
+    parts.ask = [this] { return ask_shards(); };
+    parts.log_bytes = [this] {
+        const bool keeps = !parts_.options->node.keeps_nothing();
+        return keeps ? std::optional{log_bytes()} : std::nullopt;
+    };
+    asio::co_spawn(
+        http_->io(), app::watch_for_service_manager(http_->io(), std::move(parts)), asio::detached);
+}
+
+asio::awaitable<std::optional<admin::Figures>> ControlPlane::ask_shards() {
+    admin::Snapshots* shards = watching_.load();
+    if (shards == nullptr) co_return std::nullopt;
+    admin::Figures figures = co_await shards->take();
+    co_return figures;
 }
 
 void ControlPlane::watch(std::span<server::Mailbox* const> mailboxes) {

@@ -72,6 +72,8 @@ class ControlPlane {
     [[nodiscard]] boost::asio::awaitable<admin::MetricsInput> look();
     [[nodiscard]] boost::asio::awaitable<std::optional<std::string>> metrics();
     [[nodiscard]] boost::asio::awaitable<void> speak();
+    [[nodiscard]] boost::asio::awaitable<std::optional<admin::Figures>> ask_shards();
+    void watch_for_service_manager();
     [[nodiscard]] admin::ApiParts api_parts();
     void publish(const std::vector<admin::SysTopics::Value>& values);
     [[nodiscard]] std::uint64_t log_bytes() const;

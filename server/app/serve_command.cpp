@@ -12,6 +12,7 @@
 #include "server/app/exit_code.hpp"
 #include "server/app/file_watch.hpp"
 #include "server/app/server.hpp"
+#include "server/app/service_manager.hpp"
 
 #include <poll.h>
 #include <unistd.h>
@@ -106,6 +107,13 @@ std::string one_line(const Problem& problem) {
     return problem.hint.empty() ? problem.what : problem.what + " (" + problem.hint + ')';
 }
 
+/// A start that ends here, for who reads stderr and for who asks the service manager.
+int refuse(const std::vector<config::Diagnostic>& mistakes) {
+    std::cerr << config::render(mistakes);
+    service_manager::tell(service_manager::status(one_line(mistakes.front())));
+    return kExitUsage;
+}
+
 /// The broker between its start and its end.
 class Service {
   public:
@@ -127,13 +135,14 @@ class Service {
         if (!access) {
             std::vector<config::Diagnostic> mistakes = access.error();
             config::point_to_origins(mistakes, origins_);
-            std::cerr << config::render(mistakes);
-            return kExitUsage;
+            return refuse(mistakes);
         }
         jwt_keys_ = access->jwt_keys;
         auto server = Server::start(options_, *std::move(access));
         if (!server) {
-            STENTOR_LOG(error, "start_failed", "{}", one_line(named_holder(server.error())));
+            const std::string why = one_line(named_holder(server.error()));
+            STENTOR_LOG(error, "start_failed", "{}", why);
+            service_manager::tell(service_manager::status("start failed: " + why));
             return kExitFailed;
         }
         server_ = *std::move(server);
@@ -148,7 +157,9 @@ class Service {
             STENTOR_LOG(info, "stopped", "bye");
             return kExitOk;
         }
-        STENTOR_LOG(error, "stopped", "{}", one_line(ended.error()));
+        const std::string why = one_line(ended.error());
+        STENTOR_LOG(error, "stopped", "{}", why);
+        service_manager::tell(service_manager::status(why));
         return kExitFailed;
     }
 
@@ -171,6 +182,8 @@ class Service {
                 const auto took =
                     std::chrono::duration_cast<std::chrono::milliseconds>(monotonic_now() - began_);
                 announce_ready(options_, took.count());
+                service_manager::tell("READY=1\n");
+                is_ready_ = true;
                 continue;
             }
             if (signal == Signals::kNothing) {
@@ -180,10 +193,11 @@ class Service {
                 continue;
             }
             if (signal == SIGHUP) {
-                reload();
+                reload_as_told();
                 continue;
             }
             const bool first = ++stops == 1;
+            if (first) service_manager::tell("STOPPING=1\nSTATUS=draining\n");
             STENTOR_LOG(info,
                         LogEvent("stopping",
                                  {{"signal", signal == SIGTERM ? "TERM" : "INT"},
@@ -194,20 +208,27 @@ class Service {
         }
     }
 
-    void reload() {
+    /// A service manager that waits for the first READY=1 would take a reload's for it.
+    void reload_as_told() {
+        if (is_ready_) service_manager::tell_reloading();
+        const std::string why_not = reload();
+        if (is_ready_) service_manager::tell("READY=1\n");
+        if (why_not.empty()) return;
+        service_manager::tell(service_manager::status(
+            "reload failed, the old configuration stays in force: " + why_not));
+    }
+
+    /// Empty, or the first mistake: then everything is as it was.
+    std::string reload() {
         auto loaded = config::load(sources_);
-        if (!loaded) {
-            keep(loaded.error());
-            return;
-        }
+        if (!loaded) return keep(loaded.error());
         (void)key_watch_.changed(jwt_files(loaded->options.auth.jwt));
         (void)ban_watch_.changed({loaded->options.auth.ban_file});
         auto access = load_access(loaded->options, *workers_, http_loop_);
         if (!access) {
             std::vector<config::Diagnostic> mistakes = access.error();
             config::point_to_origins(mistakes, loaded->origins);
-            keep(mistakes);
-            return;
+            return keep(mistakes);
         }
         config::Options& fresh = loaded->options;
         auto listeners = with_tls_of(options_.listeners, fresh.listeners);
@@ -215,8 +236,7 @@ class Service {
             std::vector<config::Diagnostic> mistake{
                 mistake_of(usable.error(), listeners, fresh.listeners)};
             config::point_to_origins(mistake, loaded->origins);
-            keep(mistake);
-            return;
+            return keep(mistake);
         }
         std::string restart;
         for (const config::Change& change : config::changes(options_, fresh)) {
@@ -234,11 +254,12 @@ class Service {
         jwt_keys_ = access->jwt_keys;
         server_->reload(options_, *std::move(access));
         STENTOR_LOG(info, "reloaded", "configuration, users and rules are in force");
-        if (restart.empty()) return;
+        if (restart.empty()) return {};
         STENTOR_LOG(warn,
                     LogEvent("restart_needed", {{"keys", restart}}),
                     "these changes wait for the next start: {}",
                     restart);
+        return {};
     }
 
     /// Keys of tokens are replaced when their issuer rotates them, without a word to the broker.
@@ -301,9 +322,10 @@ class Service {
         }
     }
 
-    static void keep(const std::vector<config::Diagnostic>& errors) {
+    static std::string keep(const std::vector<config::Diagnostic>& errors) {
         log_mistakes(errors);
         STENTOR_LOG(warn, "reload_failed", "the old configuration stays in force");
+        return one_line(errors.front());
     }
 
     const config::Sources& sources_;
@@ -313,6 +335,7 @@ class Service {
     auth::HttpLoop http_loop_;
     std::unique_ptr<Server> server_;
     Instant began_;
+    bool is_ready_ = false;                       // READY=1 has been said
     std::shared_ptr<auth::JwtKeyRing> jwt_keys_;  // null: tokens are not accepted
     FileWatch key_watch_;
     FileWatch ban_watch_;
@@ -338,16 +361,18 @@ void raise_file_limit_for(const config::Options& options) {
 int run_serve(const config::Sources& sources) {
     const Signals signals;
     auto loaded = config::load(sources);
-    if (!loaded) {
-        std::cerr << config::render(loaded.error());
-        return kExitUsage;
-    }
+    if (!loaded) return refuse(loaded.error());
     const config::Options& options = loaded->options;
     log_start(
         {.level = level_of(options.logging.level), .format = format_of(options.logging.format)});
     if (!sources.file) welcome(options);
     for (const config::Diagnostic& warning : loaded->warnings) {
         STENTOR_LOG(warn, "configuration", "{}", one_line(warning));
+    }
+    if (service_manager::is_kept_waiting()) {
+        STENTOR_LOG(warn,
+                    "service_manager",
+                    "this build has no libsystemd: use Type=exec, and no WatchdogSec=");
     }
     raise_file_limit_for(options);
     return Service{sources, *std::move(loaded)}.run(signals);

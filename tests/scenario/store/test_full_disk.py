@@ -5,7 +5,6 @@ test's own.
 Needs to be root or to have user namespaces; without either it is skipped and says so.
 """
 
-import ctypes
 import fcntl
 import json
 import os
@@ -15,6 +14,7 @@ import time
 import unittest
 
 from store_kit import Closed, PATIENCE, Refused, StoreTest
+from own_mounts import may_mount
 
 QUOTA_EXCEEDED = 0x97
 MIB = 1 << 20
@@ -294,27 +294,6 @@ class ReadOnlyDisk(OwnDiskTest):
         self.refused("give a directory that this user can make")
         self.remount("rw")
         self.end(self.broker())
-
-
-def may_mount():
-    """In a mount namespace of our own, as root there."""
-    clone_newns, clone_newuser = 0x20000, 0x10000000
-    libc = ctypes.CDLL(None, use_errno=True)
-    user, group = os.geteuid(), os.getegid()
-    if user == 0:
-        return libc.unshare(clone_newns) == 0 and make_private()
-    if libc.unshare(clone_newns | clone_newuser) != 0:
-        return False
-    for name, content in (("setgroups", "deny"), ("uid_map", f"0 {user} 1"),
-                          ("gid_map", f"0 {group} 1")):
-        with open(f"/proc/self/{name}", "w", encoding="ascii") as file:
-            file.write(content)
-    return make_private()
-
-
-def make_private():
-    return subprocess.run(["mount", "--make-rprivate", "/"], check=False,
-                          capture_output=True).returncode == 0
 
 
 if __name__ == "__main__":
