@@ -76,8 +76,10 @@ class Parser {
         add_serve();
         add_check();
         add_init();
+        add_import();
         add_user();
         add_store();
+        add_health();
         app_.add_subcommand("version", "version, commit, build and libraries")->callback([this] {
             command_ = VersionArguments{};
         });
@@ -189,6 +191,26 @@ class Parser {
             "Nothing that exists is overwritten. With a configuration there already, only "
             "the certificates of --client are made.");
         app->callback([this] { command_ = init_; });
+    }
+
+    void add_import() {
+        CLI::App* app = app_.add_subcommand("import", "make a configuration from a mosquitto.conf");
+        app->add_option("FILE", import_.file, "mosquitto.conf")->required();
+        app->add_option("-o,--output", import_.output, "write here; it must not be there yet")
+            ->type_name("FILE");
+        app->add_option("--data", import_.data_dir, "data directory, if Mosquitto keeps messages")
+            ->type_name("DIR")
+            ->capture_default_str();
+        app->footer("Lines that do not come along are named on standard error.");
+        app->callback([this] { command_ = import_; });
+    }
+
+    void add_health() {
+        CLI::App* app = app_.add_subcommand("health", "ask a running broker whether it serves");
+        app->add_option("URL", health_.url, "its http:// listener, with the path /readyz or /livez")
+            ->capture_default_str();
+        app->footer("0: it does. 1: it does not, or does not answer within 5 s.");
+        app->callback([this] { command_ = health_; });
     }
 
     void add_user() {
@@ -350,6 +372,8 @@ class Parser {
     ServeArguments serve_;
     CheckArguments check_;
     InitArguments init_;
+    ImportArguments import_;
+    HealthArguments health_;
     UserArguments user_arguments_;
     StoreArguments store_arguments_;
     Command command_ = Done{kExitUsage};

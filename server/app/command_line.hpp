@@ -3,6 +3,8 @@
 // Pure but for the terminal: help goes to stdout, mistakes to stderr. Main thread.
 
 #include "server/app/check_command.hpp"
+#include "server/app/health_command.hpp"
+#include "server/app/import_command.hpp"
 #include "server/app/init_command.hpp"
 #include "server/app/store_command.hpp"
 #include "server/app/user_command.hpp"
@@ -31,6 +33,8 @@ struct Done {
 using Command = std::variant<ServeArguments,
                              CheckArguments,
                              InitArguments,
+                             ImportArguments,
+                             HealthArguments,
                              UserArguments,
                              StoreArguments,
                              VersionArguments,

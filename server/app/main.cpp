@@ -30,6 +30,8 @@ struct Runner {
         return run_check(check);
     }
     int operator()(const InitArguments& init) const { return run_init(init); }
+    int operator()(const ImportArguments& file) const { return run_import(file); }
+    int operator()(const HealthArguments& health) const { return run_health(health); }
     int operator()(const UserArguments& user) const { return run_user(user); }
     int operator()(const StoreArguments& store) const { return run_store(store); }
     int operator()(const VersionArguments& /*version*/) const {
