@@ -118,12 +118,18 @@ run_tests() {
         --no-tests=error "$@"
 }
 
-# bench compare [ARGS]: this broker and Mosquitto under the same load. Otherwise the
-# micro-benchmarks, one after the other.
+# bench compare [ARGS]: this broker and Debian's others under the same load; --install installs
+# those first. Otherwise the micro-benchmarks, one after the other.
 bench() {
     setup all
     if [ "${1:-}" = compare ]; then
         shift
+        if [ "${1:-}" = --install ]; then
+            shift
+            missing=$(missing_packages mosquitto nats-server rabbitmq-server)
+            # shellcheck disable=SC2086 # a list
+            [ -z "$missing" ] || install_packages $missing
+        fi
         build
         exec python3 tools/bench/compare.py "$@"
     fi
@@ -148,7 +154,8 @@ usage: ./stentor.sh COMMAND [ARGUMENTS]
   build [PRESET]   build/release/stentor; with a PRESET (release, dev, tsan, fuzz, coverage)
                    all of it into build/PRESET
   bench [ARGS]     build and run the micro-benchmarks; ARGS go to each (--benchmark_filter=publish)
-  bench compare    this broker and Mosquitto under the same load, as ratios (--rows fan-in)
+  bench compare    this broker and Debian's others under the same load, as ratios (--rows fan-in,
+                   --suite store, --suite tls); --install, as the first: install NATS and RabbitMQ
   check [--all]    format, include rules, headers that stand alone, clang-tidy (of what differs
                    from the main branch; --all: of everything); --fix repairs what it can
   setup [build]    only install packages (build: without those of the tests)
