@@ -31,6 +31,10 @@ class StoreCategory final : public boost::system::error_category {
                 return "the store was written by an earlier version; serving it migrates it";
             case StoreErrc::no_descriptors:
                 return "the process may not open any more files";
+            case StoreErrc::full_in_doubt:
+                return "the disk is full";
+            case StoreErrc::disk_error:
+                return "the disk fails";
         }
         return "unknown store error " + std::to_string(code);
     }
@@ -41,6 +45,11 @@ class StoreCategory final : public boost::system::error_category {
 
 bool is_passing(const boost::system::error_code& error) noexcept {
     return error == StoreErrc::store_full || error == StoreErrc::no_descriptors;
+}
+
+bool is_of_the_disk(const boost::system::error_code& error) noexcept {
+    return error == StoreErrc::store_full || error == StoreErrc::full_in_doubt ||
+           error == StoreErrc::disk_error;
 }
 
 const boost::system::error_category& store_category() noexcept {

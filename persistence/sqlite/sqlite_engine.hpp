@@ -42,7 +42,8 @@ class SqliteEngine final : public StorageEngine {
     SqliteEngine(const SqliteEngine&) = delete;
     SqliteEngine& operator=(const SqliteEngine&) = delete;
 
-    /// Fails with in_use, newer_version, damaged, io_error or store_full; a log line says more.
+    /// Fails with in_use, newer_version, damaged, io_error, no_descriptors, or for a reason
+    /// is_of_the_disk(); a log line says more.
     [[nodiscard]] Result<Recovered> recover() override;
     void start(CommitSink& sink) override;
     [[nodiscard]] Push submit(WriteBatch& batch) noexcept override;

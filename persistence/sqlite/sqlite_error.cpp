@@ -23,7 +23,7 @@ namespace {
 
 /// A file that SQLite cannot make it tries to open instead, which finds none.
 [[nodiscard]] int why_none_can_be_made(const std::string& database) {
-    const std::string path = database + "-probe";
+    const std::string path = database + kProbeSuffix;
     // NOLINTNEXTLINE(cppcoreguidelines-pro-type-vararg): open(2) is what it is
     const Descriptor probe{::open(path.c_str(), O_WRONLY | O_CREAT | O_CLOEXEC, 0600)};
     if (!probe) return errno;
@@ -50,11 +50,36 @@ namespace {
     }
 }
 
+[[nodiscard]] bool means_full(int os_error) noexcept {
+    return os_error == ENOSPC || os_error == EDQUOT;
+}
+
+/// Not the answer of a disk that is mounted read-only, or of a limit: those stay until somebody
+/// changes them.
+[[nodiscard]] bool means_failed(int os_error) noexcept {
+    return is_of_a_disk(os_error) && !means_full(os_error) && os_error != EROFS &&
+           os_error != EFBIG;
+}
+
+/// Of these nothing but a disk can be the reason, also where it is not known.
+[[nodiscard]] bool asks_a_disk(int code) noexcept {
+    switch (code) {
+        case SQLITE_IOERR_READ:
+        case SQLITE_IOERR_WRITE:
+        case SQLITE_IOERR_FSYNC:
+        case SQLITE_IOERR_DIR_FSYNC:
+        case SQLITE_IOERR_TRUNCATE:
+            return true;
+        default:
+            return false;
+    }
+}
+
 /// SQLite calls it full only where the system says ENOSPC to a write into a database or a log. Not
 /// of a sync: what it was to sync is in doubt, whatever the reason.
 [[nodiscard]] bool lacks_room(const SqliteError& error) noexcept {
     if (is_kind(error.code, SQLITE_FULL)) return true;
-    if (error.os_error != ENOSPC && error.os_error != EDQUOT) return false;
+    if (!means_full(error.os_error)) return false;
     switch (error.code) {
         case SQLITE_IOERR_WRITE:
         case SQLITE_IOERR_TRUNCATE:
@@ -95,7 +120,7 @@ namespace {
 
 /// What to do about it; empty where there is no general answer.
 [[nodiscard]] std::string_view remedy(const SqliteError& error) noexcept {
-    if (lacks_room(error)) return "make room on the disk";
+    if (lacks_room(error) || means_full(error.os_error)) return "make room on the disk";
     switch (error.os_error) {
         case EMFILE:
             return "let the process open more files: ulimit -n, LimitNOFILE= of systemd";
@@ -108,11 +133,34 @@ namespace {
             return "its file system is mounted read-only";
         case EISDIR:
             return "a directory is in its place: move it away";
+        case EFBIG:
+            return "its file system, or a limit of the process (ulimit -f), takes no larger file";
         case EIO:
+        case ENXIO:
+        case ENODEV:
+        case ETIMEDOUT:
             return "the disk fails: the system's log (dmesg) says more";
+        case ESTALE:
+            return "its server does not know the file any more: mount the directory again";
         default:
-            return {};
+            break;
     }
+    if (error.os_error == 0 && asks_a_disk(error.code)) {
+        return "the disk fails, or is full: the system's log (dmesg) may say more";
+    }
+    return {};
+}
+
+/// What the system said when a sync failed, of the database or its write-ahead log; 0: not known.
+[[nodiscard]] int why_sync_failed(sqlite3* connection) noexcept {
+    sqlite3_file* log = nullptr;
+    sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &log);
+    int why = 0;
+    sqlite3_file_control(connection, "main", SQLITE_FCNTL_LAST_ERRNO, &why);
+    if (!is_of_a_disk(why) && log != nullptr && log->pMethods != nullptr) {
+        log->pMethods->xFileControl(log, SQLITE_FCNTL_LAST_ERRNO, &why);
+    }
+    return is_of_a_disk(why) ? why : 0;
 }
 
 }  // namespace
@@ -126,7 +174,10 @@ SqliteError sqlite_error(sqlite3* connection, int code, const std::string& datab
     if (opens && os_error == ENOENT && !database.empty() && !is_read_only(connection)) {
         return {.code = code, .os_error = why_none_can_be_made(database)};
     }
-    return {.code = code, .os_error = opens || is_of_a_disk(os_error) ? os_error : 0};
+    if (opens || is_of_a_disk(os_error)) return {.code = code, .os_error = os_error};
+    // Only of a sync: after a write a reason that is not its own could make a failure of it pass.
+    const bool syncs = code == SQLITE_IOERR_FSYNC && connection != nullptr;
+    return {.code = code, .os_error = syncs ? why_sync_failed(connection) : 0};
 }
 
 StoreErrc errc_of(const SqliteError& error) noexcept {
@@ -138,7 +189,22 @@ StoreErrc errc_of(const SqliteError& error) noexcept {
     if (is_kind(error.code, SQLITE_CORRUPT) || is_kind(error.code, SQLITE_NOTADB)) {
         return StoreErrc::damaged;
     }
-    return StoreErrc::io_error;
+    if (means_full(why)) return StoreErrc::full_in_doubt;
+    const bool is_unknown = why == 0 && asks_a_disk(error.code);
+    return is_unknown || means_failed(why) ? StoreErrc::disk_error : StoreErrc::io_error;
+}
+
+StoreErrc errc_of_system(int os_error) noexcept {
+    if (means_full(os_error)) return StoreErrc::store_full;
+    if (os_error == EMFILE || os_error == ENFILE) return StoreErrc::no_descriptors;
+    return means_failed(os_error) ? StoreErrc::disk_error : StoreErrc::io_error;
+}
+
+std::string explain_system(int os_error) {
+    std::string text = std::strerror(os_error);
+    const std::string_view help = remedy({.code = 0, .os_error = os_error});
+    if (!help.empty()) text.append(" (").append(help).append(")");
+    return text;
 }
 
 Explanation explain(sqlite3* connection, const SqliteError& error, const std::string& database) {

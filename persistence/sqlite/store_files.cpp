@@ -4,6 +4,7 @@
 #include "base/sync_directory.hpp"
 #include "persistence/sqlite/clock_anchor.hpp"
 #include "persistence/sqlite/log_row.hpp"
+#include "persistence/sqlite/sqlite_error.hpp"
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -11,7 +12,6 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <filesystem>
 #include <fstream>
 #include <optional>
@@ -36,10 +36,8 @@ constexpr std::uint64_t kRestoreJump = std::uint64_t{1} << 48U;
                 LogEvent("store_error", {{"file", path}, {"os_error", error}}),
                 "cannot {}: {}",
                 what,
-                std::strerror(error));
-    if (error == ENOSPC || error == EDQUOT) return StoreErrc::store_full;
-    if (error == EMFILE || error == ENFILE) return StoreErrc::no_descriptors;
-    return StoreErrc::io_error;
+                explain_system(error));
+    return errc_of_system(error);
 }
 
 /// The process that /proc/locks names for a file. Devices are not compared: some file systems

@@ -160,8 +160,8 @@ Reply Api::not_ready() const {
         case Readiness::starting:
             why = "the broker is starting: the store is being recovered";
             break;
-        case Readiness::waiting_for_room:
-            why = "the disk has no room to open the store";
+        case Readiness::waiting_for_disk:
+            why = "the disk has no room to open the store, or fails";
             break;
         case Readiness::store_failed:
             why = "the store has failed and is being opened again";

@@ -28,7 +28,7 @@ namespace stentor::admin {
 /// What /readyz says. Written by the supervising thread, read by the API's.
 enum class Readiness : std::uint8_t {
     starting,
-    waiting_for_room,  // as starting, but with shards that can be asked
+    waiting_for_disk,  // as starting, but with shards that can be asked
     ready,
     store_failed,
     stopping

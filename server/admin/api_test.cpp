@@ -184,7 +184,7 @@ TEST_F(ApiTest, EveryPathHasItsMethods) {
 TEST_F(ApiTest, IsReadyOnlyWhileClientsAreServed) {
     EXPECT_EQ(status(http::verb::get, "/readyz"), 200U);
     for (const auto other : {Readiness::starting,
-                             Readiness::waiting_for_room,
+                             Readiness::waiting_for_disk,
                              Readiness::store_failed,
                              Readiness::stopping}) {
         readiness = other;

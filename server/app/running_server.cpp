@@ -249,7 +249,7 @@ class RunningServer final : public Server {
     void close_waiting_room();
 
     enum class Waits : std::uint8_t {
-        for_room,   // from the start on
+        for_disk,   // from the start on: it is full, or fails
         for_repair  // when a store that served has failed
     };
     void supervise(Waits waits);
@@ -277,7 +277,8 @@ class RunningServer final : public Server {
     ControlPlane control_;
     Descriptor ready_;
     Descriptor stopped_;
-    std::optional<Problem> gave_up_;  // the supervisor's; read when it has ended
+    boost::system::error_code start_failure_;  // why the start waits; set before the supervisor
+    std::optional<Problem> gave_up_;           // the supervisor's; read when it has ended
 
     std::mutex mutex_;  // guards what follows
     std::condition_variable wake_;
@@ -321,14 +322,17 @@ Result<void, Problem> RunningServer::open() {
     const bool exists = has_store(options_);
     auto engine = make_engine(options_, placement_.shards(), {});
     auto recovered = engine->recover();
-    if (!recovered && !(exists && recovered.error() == store::StoreErrc::store_full)) {
-        return store_problem(options_.node.data_dir, recovered.error());
+    if (!recovered) {
+        start_failure_ = recovered.error();
+        if (!exists || !store::is_of_the_disk(start_failure_)) {
+            return store_problem(options_.node.data_dir, start_failure_);
+        }
     }
     // A waiting room begins at no time, so that the store's, which follows, is no step back.
     clock_.begin_at(recovered ? recovered->at : Instant{});
-    const Waits waits = recovered ? Waits::for_repair : Waits::for_room;
+    const Waits waits = recovered ? Waits::for_repair : Waits::for_disk;
     const bool serves = recovered ? serve_store({std::move(engine), *std::move(recovered)})
-                                  : open_waiting_room(admin::Readiness::waiting_for_room);
+                                  : open_waiting_room(admin::Readiness::waiting_for_disk);
     STENTOR_ASSERT(serves, "nobody can have stopped it yet");
     supervisor_ = std::thread{[this, waits] { supervise(waits); }};
     return {};
@@ -459,17 +463,17 @@ std::optional<RunningServer::OpenStore> RunningServer::open_in_time(Waits waits)
     Before before{.exists = true, .seen = std::nullopt};
     if (waits == Waits::for_repair) before.seen = fanout_.last();
     Duration pause = kReopenPauseMin;
-    if (waits == Waits::for_room) tell_of_waiting(store::StoreErrc::store_full, pause);
+    if (waits == Waits::for_disk) tell_of_waiting(start_failure_, pause);
     while (!stops_within(pause)) {
         auto engine = make_engine(options_, placement_.shards(), before);
         auto recovered = engine->recover();
         if (recovered) {
             STENTOR_LOG(info,
-                        LogEvent(waits == Waits::for_room ? "store_opened" : "store_reopened",
+                        LogEvent(waits == Waits::for_disk ? "store_opened" : "store_reopened",
                                  {{"seq", recovered->last.value()},
                                   {"sessions", recovered->state.sessions().size()}}),
                         "{}",
-                        waits == Waits::for_room ? "the store is open" : "the store is open again");
+                        waits == Waits::for_disk ? "the store is open" : "the store is open again");
             return OpenStore{std::move(engine), *std::move(recovered)};
         }
         if (!may_pass(waits, recovered.error())) {
@@ -482,11 +486,12 @@ std::optional<RunningServer::OpenStore> RunningServer::open_in_time(Waits waits)
     return std::nullopt;
 }
 
-/// At the start nothing is waited for but what the disk or the process lacks; between two tries the
-/// store is nobody's, and an operator's tool may look at it.
+/// At the start nothing is waited for but the disk and what the process lacks; between two tries
+/// the store is nobody's, and an operator's tool may look at it.
 bool RunningServer::may_pass(Waits waits, const boost::system::error_code& error) {
-    if (waits == Waits::for_room) {
-        return store::is_passing(error) || error == store::StoreErrc::in_use;
+    if (waits == Waits::for_disk) {
+        return store::is_of_the_disk(error) || store::is_passing(error) ||
+               error == store::StoreErrc::in_use;
     }
     return error != store::StoreErrc::damaged && error != store::StoreErrc::newer_version;
 }

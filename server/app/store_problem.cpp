@@ -21,7 +21,12 @@ std::string way_out(const std::string& directory, const boost::system::error_cod
     if (why == StoreErrc::in_use) {
         return "stop the other one, or give this one a directory of its own: --data DIR";
     }
-    if (why == StoreErrc::store_full) return "make room on the disk";
+    if (why == StoreErrc::store_full || why == StoreErrc::full_in_doubt) {
+        return "make room on the disk";
+    }
+    if (why == StoreErrc::disk_error) {
+        return "the line before names the file, the system's log (dmesg) says more";
+    }
     if (why == StoreErrc::no_descriptors) return "let the process open more files (ulimit -n)";
     std::error_code unknown;
     if (!std::filesystem::is_directory(directory, unknown)) {

@@ -111,11 +111,12 @@ class Backup {
                                              const std::string& name,
                                              const std::string& to) {
         if (const auto copied = from.copy_to(to); !copied) {
+            const bool is_full = copied.error() == StoreErrc::store_full ||
+                                 copied.error() == StoreErrc::full_in_doubt;
             return Trouble{
                 .what = "cannot copy " + name + " to " + to + ": " + copied.error().message(),
-                .hint = copied.error() == StoreErrc::store_full
-                            ? "there is no room at the destination"
-                            : "`stentor store check` says whether the store is sound"};
+                .hint = is_full ? "there is no room at the destination"
+                                : "`stentor store check` says whether the store is sound"};
         }
         std::error_code error;
         report_.bytes += fs::file_size(to, error);

@@ -2,9 +2,10 @@
 //
 //     LD_PRELOAD=failing_disk.so FAILING_DISK_UNDER=/dir FAILING_DISK_CONTROL=/file stentor serve
 //
-// The control file holds four 32-bit integers in the machine's order: how many of the next syncs,
-// writes (truncations among them) and opens for writing fail with EIO; negative: all of them. And
-// from which write or new file on, counted from 1, the disk is full; 0: never.
+// The control file holds six 32-bit integers in the machine's order: how many of the next syncs,
+// writes (truncations among them) and opens for writing fail; negative: all of them. From which
+// write or new file on, counted from 1, the disk is full; 0: never. What those that fail say
+// (errno). And how many syncs succeed before one fails.
 // Any thread.
 
 #include <dlfcn.h>
@@ -23,8 +24,10 @@
 namespace {
 
 enum class Kind : unsigned { syncs, writes, opens };
-using Control = std::array<std::atomic<int>, 4>;
+using Control = std::array<std::atomic<int>, 6>;
 constexpr std::size_t kFullFrom = 3;
+constexpr std::size_t kError = 4;
+constexpr std::size_t kSyncsBefore = 5;
 
 // Set before main; calls that come earlier are let through.
 Control* control = nullptr;
@@ -53,14 +56,20 @@ bool is_asked_for(Kind kind) {
     return control != nullptr && (*control)[static_cast<unsigned>(kind)].load() != 0;
 }
 
-bool fails(Kind kind) {
-    std::atomic<int>& count = (*control)[static_cast<unsigned>(kind)];
+/// Whether there was one left.
+bool takes_one(std::atomic<int>& count) {
     int left = count.load();
     while (left > 0) {
         if (count.compare_exchange_weak(left, left - 1)) break;
     }
-    if (left != 0) errno = EIO;
     return left != 0;
+}
+
+bool fails(Kind kind) {
+    if (kind == Kind::syncs && takes_one((*control)[kSyncsBefore])) return false;
+    if (!takes_one((*control)[static_cast<unsigned>(kind)])) return false;
+    errno = (*control)[kError].load();
+    return true;
 }
 
 bool may_be_full() { return control != nullptr && (*control)[kFullFrom].load() != 0; }

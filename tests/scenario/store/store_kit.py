@@ -1,6 +1,7 @@
 """A broker with a data directory, an MQTT client that sees every reason code, a failing disk."""
 
 import contextlib
+import errno
 import mmap
 import os
 import re
@@ -132,17 +133,19 @@ class FailingDisk:
     def __init__(self, under):
         self.under = under
         self.file = tempfile.NamedTemporaryFile()
-        self.file.write(bytes(16))
+        self.file.write(bytes(24))
         self.file.flush()
-        self.control = mmap.mmap(self.file.fileno(), 16)
+        self.control = mmap.mmap(self.file.fileno(), 24)
 
     def environment(self):
         return {"LD_PRELOAD": FAILING_DISK, "FAILING_DISK_UNDER": self.under,
                 "FAILING_DISK_CONTROL": self.file.name}
 
-    def fail(self, syncs=0, writes=0, opens=0, full_from=0):
-        """full_from: which write or new file, counted from 1, is the first without room."""
-        self.control[:] = struct.pack("=iiii", syncs, writes, opens, full_from)
+    def fail(self, syncs=0, writes=0, opens=0, full_from=0, error=errno.EIO, syncs_before=0):
+        """full_from: which write or new file, counted from 1, is the first without room. error:
+        what the others say that fail. syncs_before: so many syncs succeed before one fails."""
+        self.control[:] = struct.pack("=iiiiii", syncs, writes, opens, full_from, error,
+                                      syncs_before)
 
     def heal(self):
         self.fail()

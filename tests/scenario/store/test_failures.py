@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The disk fails, or a file is damaged: what clients are told, and how it goes on."""
 
+import errno
 import json
 import os
 import random
@@ -301,6 +302,45 @@ class FullAtStart(FailingDiskTest):
                 self.expect_all(broker, payloads)
                 self.end(broker)
             write += step
+
+    def test_whichever_sync_of_a_start_fails(self):
+        """For want of room, as on a thin volume or a share, or because the disk does."""
+        payloads = self.waiting_messages()
+        step = int(os.environ.get("STENTOR_FAILURE_STEP", "6"))
+        before = random.randrange(step)
+        waits, saved = True, self.directory + "/saved"
+        shutil.copytree(self.data, saved)
+        while waits:
+            error, remedy = random.choice(((errno.ENOSPC, "make room on the disk"),
+                                           (errno.EDQUOT, "make room on the disk"),
+                                           (errno.EIO, "dmesg")))
+            with self.subTest(syncs_before=before, error=error):
+                shutil.rmtree(self.data)
+                shutil.copytree(saved, self.data)
+                self.disk.fail(syncs=-1, syncs_before=before, error=error)
+                broker, waits = self.waits_for_room()
+                if waits:
+                    cause = next(line for line in broker.lines if '"store_error"' in line)
+                    self.assertTrue(json.loads(cause)["file"].startswith(self.data), cause)
+                    self.assertIn(remedy, cause)
+                    self.assertTrue(any("store_waits" in line and remedy in line
+                                        for line in broker.lines), broker.end_of_log())
+                    with self.assertRaises(Refused) as refused:
+                        broker.client("waiting")
+                    self.assertEqual(refused.exception.reason, SERVER_UNAVAILABLE)
+                self.disk.heal()
+                self.assertTrue(broker.wait_until_ready())
+                self.expect_all(broker, payloads)
+                self.end(broker)
+            before += step
+
+    def test_where_there_is_no_store_yet_a_failing_disk_ends_it(self):
+        self.disk.fail(syncs=-1, error=errno.ENOSPC)
+        broker = self.broker(environment=self.disk.environment(), ready=False)
+        self.assertEqual(broker.wait(), 1, broker.end_of_log())
+        end = json.loads(broker.wait_for_log("start_failed"))
+        self.assertIn(self.data, end["msg"])
+        self.assertIn("make room on the disk", end["msg"])
 
     def test_it_can_be_stopped_while_it_waits(self):
         payloads = self.waiting_messages()
