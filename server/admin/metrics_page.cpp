@@ -202,6 +202,13 @@ void traffic(PrometheusText& text, const MetricsInput& input) {
                 Type::counter,
                 "Messages that nobody was subscribed to.");
     by_qos(text, all.counters.messages_without_reader);
+    text.family("stentor_messages_refused_total",
+                Type::counter,
+                "Messages that were not taken, as their publishers were told, by why.");
+    for (std::size_t i = 0; i < server::Counters::kRefusedMessages; ++i) {
+        text.sample({{"reason", server::name(static_cast<server::RefusedMessage>(i))}},
+                    all.counters.messages_refused[i]);
+    }
     text.family("stentor_messages_dropped_total",
                 Type::counter,
                 "Messages that a receiver did not get, or nobody, by why.");

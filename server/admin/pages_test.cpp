@@ -25,6 +25,7 @@ TEST(MetricsPage, ShowsEveryReasonByItsName) {
     MetricsInput input;
     server::Counters& counters = input.figures.all.counters;
     at(counters.messages_dropped, mqtt::DropReason::backlog_full) = 3;
+    at(counters.messages_refused, server::RefusedMessage::quota_exceeded) = 16;
     at(counters.refused_at_door, server::RefusedAtDoor::banned) = 4;
     at(input.http.refused_at_door, server::RefusedAtDoor::banned) = 1;
     at(counters.connects_refused, mqtt::ReasonCode::connection_rate_exceeded) = 5;
@@ -41,6 +42,8 @@ TEST(MetricsPage, ShowsEveryReasonByItsName) {
     for (const char* line : {"\nstentor_messages_dropped_total{reason=\"backlog_full\"} 3\n",
                              "\nstentor_messages_dropped_total{reason=\"queue_full\"} 0\n",
                              "\nstentor_messages_dropped_total{reason=\"packet_too_large\"} 0\n",
+                             "\nstentor_messages_refused_total{reason=\"quota_exceeded\"} 16\n",
+                             "\nstentor_messages_refused_total{reason=\"not_committed\"} 0\n",
                              "\nstentor_connections_refused_total{reason=\"address_banned\"} 5\n",
                              "{reason=\"connection_rate_exceeded\"} 5\n",
                              "\nstentor_reading_pauses_total{reason=\"congested\"} 6\n",

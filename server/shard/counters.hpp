@@ -66,6 +66,25 @@ enum class ReadingPause : std::uint8_t {
     return "unknown";
 }
 
+/// Why a message was not taken, and its publisher told.
+enum class RefusedMessage : std::uint8_t {
+    quota_exceeded,  // the store has no room for it
+    not_committed,   // the store could not commit it
+    count_,
+};
+
+[[nodiscard]] constexpr std::string_view name(RefusedMessage reason) noexcept {
+    switch (reason) {
+        case RefusedMessage::quota_exceeded:
+            return "quota_exceeded";
+        case RefusedMessage::not_committed:
+            return "not_committed";
+        case RefusedMessage::count_:
+            break;
+    }
+    return "unknown";
+}
+
 /// Why a connection was ended before it had said anything.
 enum class RefusedAtDoor : std::uint8_t {
     connects_per_second_max,
@@ -112,6 +131,8 @@ using RefusedAtDoorCounts =
 struct Counters {
     static constexpr std::size_t kDropReasons = static_cast<std::size_t>(mqtt::DropReason::count_);
     static constexpr std::size_t kReadingPauses = static_cast<std::size_t>(ReadingPause::count_);
+    static constexpr std::size_t kRefusedMessages =
+        static_cast<std::size_t>(RefusedMessage::count_);
 
     std::uint64_t connections_opened = 0;
     std::array<std::uint64_t, 256> connections_closed{};  // by reason code
@@ -140,6 +161,7 @@ struct Counters {
     std::uint64_t messages_matched = 0;        // deliveries asked of sessions
     std::uint64_t publish_bytes_received = 0;  // topics and payloads
     std::array<std::uint64_t, kDropReasons> messages_dropped{};
+    std::array<std::uint64_t, kRefusedMessages> messages_refused{};  // by RefusedMessage
     std::uint64_t batches_failed = 0;
     std::uint64_t pages_read = 0;
     std::uint64_t subscriptions_narrowed = 0;  // by a change of the rules

@@ -94,9 +94,10 @@ void Shard::on_publish(SessionEntry& entry, const mqtt::PublishView& packet, Ins
                        action,
                        now);
         if (routed.outcome == mqtt::Ingress::pending) ++logging;
-        // Nobody is told: QoS 0 has no acknowledgement.
-        if (at_most_once && routed.outcome == mqtt::Ingress::refused) {
-            drop(mqtt::DropReason::log_full, entry.client_id);
+        if (routed.outcome == mqtt::Ingress::refused) {
+            // Nobody is told of QoS 0, which has no acknowledgement.
+            at_most_once ? drop(mqtt::DropReason::log_full, entry.client_id)
+                         : refuse_message(routed.reason, entry.client_id);
         }
     }
     session.ingress(packet.packet_id,
@@ -176,6 +177,26 @@ void Shard::count_deliveries(Attachment& attached) {
         counters_.delivery_microseconds.add(static_cast<std::uint64_t>(
             std::chrono::duration_cast<std::chrono::microseconds>(took).count()));
     }
+}
+
+/// One that its publisher is told of; 3.1.1 by the end of the connection.
+void Shard::refuse_message(ReasonCode reason, std::string_view client) {
+    const bool lacks_room = reason == ReasonCode::quota_exceeded;
+    const RefusedMessage why =
+        lacks_room ? RefusedMessage::quota_exceeded : RefusedMessage::not_committed;
+    ++counters_.messages_refused[static_cast<std::size_t>(why)];
+    static std::array<LogEvery, Counters::kRefusedMessages> every{
+        {{5, std::chrono::seconds{10}}, {5, std::chrono::seconds{10}}}};
+    const auto pass = every[static_cast<std::size_t>(why)].admit(stepped_at_);
+    if (!pass) return;
+    STENTOR_LOG(
+        warn,
+        LogEvent("message_refused",
+                 {{"client", client}, {"reason", name(why)}, {"suppressed", pass.suppressed}}),
+        "refused: {}",
+        lacks_room ? "the store has no room for it (store.max_bytes, store.min_free_bytes, or the "
+                     "disk is full)"
+                   : "the store could not commit it");
 }
 
 /// Nothing is dropped silently: counted, and said so as often as can be read. `client` is who does

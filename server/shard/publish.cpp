@@ -14,6 +14,9 @@ void Shard::publish_asked(const PublishJobPtr& job, std::size_t at, Instant now)
     Routed routed{.reason = ReasonCode::server_unavailable};
     if (!draining_ && options_.takes_messages) {
         routed = route(message, {.behind_logged = job->is_logging()}, AnswerPublish{job, at}, now);
+        if (routed.outcome == mqtt::Ingress::refused) {
+            refuse_message(routed.reason, message->publisher());
+        }
     }
     PublishOutcome& outcome = job->outcome(at);
     outcome.reason = routed.reason;

@@ -389,15 +389,16 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
                                   .send_disconnect = true};
     if (const auto* publish = std::get_if<AcknowledgePublish>(&action)) {
         SessionEntry* entry = sessions_.attached(publish->who.slot, publish->who.generation);
-        if (publish->at_most_once) {  // nobody else would hear of it
-            drop(mqtt::DropReason::log_full,
-                 entry == nullptr ? std::string_view{} : entry->client_id);
-        }
+        const std::string_view client = entry == nullptr ? std::string_view{} : entry->client_id;
+        // Nobody else would hear of QoS 0.
+        publish->at_most_once ? drop(mqtt::DropReason::log_full, client)
+                              : refuse_message(reason, client);
         if (entry == nullptr || !logged(*entry, *publish)) return;
         with_session(*entry, now, [&](auto& session, auto& fx) {
             session.ingress_failed(publish->ingress_ticket, reason, fx);
         });
     } else if (const auto* asked = std::get_if<AnswerPublish>(&action)) {
+        refuse_message(reason, asked->job->messages()[asked->at]->publisher());
         asked->job->outcome(asked->at).reason = reason;
         asked->job->ended_logging();
         asked->job->settle();

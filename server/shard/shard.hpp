@@ -392,6 +392,7 @@ class Shard {
     void keep_inbound(const AcknowledgePublish& publish);
     void forget_inbound(const AnswerPubrel& pubrel);
     void fail_action(Action& action, const boost::system::error_code& error, Instant now);
+    void refuse_message(mqtt::ReasonCode reason, std::string_view client);
     void drop(mqtt::DropReason reason, std::string_view client, std::uint64_t messages = 1);
 
     // review.cpp

@@ -183,6 +183,8 @@ TEST_P(PublishJobTest, WhatTheStoreRefusesIsSaid) {
     ASSERT_EQ(answers.last.size(), 2U);
     EXPECT_EQ(answers.last[0].reason, ReasonCode::no_matching_subscribers);
     EXPECT_EQ(answers.last[1].reason, ReasonCode::implementation_specific_error);
+    const auto& refused = broker->shard(0).counters().messages_refused;
+    EXPECT_EQ(refused[static_cast<std::size_t>(server::RefusedMessage::not_committed)], 1U);
 }
 
 TEST_P(PublishJobTest, ABrokerThatStopsRefuses) {

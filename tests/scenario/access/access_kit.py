@@ -161,8 +161,8 @@ class AccessCase(unittest.TestCase):
     def rules(self, content):
         (self.dir / "acl").write_text(content)
 
-    def serve(self, *more):
-        config = f'[node]\ndata_dir = ":memory:"\nshards = {SHARDS}\n' + "\n".join(more) + "\n"
+    def serve(self, *more, data=":memory:"):
+        config = f'[node]\ndata_dir = "{data}"\nshards = {SHARDS}\n' + "\n".join(more) + "\n"
         self.broker = Broker(self.dir, config)
         self.addCleanup(self.broker.stop)
         self.port = self.broker.ports[0]

@@ -33,10 +33,10 @@ QUOTA_EXCEEDED = 0x97
 
 
 class CounterCase(HttpCase):
-    def limited(self, *limits, mqtt=MQTT):
+    def limited(self, *limits, mqtt=MQTT, section="limits", **options):
         """A broker with these bounds, and nobody in it but whoever reads its metrics: some bounds
         would keep out who comes later."""
-        self.serve(mqtt, HTTP, ANYBODY, "[limits]", *limits)
+        self.serve(mqtt, HTTP, ANYBODY, f"[{section}]", *limits, **options)
         self.scraper = self.connection(self.broker.ports[1])
         self.scrape()
 
@@ -254,6 +254,22 @@ class Kept(CounterCase):
         self.assertEqual(client.packet()[0], 0x40)
         self.counted(1, "messages_dropped_total", reason="retained_limit")
         self.counted(0, "retained_messages")
+
+    def test_room_in_the_store(self):
+        """Whose message is not taken is told, and it is counted."""
+        self.limited('min_free_bytes = "900TiB"', section="store", data="data")
+        retained = text("t") + b"\0\x01\0x"
+        client, _ = self.comes("five")
+        client.send(0x33, retained)
+        self.assertEqual(client.packet()[1][2], QUOTA_EXCEEDED)
+        self.counted(1, "messages_refused_total", reason="quota_exceeded")
+        answer = self.ask("POST", "/v1/publish/t", "x", {"Retain": "1"}, self.broker.ports[1])
+        self.assertEqual(answer.status, 507)
+        self.counted(2, "messages_refused_total", reason="quota_exceeded")
+        client.send(0x31, text("t") + b"\0x")  # QoS 0
+        self.counted(1, "messages_dropped_total", reason="log_full")
+        self.assertEqual(self.value("messages_refused_total", reason="quota_exceeded"), 2)
+        self.assertEqual(self.value("messages_refused_total", reason="not_committed"), 0)
 
     def test_bytes_for_a_reader(self):
         """What did not go into its outbox is counted, and all else arrives."""
