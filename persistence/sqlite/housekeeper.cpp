@@ -271,8 +271,10 @@ Result<void> Housekeeper::commit(StateMeta meta) {
     const MachineTime now = machine_time();
     meta.at = clock_.at(now.monotonic);
     meta.wall_unix_ms = now.wall_unix_ms;
-    state_.know_segments(catalog_.known_segments());
+    auto known = catalog_.known_segments(known_version_);
+    if (known) state_.know_segments(std::move(known->segments));
     STENTOR_TRY_VOID(state_.commit(meta));
+    if (known) known_version_ = known->version;
     clock_.written(now);
     unlink_removed();
     return {};

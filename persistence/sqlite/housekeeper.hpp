@@ -145,7 +145,8 @@ class Housekeeper {
     Instant nearly_full_since_ = kNever;
     // Of segments that are not in the catalog any more; they go when state.db does not name them.
     std::vector<std::string> removed_;
-    bool removed_files_ = false;  // since files_removed was called
+    bool removed_files_ = false;       // since files_removed was called
+    std::uint64_t known_version_ = 0;  // of the segments that state.db names
     Instant missing_looked_for_at_;
     bool is_stale_ = false;     // state_ is to be opened anew before it is used
     Instant files_wait_until_;  // no file can be opened

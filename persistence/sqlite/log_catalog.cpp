@@ -37,8 +37,21 @@ bool has_gone(const SegmentView& segment) {
     return true;
 }
 
+namespace {
+
+[[nodiscard]] SegmentId id_of(const std::string& path, Seq first) {
+    const std::string name = std::filesystem::path{path}.filename().string();
+    return segment_id(name).value_or(SegmentId{.first = first});
+}
+
+}  // namespace
+
+SegmentView::Handle::Handle(std::string path, Seq first, Instant began_at)
+    : path_{std::move(path)}, id_{id_of(path_, first)}, began_at_{began_at} {}
+
 void LogCatalog::add_segment(std::string path, Seq first, Instant began_at) {
     const std::lock_guard lock{mutex_};
+    ++version_;
     Segment& segment = segments_.emplace_back();
     segment.handle = std::make_shared<SegmentView::Handle>(std::move(path), first, began_at);
     segment.summary.last = Seq{first.value() - 1};
@@ -52,6 +65,7 @@ void LogCatalog::add_sealed(std::string path,
                             Written written,
                             SegmentReader::Seal seal) {
     const std::lock_guard lock{mutex_};
+    ++version_;
     Segment& segment = segments_.emplace_back();
     segment.handle =
         std::make_shared<SegmentView::Handle>(std::move(path), first, written.began_at);
@@ -60,12 +74,14 @@ void LogCatalog::add_sealed(std::string path,
     segment.summary = seal.summary;
     last_ = std::max(last_, seal.summary.last);
     bytes_ += seal.summary.bytes;
+    messages_ += segment.messages_there();
 }
 
 void LogCatalog::add_missing(std::string path, const KnownSegment& known) {
     SegmentView view;
     {
         const std::lock_guard lock{mutex_};
+        ++version_;
         Segment& segment = segments_.emplace_back();
         segment.handle =
             std::make_shared<SegmentView::Handle>(std::move(path), known.id.first, known.ended_at);
@@ -82,16 +98,21 @@ void LogCatalog::add_missing(std::string path, const KnownSegment& known) {
     (void)has_gone(view);
 }
 
+void LogCatalog::add_message(Segment& newest, std::string_view topic, Seq seq) {
+    newest.index->add(topic, seq);
+    newest.summary.newest_message = seq;
+    if (!newest.summary.messages) return;
+    ++*newest.summary.messages;
+    ++messages_;
+}
+
 void LogCatalog::add_recovered(Seq seq, const Record& record) {
     const std::lock_guard lock{mutex_};
     Segment& newest = segments_.back();
     newest.summary.last = seq;
     last_ = std::max(last_, seq);
     const MessageRecord* wanted = wanted_message(record);
-    if (wanted == nullptr) return;
-    newest.index->add(wanted->message->topic(), seq);
-    newest.summary.newest_message = seq;
-    if (newest.summary.messages) ++*newest.summary.messages;
+    if (wanted != nullptr) add_message(newest, wanted->message->topic(), seq);
 }
 
 void LogCatalog::add_recovered_bytes(std::size_t bytes, Instant at) {
@@ -117,9 +138,7 @@ void LogCatalog::add_group(const CommitGroupPtr& group,
     bool has_messages = false;
     for (const Record& record : group->records) {
         if (const MessageRecord* wanted = wanted_message(record)) {
-            newest.index->add(wanted->message->topic(), seq);
-            newest.summary.newest_message = seq;
-            if (newest.summary.messages) ++*newest.summary.messages;
+            add_message(newest, wanted->message->topic(), seq);
             has_messages = true;
         }
         seq = next(seq);
@@ -235,13 +254,15 @@ std::vector<SegmentView> LogCatalog::segments() const {
     return views;
 }
 
-std::vector<KnownSegment> LogCatalog::known_segments() const {
+std::optional<LogCatalog::Known> LogCatalog::known_segments(std::uint64_t version) const {
     const std::lock_guard lock{mutex_};
-    std::vector<KnownSegment> known;
+    if (version == version_) return std::nullopt;
+    Known known;
+    known.version = version_;
+    known.segments.reserve(segments_.size());
     for (const Segment& segment : segments_) {
-        const auto name = std::filesystem::path{segment.handle->path()}.filename().string();
-        KnownSegment& entry = known.emplace_back();
-        entry.id = segment_id(name).value_or(SegmentId{.first = segment.handle->first()});
+        KnownSegment& entry = known.segments.emplace_back();
+        entry.id = segment.handle->id();
         if (&segment == &segments_.back()) break;  // it changes with every commit
         entry.last = segment.summary.last;
         entry.newest_message = segment.summary.newest_message;
@@ -264,24 +285,30 @@ void LogCatalog::sealed(const SegmentView& segment) {
     TopicFilter filter{index_of(segment)};
     std::unique_ptr<TopicIndex> index;  // freed after the lock
     const std::lock_guard lock{mutex_};
-    for (Segment& candidate : segments_) {
-        if (candidate.handle != segment.handle) continue;
-        candidate.handle->filter_ = std::move(filter);
-        index = std::move(candidate.index);
-        break;
-    }
+    const auto place = place_of(*segment.handle);
+    if (place == segments_.cend()) return;
+    Segment& found = segments_[static_cast<std::size_t>(place - segments_.cbegin())];
+    found.handle->filter_ = std::move(filter);
+    index = std::move(found.index);
+}
+
+/// From now on nobody finds it. Its index is to be freed after the lock: the writer waits for it.
+void LogCatalog::take_out(const SegmentView::Handle& handle, std::unique_ptr<TopicIndex>& index) {
+    const auto place = place_of(handle);
+    if (place == segments_.cend()) return;
+    Segment& found = segments_[static_cast<std::size_t>(place - segments_.cbegin())];
+    ++version_;
+    bytes_ -= found.summary.bytes;
+    messages_ -= found.messages_there();
+    index = std::move(found.index);
+    segments_.erase(place);
 }
 
 void LogCatalog::remove(const SegmentView& segment) {
     segment.handle->removed_.store(true);
-    std::unique_ptr<TopicIndex> index;  // freed after the lock: the writer waits for it
+    std::unique_ptr<TopicIndex> index;
     const std::lock_guard lock{mutex_};
-    std::erase_if(segments_, [&](Segment& candidate) {
-        if (candidate.handle != segment.handle) return false;
-        bytes_ -= candidate.summary.bytes;
-        index = std::move(candidate.index);
-        return true;
-    });
+    take_out(*segment.handle, index);
 }
 
 void LogCatalog::replace(const std::vector<SegmentView>& segments,
@@ -293,22 +320,18 @@ void LogCatalog::replace(const std::vector<SegmentView>& segments,
     written.handle->filter_ = std::move(seal.filter);
     written.summary = seal.summary;
     written.ended_at = segments.back().ended_at;
+    std::unique_ptr<TopicIndex> none;  // they are sealed
     const std::lock_guard lock{mutex_};
-    bytes_ += written.summary.bytes;
-    const auto place = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
-        return s.handle == segments.front().handle;
-    });
-    STENTOR_ASSERT(place != segments_.end(), "only the thread that replaces segments removes them");
-    segments_.insert(place, std::move(written));
     for (const SegmentView& segment : segments) {
+        STENTOR_ASSERT(place_of(*segment.handle) != segments_.cend(),
+                       "only the thread that replaces segments removes them");
         // Under the lock: a reader that finds a file gone finds its successor here.
         segment.handle->removed_.store(true);
-        std::erase_if(segments_, [&](const Segment& candidate) {
-            if (candidate.handle != segment.handle) return false;
-            bytes_ -= candidate.summary.bytes;
-            return true;
-        });
+        take_out(*segment.handle, none);
     }
+    bytes_ += written.summary.bytes;
+    messages_ += written.messages_there();
+    segments_.insert(first_ending_at(written.summary.last), std::move(written));
 }
 
 bool LogCatalog::for_each_topic_of_newest(
@@ -326,10 +349,17 @@ Seq LogCatalog::last() const {
     return last_;
 }
 
+std::vector<LogCatalog::Segment>::const_iterator LogCatalog::place_of(
+    const SegmentView::Handle& handle) const {
+    const auto found = std::lower_bound(
+        segments_.begin(), segments_.end(), handle.first(), [](const Segment& segment, Seq first) {
+            return segment.handle->first() < first;
+        });
+    return found != segments_.end() && found->handle.get() == &handle ? found : segments_.end();
+}
+
 const LogCatalog::Segment* LogCatalog::find_segment(const SegmentView& segment) const {
-    const auto found = std::find_if(segments_.begin(), segments_.end(), [&](const Segment& s) {
-        return s.handle == segment.handle;
-    });
+    const auto found = place_of(*segment.handle);
     return found == segments_.end() ? nullptr : &*found;
 }
 

@@ -40,10 +40,10 @@ struct SegmentView {
 /// found out about its file.
 class SegmentView::Handle {
   public:
-    Handle(std::string path, Seq first, Instant began_at)
-        : path_{std::move(path)}, first_{first}, began_at_{began_at} {}
+    Handle(std::string path, Seq first, Instant began_at);
     [[nodiscard]] const std::string& path() const noexcept { return path_; }
-    [[nodiscard]] Seq first() const noexcept { return first_; }
+    [[nodiscard]] SegmentId id() const noexcept { return id_; }
+    [[nodiscard]] Seq first() const noexcept { return id_.first; }
     /// The store's clock before its first commit.
     [[nodiscard]] Instant began_at() const noexcept { return began_at_; }
     /// Whether its file is gone, or about to be.
@@ -75,7 +75,7 @@ class SegmentView::Handle {
     }
 
     const std::string path_;
-    const Seq first_;
+    const SegmentId id_;
     const Instant began_at_;
     bool has_filter_ = true;
     std::atomic<bool> removed_{false};
@@ -162,10 +162,21 @@ class LogCatalog {
         std::size_t topics_max,
         const std::function<void(std::string_view, const std::vector<Seq>&)>& visit) const;
     [[nodiscard]] Seq last() const;
-    /// For state.db: only what is on the disk is in the catalog, or was.
-    [[nodiscard]] std::vector<KnownSegment> known_segments() const;
+    struct Known {
+        std::vector<KnownSegment> segments;
+        std::uint64_t version =
+            0;  // above 0; another one whenever a segment comes, goes or is full
+    };
+    /// For state.db, unless it is what it was at `version`: only what is on the disk is in the
+    /// catalog, or was.
+    [[nodiscard]] std::optional<Known> known_segments(std::uint64_t version) const;
+
+    // --- any thread ---
+
     /// Of all segments.
     [[nodiscard]] std::uint64_t bytes() const noexcept { return bytes_.load(); }
+    /// For durable sessions, in all segments whose files were there when the store was opened.
+    [[nodiscard]] std::uint64_t messages() const noexcept { return messages_.load(); }
 
   private:
     struct Segment {
@@ -174,18 +185,29 @@ class LogCatalog {
         Instant ended_at;
         std::unique_ptr<TopicIndex> index;  // null once sealed
         bool given_up = false;              // see KnownSegment
+
+        [[nodiscard]] std::uint64_t messages_there() const noexcept {
+            return given_up ? 0 : summary.messages.value_or(0);
+        }
     };
     [[nodiscard]] SegmentView view(const Segment& segment) const;
+    void add_message(Segment& newest, std::string_view topic, Seq seq);
     [[nodiscard]] const Segment* find_segment(const SegmentView& segment) const;
+    /// The segment with that handle, or the end.
+    [[nodiscard]] std::vector<Segment>::const_iterator place_of(
+        const SegmentView::Handle& handle) const;
+    void take_out(const SegmentView::Handle& handle, std::unique_ptr<TopicIndex>& index);
     [[nodiscard]] std::deque<CommitGroupPtr>::const_iterator place_in_tail(Seq seq) const;
     /// The first segment that ends at `seq` or later.
     [[nodiscard]] std::vector<Segment>::const_iterator first_ending_at(Seq seq) const;
 
     const std::size_t tail_bytes_max_;
     std::atomic<std::uint64_t> bytes_{0};
+    std::atomic<std::uint64_t> messages_{0};
 
-    mutable std::mutex mutex_;  // guards what follows
-    std::vector<Segment> segments_;
+    mutable std::mutex mutex_;         // guards what follows
+    std::vector<Segment> segments_;    // ascending, by their first positions and by their last
+    std::uint64_t version_ = 0;        // see Known
     std::deque<CommitGroupPtr> tail_;  // only those with messages: nobody reads the others
     std::deque<std::size_t> tail_sizes_;
     std::size_t tail_bytes_ = 0;

@@ -8,6 +8,7 @@
 #include "persistence/sqlite/log_row.hpp"
 #include "persistence/sqlite/topic_index.hpp"
 
+#include <compare>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
@@ -155,7 +156,7 @@ class SegmentReader {
 struct SegmentId {
     Seq first;
     std::uint32_t generation = 0;
-    friend bool operator==(const SegmentId&, const SegmentId&) = default;
+    friend auto operator<=>(const SegmentId&, const SegmentId&) = default;
 };
 
 /// "00000000000000000042.db", in the third generation "00000000000000000042.2.db": sorts like the

@@ -498,30 +498,37 @@ Result<void> StateStore::write_pins() {
     return {};
 }
 
+/// Both lists side by side: there may be thousands.
 Result<void> StateStore::write_segments() {
-    if (!wanted_ || *wanted_ == segments_) return {};
-    const auto has = [](const std::vector<KnownSegment>& list, const KnownSegment& segment) {
-        return std::find(list.begin(), list.end(), segment) != list.end();
-    };
-    for (const KnownSegment& gone : segments_) {
-        if (has(*wanted_, gone)) continue;
-        delete_segment_.bind(1, gone.id.first).bind(2, std::int64_t{gone.id.generation});
-        STENTOR_TRY_VOID(delete_segment_.run());
-    }
+    if (!wanted_) return {};
+    auto known = segments_.cbegin();
     for (const KnownSegment& segment : *wanted_) {
-        if (has(segments_, segment)) continue;
-        Statement& insert = insert_segment_;
-        insert.bind(1, segment.id.first)
-            .bind(2, std::int64_t{segment.id.generation})
-            .bind(3, segment.last)
-            .bind(4, segment.newest_message)
-            .bind(6, ticks(segment.ended_at))
-            .bind(7, std::int64_t{segment.given_up});
-        segment.messages ? insert.bind(5, static_cast<std::int64_t>(*segment.messages))
-                         : insert.bind_null(5);
-        STENTOR_TRY_VOID(insert.run());
+        for (; known != segments_.cend() && known->id < segment.id; ++known) {
+            STENTOR_TRY_VOID(delete_segment(known->id));
+        }
+        const bool is_known = known != segments_.cend() && known->id == segment.id;
+        if (!is_known || *known != segment) STENTOR_TRY_VOID(write_segment(segment));
+        if (is_known) ++known;
     }
+    for (; known != segments_.cend(); ++known) STENTOR_TRY_VOID(delete_segment(known->id));
     return {};
+}
+
+Result<void> StateStore::write_segment(const KnownSegment& segment) {
+    Statement& insert = insert_segment_;
+    insert.bind(1, segment.id.first)
+        .bind(2, std::int64_t{segment.id.generation})
+        .bind(3, segment.last)
+        .bind(4, segment.newest_message)
+        .bind(6, ticks(segment.ended_at))
+        .bind(7, std::int64_t{segment.given_up});
+    segment.messages ? insert.bind(5, static_cast<std::int64_t>(*segment.messages))
+                     : insert.bind_null(5);
+    return insert.run();
+}
+
+Result<void> StateStore::delete_segment(SegmentId id) {
+    return delete_segment_.bind(1, id.first).bind(2, std::int64_t{id.generation}).run();
 }
 
 Result<void> StateStore::write_meta(const StateMeta& meta) {

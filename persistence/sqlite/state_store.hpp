@@ -82,7 +82,8 @@ class StateStore {
 
     /// In order of their first positions.
     [[nodiscard]] const std::vector<KnownSegment>& segments() const noexcept { return segments_; }
-    /// What segments() are to be from the next commit() on, in the same order.
+    /// What segments() are to be from the next commit() on, in the same order. The commit writes
+    /// the rows that differ.
     void know_segments(std::vector<KnownSegment> segments) { wanted_ = std::move(segments); }
 
     /// When there is time: what was committed goes from the write-ahead log into the file.
@@ -128,6 +129,8 @@ class StateStore {
     [[nodiscard]] Result<void> write_retained();
     [[nodiscard]] Result<void> write_pins();
     [[nodiscard]] Result<void> write_segments();
+    [[nodiscard]] Result<void> write_segment(const KnownSegment& segment);
+    [[nodiscard]] Result<void> delete_segment(SegmentId id);
     [[nodiscard]] Result<void> write_meta(const StateMeta& meta);
 
     Database database_;

@@ -105,6 +105,29 @@ TEST_F(StateStoreTest, TheFilesOfTheLogAreNamedByTheNextCommit) {
     EXPECT_EQ(store_->segments().size(), 1U) << "it was not committed";
 }
 
+TEST_F(StateStoreTest, FilesThatComeAndGoAmongManyAreNamedAsTheyAre) {
+    open();
+    Random random{7};
+    std::vector<KnownSegment> named;
+    for (int round = 0; round < 200; ++round) {
+        std::erase_if(named, [&](const KnownSegment&) { return random.chance(1, 6); });
+        for (KnownSegment& segment : named) {
+            if (random.chance(1, 10)) ++segment.id.generation;
+            if (random.chance(1, 10)) segment.last = Seq{segment.id.first.value() + 5};
+        }
+        for (std::uint64_t more = random.below(10); more != 0; --more) {
+            KnownSegment segment;
+            segment.id.first = Seq{named.empty() ? 1 : named.back().id.first.value() + 10};
+            named.push_back(segment);
+        }
+        store_->know_segments(named);
+        commit(Seq{1});
+        ASSERT_EQ(store_->segments(), named);
+        open();
+        ASSERT_EQ(store_->segments(), named) << "round " << round;
+    }
+}
+
 /// SUBSCRIBE with QoS 0 came while messages waited. It is there until they have been sent.
 TEST_F(StateStoreTest, WhatIsKeptOfAnEarlierQosIsStored) {
     const auto kept = [&] {

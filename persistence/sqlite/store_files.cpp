@@ -15,6 +15,7 @@
 #include <filesystem>
 #include <fstream>
 #include <optional>
+#include <set>
 #include <sstream>
 #include <sys/file.h>
 #include <sys/stat.h>
@@ -330,9 +331,11 @@ class Recovery {
     /// As state.db names it, or null. Until that is changed.
     [[nodiscard]] const KnownSegment* known_of(SegmentId id) const {
         const auto& known = state_.segments();
-        const auto found = std::find_if(
-            known.begin(), known.end(), [&](const KnownSegment& k) { return k.id == id; });
-        return found == known.end() ? nullptr : &*found;
+        const auto found = std::lower_bound(
+            known.begin(), known.end(), id, [](const KnownSegment& segment, SegmentId wanted) {
+                return segment.id < wanted;
+            });
+        return found == known.end() || found->id != id ? nullptr : &*found;
     }
 
     [[nodiscard]] static Result<bool> has_no_rows(SegmentReader& reader, Seq first) {
@@ -501,9 +504,10 @@ std::string state_path(const SqliteEngineOptions& options) {
 Result<std::vector<KnownSegment>> missing_segments(const SqliteEngineOptions& options,
                                                    const std::vector<KnownSegment>& known,
                                                    const std::vector<SegmentId>& there) {
+    const std::set<SegmentId> names{there.begin(), there.end()};
     std::vector<KnownSegment> missing;
     for (const KnownSegment& segment : known) {
-        bool is_there = std::find(there.begin(), there.end(), segment.id) != there.end();
+        bool is_there = names.contains(segment.id);
         for (const SegmentId& other : there) {
             if (is_there) break;
             if (other.generation <= segment.id.generation) continue;
@@ -565,7 +569,7 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
     meta.run_state = options.acknowledge_after == AcknowledgeAfter::disk ? RunState::open_disk
                                                                          : RunState::open_lossy;
     STENTOR_TRY(SegmentWriter newest, recovery.open_newest());
-    state.know_segments(catalog.known_segments());
+    if (auto known = catalog.known_segments(0)) state.know_segments(std::move(known->segments));
     STENTOR_TRY_VOID(state.commit(meta));
     remove_leftovers(log_directory(options), meta.applied_through);
     catalog.start_after(meta.applied_through);
