@@ -353,6 +353,7 @@ void Shard::attach(Connection& connection, Instant now) {
         before = std::make_unique<BeforeAttach>(BeforeAttach{.version = entry.version,
                                                              .expiry_seconds = entry.expiry_seconds,
                                                              .identity = std::move(entry.identity),
+                                                             .detached_at = entry.detached_at,
                                                              .will = std::move(entry.will),
                                                              .will_stored = entry.will_stored});
     }
@@ -521,7 +522,9 @@ void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant no
         commits_.add(std::move(progress), NothingToDo{});
     }
     auto records = std::move(attached.retry_when_attached);
+    auto before = std::move(attached.before);  // null once the log has its attach
     forget_attachment(entry);
+    if (before != nullptr && !session_ends) set_wills_aside(entry, std::move(before), will, now);
     retry_all(std::move(records));
     entry.detached_at = now;
     entry.sent_through = parts.sent_through;
@@ -561,27 +564,37 @@ store::DeliveryState Shard::whole_state(SessionEntry& entry) {
     return state;
 }
 
+/// With all there is of its deliveries, should an earlier commit about them have failed.
 void Shard::commit_detached(SessionEntry& entry) {
+    const bool was_unsure = std::exchange(entry.state_unsure, false);
     store::Detached record;
     record.client = entry.client_id;
     record.expiry_seconds = entry.expiry_seconds;
-    record.keeps_will = entry.will != nullptr;
+    record.keeps_will = entry.will != nullptr || !entry.unanswered.empty();
     record.at = entry.detached_at;
     record.delivery = whole_state(entry);
     record.delivery.client.clear();
     ++entry.detaches_on_their_way;
     commits_.add(std::move(record),
                  ConfirmDetach{entry.slot, entry.generation, entry.sent_through});
+    if (was_unsure) rewrite_replays(entry);
 }
 
-/// What the log knows of a detached session's deliveries is behind, because a commit failed: writes
-/// all of it again, with how far retained replays are.
+/// What the log knows of a detached session's deliveries is behind, or may be, because a commit
+/// failed or is on its way: writes all of it again.
 void Shard::rewrite_state(SessionEntry& entry) {
     entry.state_unsure = false;
-    const ConfirmDetach confirm{entry.slot, entry.generation, entry.sent_through};
     ++entry.detaches_on_their_way;
-    commits_.add(whole_state(entry), confirm);
+    commits_.add(whole_state(entry),
+                 ConfirmDetach{entry.slot, entry.generation, entry.sent_through});
+    rewrite_replays(entry);
+}
+
+/// How far retained replays are, behind the whole state: that lists what they have sent, and the
+/// end of one lets go of what nobody lists.
+void Shard::rewrite_replays(SessionEntry& entry) {
     if (entry.replays_told == nullptr) return;
+    const ConfirmDetach confirm{entry.slot, entry.generation, entry.sent_through};
     for (const std::string& text : *entry.replays_told) {
         const Subscription* subscription = entry.find(text);
         if (subscription == nullptr) continue;
@@ -626,6 +639,7 @@ void Shard::settle_replays(SessionEntry& entry) {
 
 /// Ends a detached session: its waiting will is due now (MQTT 5.0 3.1.3.2.2).
 void Shard::discard_session(SessionEntry& entry, Instant now) {
+    if (!entry.unanswered.empty()) entry.will = std::move(entry.unanswered.back().will);
     if (entry.will) publish_will(entry, now);
     remove_entry(entry, now);
 }

@@ -60,7 +60,8 @@ bool RestingSession::can_rest(const SessionEntry& entry) noexcept {
                             !entry.backlog_checking &&
                             entry.committed_through == entry.sent_through;
     const bool has_unstored_loss = entry.loss != nullptr && !entry.loss_stored;
-    const bool has_more = entry.will != nullptr || entry.will_stored || has_unstored_loss ||
+    const bool has_more = entry.will != nullptr || entry.will_stored || !entry.unanswered.empty() ||
+                          has_unstored_loss ||
                           (entry.parts != nullptr &&
                            !(entry.parts->inflight.empty() && entry.parts->inbound_qos2.empty() &&
                              entry.parts->queued_shares.empty()));

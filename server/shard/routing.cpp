@@ -47,7 +47,7 @@ Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Insta
     const bool has_no_room =
         !clears_value && (room == store::Room::none_for_messages ||
                           (room == store::Room::none_for_retained && message->retain()));
-    if (has_no_room && how.fires_will_of.empty()) {
+    if (has_no_room && !how.is_will) {
         return {.reason = ReasonCode::quota_exceeded};
     }
     store::MessageRecord record;
@@ -58,8 +58,7 @@ Shard::Routed Shard::route(MessagePtr message, Routing how, Action action, Insta
     record.fires_will_of = std::move(how.fires_will_of);
     record.message = std::move(message);
     ++counters_.messages_logged;
-    // A will has nobody who would send it again.
-    if (!record.fires_will_of.empty()) {
+    if (how.is_will) {
         record.has_no_sender = true;
         action = TryAgain{std::make_unique<store::Record>(record)};
     }
@@ -249,9 +248,11 @@ void Shard::retry_later(Instant now) {
     }
 }
 
-/// What failed to get into the log, or was not in it when the broker died, some time later.
+/// What failed to get into the log, or was not in it when the broker died, some time later. Wills
+/// before the ends of connections: those say that there is no will any more.
 void Shard::retry_put_off(std::size_t detached_max, Instant now) {
     PutOff again = std::exchange(put_off_, {});
+    retry_all(std::move(again.records));
     std::size_t left = again.detached.size();
     for (std::size_t room = detached_max; left != 0 && room != 0; --room) {
         const AttachmentRef who = again.detached[--left];
@@ -260,7 +261,6 @@ void Shard::retry_put_off(std::size_t detached_max, Instant now) {
     }
     again.detached.resize(left);
     put_off_.detached = std::move(again.detached);
-    retry_all(std::move(again.records));
     retry_later(now);
 }
 
@@ -293,7 +293,8 @@ void Shard::acknowledge_action(Action& action, Instant now) {
         asked->job->settle();
     } else if (const auto* attach = std::get_if<FinishAttach>(&action)) {
         SessionEntry* entry = sessions_.attached(attach->who.slot, attach->who.generation);
-        if (entry != nullptr) finish_attach(*entry, now);
+        if (entry == nullptr) return settle_unanswered(attach->who, Attach::committed, now);
+        finish_attach(*entry, now);
     } else if (auto* subscribe = std::get_if<std::unique_ptr<FinishSubscribe>>(&action)) {
         acknowledge(std::move(*subscribe), now);
     } else if (auto* unsubscribe = std::get_if<std::unique_ptr<FinishUnsubscribe>>(&action)) {
@@ -404,7 +405,7 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
         asked->job->settle();
     } else if (const auto* attach = std::get_if<FinishAttach>(&action)) {
         SessionEntry* entry = sessions_.attached(attach->who.slot, attach->who.generation);
-        if (entry == nullptr) return;
+        if (entry == nullptr) return settle_unanswered(attach->who, Attach::failed, now);
         fail_attach(*entry, now);
     } else if (auto* subscribe = std::get_if<std::unique_ptr<FinishSubscribe>>(&action)) {
         fail_subscribe(std::move(*subscribe), now);
@@ -427,23 +428,28 @@ void Shard::fail_action(Action& action, const boost::system::error_code& error, 
         acknowledge(**unsubscribe, now);
     } else if (const auto* delivery = std::get_if<ConfirmDelivery>(&action)) {
         if (SessionEntry* same = sessions_.same(delivery->who.slot, delivery->who.generation)) {
-            same->state_unsure = true;
+            settle_later(*same);
         }
         SessionEntry* entry = sessions_.attached(delivery->who.slot, delivery->who.generation);
         if (entry != nullptr) close(connection_of(*entry), unavailable, now);
     } else if (const auto* detach = std::get_if<ConfirmDetach>(&action)) {
         if (SessionEntry* same = sessions_.same(detach->slot, detach->generation)) {
             --same->detaches_on_their_way;
-            same->state_unsure = true;
-            // The end of the connection is news as well: the will, when the interval began.
-            if (same->attached == nullptr) {
-                put_off_.detached.push_back({detach->slot, detach->generation});
-            }
+            settle_later(*same);
         }
     } else if (const auto* pubrel = std::get_if<AnswerPubrel>(&action)) {
         SessionEntry* entry = sessions_.attached(pubrel->who.slot, pubrel->who.generation);
         if (entry != nullptr) close(connection_of(*entry), unavailable, now);
     }
+}
+
+/// A commit about the session's deliveries has failed, or about the end of its connection, which is
+/// news as well: the will, when the interval began. Who is attached commits all of it when it is
+/// detached.
+void Shard::settle_later(SessionEntry& entry) {
+    const bool is_put_off = std::exchange(entry.state_unsure, true) && entry.attached == nullptr;
+    if (entry.attached != nullptr || is_put_off) return;
+    put_off_.detached.push_back({entry.slot, entry.generation});
 }
 
 void Shard::fail_attach(SessionEntry& entry, Instant now) {
@@ -470,14 +476,21 @@ void Shard::fail_attach(SessionEntry& entry, Instant now) {
         remove_entry(entry, now);
         return;
     }
-    // As it was, and as the log still has it.
-    entry.version = before->version;
-    entry.expiry_seconds = before->expiry_seconds;
-    entry.identity = std::move(before->identity);
-    entry.will = std::move(before->will);
-    entry.will_stored = before->will_stored;
-    entry.state_unsure = true;
+    restore_before(entry, std::move(*before));
     retry_all(std::move(records));
+}
+
+/// As the session was before a CONNECT, and as the log still has it. A will that waited goes on
+/// waiting: nobody has come back.
+void Shard::restore_before(SessionEntry& entry, BeforeAttach before) {
+    entry.version = before.version;
+    entry.expiry_seconds = before.expiry_seconds;
+    entry.identity = std::move(before.identity);
+    entry.detached_at = before.detached_at;
+    entry.will = std::move(before.will);
+    entry.will_stored = before.will_stored;
+    entry.state_unsure = false;  // what was put off while it was attached is so from here on
+    settle_later(entry);
     if (entry.will) {
         timers_.set(entry.will->due, TimerKind::will_delay, entry.slot, entry.generation);
     }

@@ -136,8 +136,18 @@ struct BeforeAttach {
     mqtt::ProtocolVersion version;
     std::uint32_t expiry_seconds;
     Identity identity;
+    Instant detached_at;
     std::unique_ptr<PendingWill> will;
     bool will_stored;
+};
+
+/// A connection that has ended while the commit of its attach was on its way: what the session is,
+/// and which will waits, is known when that is.
+struct Unanswered {
+    std::uint32_t generation = 0;  // of the attachment
+    std::unique_ptr<BeforeAttach> before;
+    std::unique_ptr<PendingWill> will;  // its CONNECT's; null: none, or a DISCONNECT forgets it
+    Instant ended_at;
 };
 
 /// What a session has only while a client is connected.
@@ -188,7 +198,7 @@ struct SessionEntry {
     std::uint32_t born = 0;                   // the slot's generation when this session took it
     std::uint32_t generation = 0;             // of the attachment, or of the last one
     bool durable = false;                     // stored in the log, kept when the connection ends
-    bool will_stored = false;                 // the log knows a will of it
+    bool will_stored = false;                 // the log knows a will of it, or may
     std::uint32_t detaches_on_their_way = 0;  // commits of its state as a detached session
     bool state_unsure = false;  // a commit about its deliveries failed, see rewrite_state()
     mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
@@ -201,7 +211,8 @@ struct SessionEntry {
     Instant detached_at;
     std::vector<Subscription> subscriptions;  // by text
     std::unique_ptr<PendingWill> will;
-    std::unique_ptr<BacklogLoss> loss;  // null: none
+    std::vector<Unanswered> unanswered;  // in order; empty but for moments
+    std::unique_ptr<BacklogLoss> loss;   // null: none
     // The log may know of a loss: what is written of its deliveries says what there is of it now.
     bool loss_stored = false;
     // Of which subscriptions commits have told how far the replay is, not all of which are known to

@@ -31,6 +31,7 @@ SessionEntry& SessionTable::wake(std::uint32_t slot) {
     resting_[slot].wake(*entry);
     entry->slot = slot;
     resting_[slot].reset(blocks_);
+    --at_rest_;
     awake_[slot] = std::move(entry);
     ++awake_count_;
     return *awake_[slot];
@@ -39,6 +40,7 @@ SessionEntry& SessionTable::wake(std::uint32_t slot) {
 void SessionTable::rest(SessionEntry& entry) {
     const std::uint32_t slot = entry.slot;
     resting_[slot] = RestingSession{entry, blocks_};
+    ++at_rest_;
     awake_[slot].reset();
     --awake_count_;
 }

@@ -57,6 +57,8 @@ class SessionTable {
     /// Of these, how many do not rest.
     [[nodiscard]] std::size_t awake() const noexcept { return awake_count_; }
     [[nodiscard]] std::size_t slots() const noexcept { return awake_.size(); }
+    /// How many rest.
+    [[nodiscard]] std::size_t at_rest() const noexcept { return at_rest_; }
 
   private:
     // The index holds slots: the identifiers are in the sessions.
@@ -95,6 +97,7 @@ class SessionTable {
     RestingBlocks blocks_;
     std::vector<std::uint32_t> generations_;  // the last one of each slot, so that none comes twice
     std::vector<std::uint32_t> free_;
+    std::size_t at_rest_ = 0;
     boost::unordered_flat_set<std::uint32_t, Hash, Equal> by_client_;
 };
 

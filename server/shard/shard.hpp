@@ -145,6 +145,7 @@ class Shard {
     [[nodiscard]] std::size_t sessions() const noexcept { return sessions_.size(); }
     /// Those that do not rest.
     [[nodiscard]] std::size_t sessions_awake() const noexcept { return sessions_.awake(); }
+    [[nodiscard]] std::size_t sessions_at_rest() const noexcept { return sessions_.at_rest(); }
     [[nodiscard]] std::size_t subscriptions() const noexcept { return index_.subscriptions(); }
     [[nodiscard]] std::size_t retained_messages() const noexcept { return retained_.size(); }
 
@@ -262,6 +263,8 @@ class Shard {
     [[nodiscard]] static store::DeliveryState whole_state(SessionEntry& entry);
     void commit_detached(SessionEntry& entry);
     void rewrite_state(SessionEntry& entry);
+    void rewrite_replays(SessionEntry& entry);
+    void settle_later(SessionEntry& entry);
     static void tells_of_replay(SessionEntry& entry, std::string_view text);
     static void settle_replays(SessionEntry& entry);
     void expire(SessionEntry& entry, Instant now);
@@ -351,6 +354,7 @@ class Shard {
     struct Routing {
         std::optional<store::InboundQos2> inbound = {};
         std::string fires_will_of = {};
+        bool is_will = false;        // nobody would send it again
         bool behind_logged = false;  // its publisher has messages on their way to the log
     };
     /// Decides between log and direct delivery; a logged message is in the batch afterwards.
@@ -377,6 +381,7 @@ class Shard {
     void apply_record(const store::Record& record, Seq seq, Instant now);
     void activate_action(Action& action, Seq seq, Instant now);
     void fail_attach(SessionEntry& entry, Instant now);
+    void restore_before(SessionEntry& entry, BeforeAttach before);
     void fail_subscribe(std::unique_ptr<FinishSubscribe> operation, Instant now);
     void session_ended(const std::string& client);
     void retry(std::unique_ptr<store::Record> record);
@@ -517,6 +522,24 @@ class Shard {
                           bool session_ends,
                           Instant now);
     void publish_will(SessionEntry& entry, Instant now);
+    /// What publishes it; `stored`: the log is to forget it.
+    void publish_will_of(std::string_view client_id,
+                         const Identity& identity,
+                         const MessagePtr& will,
+                         bool stored,
+                         Instant now);
+    static void set_wills_aside(SessionEntry& entry,
+                                std::unique_ptr<BeforeAttach> before,
+                                mqtt::CloseWill what,
+                                Instant now);
+    enum class Attach : std::uint8_t { committed, failed };
+    void settle_unanswered(const AttachmentRef& who, Attach outcome, Instant now);
+    void settle_before(BeforeAttach& later,
+                       std::string_view client_id,
+                       Unanswered settled,
+                       Attach outcome,
+                       Instant now);
+    void wait_for_will(SessionEntry& entry, Instant since);
     void will_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
     void expiry_timer(std::uint32_t slot, std::uint32_t tag, Instant now);
 
