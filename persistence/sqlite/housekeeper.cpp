@@ -83,9 +83,18 @@ void Housekeeper::add(CommitGroupPtr group, std::size_t bytes, Instant monotonic
 
 bool Housekeeper::wait_for_lag() {
     std::unique_lock lock{mutex_};
-    passed_.wait(lock,
-                 [this] { return lag_bytes_ <= options_.apply_lag_bytes_max || broken_.load(); });
+    passed_.wait(lock, [this] {
+        return lag_bytes_ <= options_.apply_lag_bytes_max || is_stop_near_ || broken_.load();
+    });
     return !broken_.load();
+}
+
+void Housekeeper::stop_is_near() {
+    {
+        const std::lock_guard lock{mutex_};
+        is_stop_near_ = true;
+    }
+    passed_.notify_all();
 }
 
 void Housekeeper::retire(SegmentWriter writer) {

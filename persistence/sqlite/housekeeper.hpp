@@ -56,8 +56,11 @@ class Housekeeper {
 
     /// A committed group, before any shard hears of it.
     void add(CommitGroupPtr group, std::size_t bytes, Instant monotonic);
-    /// Waits while too much is not applied; false: state.db is broken and never will be.
+    /// Waits while too much is not applied, unless stop() is about to come; false: state.db is
+    /// broken and never will be.
     [[nodiscard]] bool wait_for_lag();
+    /// Any thread: nobody waits for room in state.db any more, which may never come.
+    void stop_is_near();
     /// The writer of a full segment, to be closed where that stalls nobody.
     void retire(SegmentWriter writer);
     /// Sets is_disk_low() if there is no room for so many bytes besides what is kept free, and
@@ -171,6 +174,7 @@ class Housekeeper {
     std::uint64_t needs_version_ = 0;
     std::uint64_t collected_version_ = 0;
     bool is_urgent_ = false;
+    bool is_stop_near_ = false;
     bool surveys_wanted_ = false;
     std::vector<std::optional<NeedSurvey>> surveys_;
     GiveWay give_way_;

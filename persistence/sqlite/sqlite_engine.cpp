@@ -148,6 +148,7 @@ void SqliteEngine::drain_and_close() {
         closes_ = true;
     }
     wake_.notify_one();
+    housekeeper_->stop_is_near();
     if (writer_.joinable()) writer_.join();
     {
         const std::lock_guard lock{reads_mutex_};

@@ -62,6 +62,21 @@ TEST_F(SqliteEngineTest, ASecondOpenerIsRefused) {
     EXPECT_TRUE(second.open().has_value());
 }
 
+// A disk that has room for the log and none for state.db may stay so.
+TEST_F(SqliteEngineTest, AStopDoesNotWaitForWhatIsNotApplied) {
+    SqliteEngineOptions slow = options();
+    slow.apply_interval = std::chrono::hours{1};
+    slow.apply_lag_bytes_max = 10;
+    Store store{slow};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::logged("t", "more than that")).has_value());
+    WriteBatch waits = samples::batch(kShard, 2, {samples::logged("t", "waits")});
+    ASSERT_EQ(store.engine().submit(waits), Push::ok);
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_EQ(store.read_all().size(), 2U);
+}
+
 TEST_F(SqliteEngineTest, ANewerStoreIsRefused) {
     for (const char* file : {"state.db", "log/00000000000000000001.db"}) {
         kit::TempDir directory;
