@@ -287,6 +287,17 @@ TEST_P(EngineContract, BeyondItsBytesItRefusesMessagesAndNothingElse) {
     wait_until([&] { return engine().room() == Room::enough; });
 }
 
+TEST_P(EngineContract, MessagesForDurableSessionsAreCounted) {
+    EXPECT_EQ(engine().log_messages(), 0U);
+    commit(samples::attached("c"));
+    MessageRecord unlogged = samples::retained("r", "value");
+    unlogged.for_durable_sessions = false;
+    commit(unlogged);
+    for (int i = 0; i < 5; ++i) commit(samples::logged("t"));
+    commit(samples::subscribed("c", "t"));
+    wait_until([&] { return engine().log_messages() == 5; });
+}
+
 // --- reads ---
 
 TEST_P(EngineContract, ReadsWhatMatches) {

@@ -198,6 +198,11 @@ class StorageEngine {
     /// Any thread; a hint, true a moment ago.
     [[nodiscard]] virtual Room room() const noexcept = 0;
 
+    /// Any thread, from recover() on and after drain_and_close(), too: how many messages for
+    /// durable sessions were in the log a moment ago, from their commit on until the log lets go
+    /// of them, which is some time after nobody needs them.
+    [[nodiscard]] virtual std::uint64_t log_messages() const noexcept = 0;
+
     /// Commits what was submitted, answers what was asked, stops its threads, closes. The shards
     /// have stopped calling before; afterwards nothing is called. Must have happened before
     /// destruction if start() has.

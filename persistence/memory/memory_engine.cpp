@@ -112,6 +112,7 @@ void MemoryEngine::run(CommitSink& sink) {
 
 void MemoryEngine::publish_hints() noexcept {
     room_.store(log_.room(), std::memory_order_relaxed);
+    messages_.store(log_.messages(), std::memory_order_relaxed);
     give_way_below_.store(log_.give_way().everybody_below.value());
     ShardMask wanted = 0;
     for (std::uint16_t shard = 0; shard < options_.log.shards; ++shard) {

@@ -50,6 +50,7 @@ class MemoryEngine final : public StorageEngine {
     [[nodiscard]] bool wants_survey(ShardId shard) const noexcept override;
     void survey(ShardId shard, NeedSurvey survey) noexcept override;
     [[nodiscard]] Room room() const noexcept override;
+    [[nodiscard]] std::uint64_t log_messages() const noexcept override { return messages_.load(); }
     void drain_and_close() override;
 
   private:
@@ -70,6 +71,7 @@ class MemoryEngine final : public StorageEngine {
     const MemoryEngineOptions options_;
     MemoryLog log_;  // the writer thread's, once it runs
     std::atomic<Room> room_{Room::enough};
+    std::atomic<std::uint64_t> messages_{0};
     std::atomic<ShardMask> surveys_wanted_{0};
     std::atomic<std::uint64_t> give_way_below_{0};
 

@@ -60,6 +60,7 @@ class SimulatedEngine final : public StorageEngine {
     [[nodiscard]] bool wants_survey(ShardId shard) const noexcept override;
     void survey(ShardId shard, NeedSurvey survey) noexcept override;
     [[nodiscard]] Room room() const noexcept override;
+    [[nodiscard]] std::uint64_t log_messages() const noexcept override { return log_.messages(); }
     void drain_and_close() override;
 
     /// Does what is due at `now`, in an order the seed chooses where several things are. Time that

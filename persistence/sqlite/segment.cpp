@@ -143,6 +143,12 @@ Result<std::optional<LogRowHeader>> SegmentReader::last_row() {
     return std::optional{row.header()};
 }
 
+Result<std::uint64_t> SegmentReader::count_messages() {
+    STENTOR_TRY(const std::int64_t bytes,
+                database_.integer("SELECT total(length(positions)) FROM topic_index"));
+    return static_cast<std::uint64_t>(bytes) / sizeof(std::uint64_t);
+}
+
 Result<std::optional<Record>> SegmentReader::record(Seq seq) {
     const auto is_cached = [&] {
         return cached_row_ && cached_row_->header().first <= seq &&

@@ -94,6 +94,8 @@ class SegmentReader {
 
     /// Of its last row; nothing if there is none.
     [[nodiscard]] Result<std::optional<LogRowHeader>> last_row();
+    /// Of a sealed segment: how many messages for durable sessions are in it, by its whole index.
+    [[nodiscard]] Result<std::uint64_t> count_messages();
     /// The record at `seq`; nothing if the segment has none. Neighbours are cheap.
     [[nodiscard]] Result<std::optional<Record>> record(Seq seq);
 

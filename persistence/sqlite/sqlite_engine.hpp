@@ -53,6 +53,9 @@ class SqliteEngine final : public StorageEngine {
     [[nodiscard]] bool wants_survey(ShardId shard) const noexcept override;
     void survey(ShardId shard, NeedSurvey survey) noexcept override;
     [[nodiscard]] Room room() const noexcept override;
+    [[nodiscard]] std::uint64_t log_messages() const noexcept override {
+        return catalog_.messages();
+    }
     void drain_and_close() override;
 
   private:

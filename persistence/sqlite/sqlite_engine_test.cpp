@@ -12,6 +12,7 @@
 #include "tests/kit/temp_dir.hpp"
 
 #include <gtest/gtest.h>
+#include <sqlite3.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -75,6 +76,33 @@ TEST_F(SqliteEngineTest, AStopDoesNotWaitForWhatIsNotApplied) {
     store.close();
     ASSERT_TRUE(store.open().has_value());
     EXPECT_EQ(store.read_all().size(), 2U);
+}
+
+// Also where no row of state.db says how many there are in a file.
+TEST_F(SqliteEngineTest, MessagesInTheLogAreCountedAcrossStarts) {
+    SqliteEngineOptions small = options();
+    small.segment_bytes_max = 4000;
+    Store store{small};
+    ASSERT_TRUE(store.open().has_value());
+    for (int i = 0; i < 30; ++i) {
+        ASSERT_TRUE(store.commit(samples::logged("t", std::string(500, 'x'))).has_value());
+    }
+    ASSERT_TRUE(store.commit(samples::attached("c")).has_value());
+    EXPECT_EQ(store.engine().log_messages(), 30U);
+    store.close();
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_EQ(store.engine().log_messages(), 30U);
+    store.close();
+    sqlite3* connection = nullptr;
+    ASSERT_EQ(sqlite3_open(state_path(small).c_str(), &connection), SQLITE_OK);
+    EXPECT_EQ(sqlite3_exec(connection, "DELETE FROM segment", nullptr, nullptr, nullptr),
+              SQLITE_OK);
+    sqlite3_close(connection);
+    ASSERT_TRUE(store.open().has_value());
+    EXPECT_EQ(store.engine().log_messages(), 30U);
+    store.engine().needed_from(kShard, next(store.sink().last()));
+    EXPECT_TRUE(store.wait([&] { return segments() == 1; }));
+    EXPECT_LT(store.engine().log_messages(), 10U) << "those of the newest file";
 }
 
 TEST_F(SqliteEngineTest, ANewerStoreIsRefused) {

@@ -297,6 +297,10 @@ class Recovery {
             const Seq last = seal->summary.last;
             if (last < newest_message) return is_incomplete(path, kContentsGone);
             seal->summary.messages = known == nullptr ? std::nullopt : known->messages;
+            if (!seal->summary.messages) {
+                const auto counted = reader.count_messages();
+                if (counted) seal->summary.messages = *counted;
+            }
             const auto row = reader.last_row();
             // Where it cannot be read: by what no segment is written for longer than.
             const Instant ended_at =

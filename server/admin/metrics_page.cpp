@@ -220,6 +220,10 @@ void traffic(PrometheusText& text, const MetricsInput& input) {
 
 void store(PrometheusText& text, const MetricsInput& input) {
     const server::Counters& counters = input.figures.all.counters;
+    text.gauge("stentor_log_messages",
+               "Messages for durable sessions in the log's files. They go with their file, once "
+               "nobody needs it.",
+               input.figures.all.log_messages);
     text.gauge("stentor_log_bytes", "Size of the log's files.", input.log_bytes);
     const auto& counts = input.commit_records.counts;
     text.counter("stentor_log_commits_total",
@@ -232,7 +236,7 @@ void store(PrometheusText& text, const MetricsInput& input) {
     text.family("stentor_log_batch_messages", Type::histogram, "Records in one commit.");
     text.histogram(input.commit_records, 1);
     text.counter(
-        "stentor_log_messages_total", "Messages handed to the log.", counters.messages_logged);
+        "stentor_log_messages_appended_total", "Messages handed to the log.", counters.messages_logged);
     text.counter("stentor_log_pages_read_total",
                  "Pages that sessions behind have read from the log.",
                  counters.pages_read);

@@ -26,6 +26,7 @@ TEST(MetricsPage, ShowsEveryReasonByItsName) {
     server::Counters& counters = input.figures.all.counters;
     at(counters.messages_dropped, mqtt::DropReason::backlog_full) = 3;
     at(counters.messages_refused, server::RefusedMessage::quota_exceeded) = 16;
+    input.figures.all.log_messages = 17;
     at(counters.refused_at_door, server::RefusedAtDoor::banned) = 4;
     at(input.http.refused_at_door, server::RefusedAtDoor::banned) = 1;
     at(counters.connects_refused, mqtt::ReasonCode::connection_rate_exceeded) = 5;
@@ -44,6 +45,7 @@ TEST(MetricsPage, ShowsEveryReasonByItsName) {
                              "\nstentor_messages_dropped_total{reason=\"packet_too_large\"} 0\n",
                              "\nstentor_messages_refused_total{reason=\"quota_exceeded\"} 16\n",
                              "\nstentor_messages_refused_total{reason=\"not_committed\"} 0\n",
+                             "\nstentor_log_messages 17\n",
                              "\nstentor_connections_refused_total{reason=\"address_banned\"} 5\n",
                              "{reason=\"connection_rate_exceeded\"} 5\n",
                              "\nstentor_reading_pauses_total{reason=\"congested\"} 6\n",

@@ -37,6 +37,7 @@ void add_snapshot(server::ShardSnapshot& to, const server::ShardSnapshot& more) 
     to.subscriptions += more.subscriptions;
     to.shared_groups += more.shared_groups;
     to.retained_messages += more.retained_messages;
+    to.log_messages = std::max(to.log_messages, more.log_messages);
 }
 
 }  // namespace

@@ -86,6 +86,9 @@ std::vector<SysTopics::Value> SysTopics::round(const MetricsInput& input,
     say("retained messages/count", all.retained_messages);
     say("subscriptions/count", all.subscriptions);
     say("shared_subscriptions/count", all.shared_groups);
+    // Those for durable sessions, and the retained ones, as Mosquitto has it.
+    say("store/messages/count", all.log_messages + all.retained_messages);
+    say("messages/stored", all.log_messages + all.retained_messages);
     say("store/messages/bytes", input.log_bytes);
     for (std::size_t i = 0; i < server::Counters::kDropReasons; ++i) {
         const std::string_view reason = server::name(static_cast<mqtt::DropReason>(i));

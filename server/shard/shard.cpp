@@ -486,6 +486,7 @@ ShardSnapshot Shard::snapshot() const {
     taken.subscriptions = index_.subscriptions();
     taken.shared_groups = groups_.size();
     taken.retained_messages = retained_.size();
+    taken.log_messages = shared_.engine->log_messages();
     return taken;
 }
 

@@ -22,6 +22,7 @@ struct ShardSnapshot {
     std::size_t subscriptions = 0;
     std::size_t shared_groups = 0;
     std::size_t retained_messages = 0;
+    std::uint64_t log_messages = 0;  // of the store, which all shards share
 };
 
 class SnapshotSink {

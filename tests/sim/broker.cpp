@@ -114,6 +114,7 @@ class Broker::Engine final : public store::StorageEngine {
         engine_->survey(shard, std::move(survey));
     }
     store::Room room() const noexcept override { return engine_->room(); }
+    std::uint64_t log_messages() const noexcept override { return engine_->log_messages(); }
     void drain_and_close() override { engine_->drain_and_close(); }
 
   private:

@@ -195,6 +195,7 @@ class DiskStore final : public Store {
         engine_->survey(shard, std::move(survey));
     }
     store::Room room() const noexcept override { return engine_->room(); }
+    std::uint64_t log_messages() const noexcept override { return engine_->log_messages(); }
 
     void drain_and_close() override {
         while (!idle()) step({});

@@ -29,6 +29,7 @@ class SimulatedStore final : public Store {
     }
     void needed_from(ShardId shard, Seq seq) noexcept override { engine_.needed_from(shard, seq); }
     store::Room room() const noexcept override { return engine_.room(); }
+    std::uint64_t log_messages() const noexcept override { return engine_.log_messages(); }
     store::GiveWay give_way() const noexcept override { return engine_.give_way(); }
     bool wants_survey(ShardId shard) const noexcept override { return engine_.wants_survey(shard); }
     void survey(ShardId shard, store::NeedSurvey survey) noexcept override {

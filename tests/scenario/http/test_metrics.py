@@ -21,7 +21,7 @@ NAMES = """build_info start_time_seconds connections connections_opened_total
 connections_closed_total connections_refused_total sessions subscriptions shared_groups
 retained_messages packets_received_total packets_sent_total network_bytes_received_total
 network_bytes_sent_total messages_received_total messages_sent_total messages_dropped_total
-log_bytes log_commits_total log_commit_seconds log_batch_messages inflight_messages
+log_messages log_bytes log_commits_total log_commit_seconds log_batch_messages inflight_messages
 delivery_latency_seconds auth_seconds takeovers_total
 keepalive_timeouts_total tls_handshakes_total
 tls_certificate_expiry_timestamp_seconds""".split()
@@ -115,6 +115,30 @@ class Metrics(HttpCase):
         again = self.client()
         self.assertEqual(again.ask("c2"), 0)
         self.until(lambda: self.value("takeovers_total"), 1)
+
+    def test_what_waits_in_the_log(self):
+        """Each message once, however many sessions want it, until nobody does any more."""
+        self.serve(MQTT, self.LISTENER)
+        self.http = self.broker.ports[1]
+        for name in ("one", "two"):
+            client = self.client()
+            self.assertEqual(client.ask(name, keeps=True, clean=False), 0)
+            self.assertEqual(client.subscribe("a"), [1])
+            client.send(0xE0, b"")
+            client.close()
+        writer = self.client()
+        self.assertEqual(writer.ask("writer"), 0)
+        for number in range(5):
+            self.assertEqual(writer.publish("a", b"%d" % number, qos=1), 0)
+        self.assertEqual(writer.publish("nobody", b"", qos=1), 0x10)
+        self.until(lambda: self.value("log_messages"), 5)
+        self.assertGreaterEqual(self.value("log_messages_appended_total"), 5)
+        for name in ("one", "two"):
+            client = self.client()
+            self.assertEqual(client.ask(name, keeps=True, clean=False), 0)
+            for number in range(5):
+                self.assertEqual(client.message(), ("a", b"%d" % number))
+        self.until(lambda: self.value("log_messages"), 0)
 
     def test_what_is_in_flight_and_how_long_deliveries_take(self):
         self.serve(MQTT, self.LISTENER)

@@ -10,7 +10,8 @@ NAMES = """version uptime clients/total clients/connected clients/disconnected c
 messages/received messages/sent messages/inflight bytes/received bytes/sent
 publish/messages/received publish/messages/sent publish/messages/dropped load/messages/received/1min
 load/publish/sent/15min load/bytes/received/5min subscriptions/count
-store/messages/bytes dropped/queue_full dropped/expired""".split() + ["retained messages/count"]
+store/messages/bytes store/messages/count messages/stored
+dropped/queue_full dropped/expired""".split() + ["retained messages/count"]
 
 
 class Sys(HttpCase):
