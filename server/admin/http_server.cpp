@@ -53,6 +53,7 @@ struct HttpServer::Impl {
          server::AddressGate& the_addresses,
          HttpHandler& the_handler)
         : limits{the_limits},
+          doors{the_doors},
           addresses{the_addresses},
           handler{the_handler},
           by_listener(the_listeners.size()) {
@@ -74,8 +75,10 @@ struct HttpServer::Impl {
     void serve(server::HttpArrival arrival);
     void stop();
     void ended(const std::shared_ptr<HttpConnection>& connection);
+    [[nodiscard]] std::size_t& open_beside(std::uint16_t listener) noexcept;
 
     const HttpLimits limits;
+    const std::span<const server::Door> doors;
     server::AddressGate& addresses;
     HttpHandler& handler;
     HttpCounters counters;
@@ -85,6 +88,8 @@ struct HttpServer::Impl {
         asio::make_work_guard(io)};
     std::vector<std::unique_ptr<Acceptor>> acceptors;
     std::unordered_set<std::shared_ptr<HttpConnection>> open;
+    std::size_t open_here = 0;   // of http:// and https://
+    std::size_t taken_over = 0;  // of auto://
     bool stopping = false;
     std::optional<asio::steady_timer> farewell;
     std::thread thread;
@@ -177,7 +182,8 @@ void HttpServer::Impl::accept_some(Acceptor& acceptor) {
 
 void HttpServer::Impl::serve(server::HttpArrival arrival) {
     if (stopping) return;
-    if (open.size() >= limits.connections_max) {
+    std::size_t& beside = open_beside(arrival.channel->peer().listener);
+    if (beside >= limits.connections_max) {
         ++counters.refused_at_door[static_cast<std::size_t>(
             server::RefusedAtDoor::http_connections_max)];
         return;
@@ -185,6 +191,7 @@ void HttpServer::Impl::serve(server::HttpArrival arrival) {
     const auto connection = std::make_shared<HttpConnection>(
         io, limits, addresses, handler, counters, std::move(arrival));
     open.insert(connection);
+    ++beside;
     ++counters.connections;
     ++by_listener[connection->listener()];
     asio::co_spawn(io, connection->run(), [this, connection](const std::exception_ptr& failure) {
@@ -193,8 +200,14 @@ void HttpServer::Impl::serve(server::HttpArrival arrival) {
     });
 }
 
+/// Those that it is counted among: who besieges an auto:// port does not shut the operators' door.
+std::size_t& HttpServer::Impl::open_beside(std::uint16_t listener) noexcept {
+    return doors[listener].speech == server::Door::Speech::http ? open_here : taken_over;
+}
+
 void HttpServer::Impl::ended(const std::shared_ptr<HttpConnection>& connection) {
     open.erase(connection);
+    --open_beside(connection->listener());
     --counters.connections;
     --by_listener[connection->listener()];
     if (stopping && open.empty() && farewell) io.stop();

@@ -90,6 +90,9 @@ Result<server::Door, Problem> make_door(const config::ListenerOptions& listener)
     if (listener.connections_max != 0) {
         door.connections = std::make_unique<server::ConnectionCount>(listener.connections_max);
     }
+    if (listener.connects_per_second_max != 0) {
+        door.connects = std::make_unique<server::SecondlyGate>(listener.connects_per_second_max);
+    }
     auto trusted = server::NetworkList::parse(listener.trusted_proxies);
     if (!trusted) return Problem{"trusted_proxies has what is no network", {}};
     door.trusted_proxies = std::move(*trusted);

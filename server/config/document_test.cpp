@@ -33,6 +33,7 @@ data_dir = ":memory:"
 [[listener]]
 url = "mqtt://0.0.0.0:1884"
 max_connections = 10
+connects_per_second_max = 20
 [[listener]]
 url = "unix:///tmp/stentor.sock"
 [store]
@@ -58,6 +59,7 @@ format = "json"
     ASSERT_EQ(result.options.listeners.size(), 2U);
     EXPECT_EQ(to_string(result.options.listeners[0].url), "mqtt://0.0.0.0:1884");
     EXPECT_EQ(result.options.listeners[0].connections_max, 10U);
+    EXPECT_EQ(result.options.listeners[0].connects_per_second_max, 20U);
     EXPECT_EQ(result.options.listeners[1].url.scheme, Scheme::unix_socket);
     EXPECT_EQ(result.options.store.acknowledge_after, AcknowledgeAfter::os);
     EXPECT_EQ(result.options.store.age_max, std::chrono::days{7});

@@ -47,7 +47,8 @@ struct ListenerOptions {
     bool proxy_protocol = false;
     std::vector<std::string> trusted_proxies;  // addresses and networks (10.0.0.0/8)
     std::vector<std::string> allowed_origins;  // of WebSockets; empty: all
-    std::uint32_t connections_max = 0;         // `max_connections`; 0: no bound of its own
+    std::uint32_t connections_max = 0;  // `max_connections`; 0: no bound of its own, as the next
+    std::uint32_t connects_per_second_max = 0;
 };
 
 enum class AcknowledgeAfter : std::uint8_t { disk, os, memory };

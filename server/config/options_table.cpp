@@ -108,6 +108,12 @@ std::vector<Key> listener_keys() {
          .field = listener<&ListenerOptions::connections_max>(),
          .max = kMany,
          .description = "Connections of this listener at a time. 0: no bound of its own."},
+        {.path = "listener.connects_per_second_max",
+         .kind = Kind::count,
+         .field = listener<&ListenerOptions::connects_per_second_max>(),
+         .max = kMany,
+         .description = "New connections of this listener a second, whatever they speak; more are "
+                        "closed before TLS and CONNACK. 0: no bound of its own."},
     };
 }
 
@@ -319,13 +325,15 @@ std::vector<Key> connection_limit_keys() {
          .kind = Kind::count,
          .field = option<&Options::limits, &LimitOptions::connects_per_second_max>(),
          .max = kMany,
-         .description = "New connections a second; more are shed before CONNACK. 0: no bound."},
+         .description = "New connections a second, less those of `http://` and `https://` "
+                        "listeners; more are shed before CONNACK. 0: no bound."},
         {.path = "limits.connections_max",
          .kind = Kind::count,
          .field = option<&Options::limits, &LimitOptions::connections_max>(),
          .max = kMany,
-         .description = "Connections at a time, of all listeners; more are closed at once. 0: as "
-                        "many as the process may have descriptors."},
+         .description = "Connections at a time, of all listeners but `http://` and `https://`, "
+                        "which have 512 of their own; more are closed at once. 0: as many as the "
+                        "process may have descriptors."},
         {.path = "limits.connections_per_address_max",
          .kind = Kind::count,
          .field = option<&Options::limits, &LimitOptions::connections_per_address_max>(),

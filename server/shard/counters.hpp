@@ -88,8 +88,9 @@ enum class RefusedMessage : std::uint8_t {
 /// Why a connection was ended before it had said anything.
 enum class RefusedAtDoor : std::uint8_t {
     connects_per_second_max,
-    max_connections,  // of its listener
-    banned,           // its address
+    max_connections,  // of its listener, as the next one
+    listener_connects_per_second_max,
+    banned,  // its address
     connections_max,
     connections_per_address_max,
     connects_per_second_per_address_max,
@@ -105,6 +106,8 @@ enum class RefusedAtDoor : std::uint8_t {
             return "connects_per_second_max";
         case RefusedAtDoor::max_connections:
             return "max_connections";
+        case RefusedAtDoor::listener_connects_per_second_max:
+            return "listener_connects_per_second_max";
         case RefusedAtDoor::banned:
             return "address_banned";
         case RefusedAtDoor::connections_max:

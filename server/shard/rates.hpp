@@ -10,22 +10,25 @@
 
 namespace stentor::server {
 
-/// At most so many a second, counted in whole seconds. Shared by the shards: any thread.
+/// At most so many a second, counted in whole seconds. Any thread, and whose idea of the time lags
+/// behind another's by a turn counts in that one's second.
 class SecondlyGate {
   public:
     /// 0: everything passes.
     explicit SecondlyGate(std::uint32_t per_second_max) noexcept : max_{per_second_max} {}
 
+    [[nodiscard]] std::uint32_t max() const noexcept { return max_; }
+
     [[nodiscard]] bool admit(Instant now) noexcept {
         if (max_ == 0) return true;
-        const auto second = static_cast<std::uint32_t>(
+        const auto is = static_cast<std::uint32_t>(
             std::chrono::duration_cast<std::chrono::seconds>(now.time_since_epoch()).count());
         std::uint64_t seen = state_.load(std::memory_order_relaxed);
         for (;;) {
-            const auto count =
-                static_cast<std::uint32_t>(seen >> 32U) == second ? seen & 0xFFFF'FFFFU : 0U;
+            const auto counted = static_cast<std::uint32_t>(seen >> 32U);
+            const std::uint64_t count = is <= counted ? seen & 0xFFFF'FFFFU : 0U;
             if (count >= max_) return false;
-            const std::uint64_t next = std::uint64_t{second} << 32U | (count + 1);
+            const std::uint64_t next = std::uint64_t{std::max(is, counted)} << 32U | (count + 1);
             if (state_.compare_exchange_weak(seen, next, std::memory_order_relaxed)) return true;
         }
     }

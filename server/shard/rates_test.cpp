@@ -18,6 +18,17 @@ TEST(SecondlyGate, CountsAnewEachSecond) {
     for (int i = 0; i < 1000; ++i) EXPECT_TRUE(open.admit(kStart));
 }
 
+// Shards look at the clock once a turn, and not at the same moment.
+TEST(SecondlyGate, WhoLagsBehindBeginsNoSecondAnew) {
+    SecondlyGate gate{3};
+    int admitted = 0;
+    for (int i = 0; i < 10; ++i) {
+        admitted += gate.admit(kStart + 1s) ? 1 : 0;
+        admitted += gate.admit(kStart + 999ms) ? 1 : 0;
+    }
+    EXPECT_EQ(admitted, 3);
+}
+
 TEST(TokenBucket, ASecondsWorthAtOnceThenTheRate) {
     TokenBucket bucket;
     for (int i = 0; i < 10; ++i) EXPECT_EQ(bucket.take(10, kStart), 0s) << i;

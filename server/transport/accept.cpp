@@ -7,6 +7,7 @@
 #include <cstring>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <optional>
 #include <sys/socket.h>
 #include <utility>
 
@@ -45,6 +46,21 @@ void report_no_descriptors(Instant now) {
 }
 
 /// Before CONNACK, even before TLS: a client that is shed comes again later.
+void report_shed(const PeerInfo& peer, const SecondlyGate& connects, Instant now) {
+    static LogEvery every{5, std::chrono::seconds{10}};
+    if (const auto pass = every.admit(now)) {
+        STENTOR_LOG(warn,
+                    LogEvent("connection_shed",
+                             {{"peer", peer.address},
+                              {"listener", peer.listener},
+                              {"suppressed", pass.suppressed}}),
+                    "connects_per_second_max = {} of this listener is reached: the client may "
+                    "come again",
+                    connects.max());
+    }
+}
+
+/// Likewise.
 void report_full(const PeerInfo& peer, const ConnectionCount& count, Instant now) {
     static LogEvery every{5, std::chrono::seconds{10}};
     if (const auto pass = every.admit(now)) {
@@ -77,6 +93,27 @@ void report_address(const PeerInfo& peer, AddressGate::Answer why, Instant now) 
 
 AddressGate::Speaks speaks(bool is_proxy) {
     return is_proxy ? AddressGate::Speaks::for_others : AddressGate::Speaks::for_itself;
+}
+
+/// Operators want to look when the broker is full: what only speaks HTTP has a bound of its own
+/// (HttpLimits).
+AddressGate::Among among(const Door& door) {
+    return door.speech == Door::Speech::http ? AddressGate::Among::themselves
+                                             : AddressGate::Among::all;
+}
+
+/// The listener's own bounds. What is turned away for another reason does not count as often.
+std::optional<RefusedAtDoor> refused_by(const Door& door, Accepted& newcomer, Instant now) {
+    if (door.connections && !door.connections->enter()) {
+        report_full(newcomer.peer, *door.connections, now);
+        return RefusedAtDoor::max_connections;
+    }
+    newcomer.place.reset(door.connections.get());
+    if (door.connects && !door.connects->admit(now)) {
+        report_shed(newcomer.peer, *door.connects, now);
+        return RefusedAtDoor::listener_connects_per_second_max;
+    }
+    return std::nullopt;
 }
 
 }  // namespace
@@ -124,23 +161,18 @@ AcceptOutcome accept_one(const Listener& listener,
     out.address = {};
     out.place.reset();
     if (addresses != nullptr) {
-        const auto answer =
-            addresses->enter(out.peer.address, speaks(out.peer.is_proxy), now, out.address);
+        const auto answer = addresses->enter(
+            out.peer.address, speaks(out.peer.is_proxy), among(door), now, out.address);
         if (answer != AddressGate::Answer::welcome) {
             report_address(out.peer, answer, now);
             why = refusal_of(answer);
             return AcceptOutcome::refused;
         }
     }
-    if (door.connections) {
-        if (!door.connections->enter()) {
-            report_full(out.peer, *door.connections, now);
-            why = RefusedAtDoor::max_connections;
-            return AcceptOutcome::refused;
-        }
-        out.place.reset(door.connections.get());
-    }
-    return AcceptOutcome::accepted;
+    const auto refused = refused_by(door, out, now);
+    if (!refused) return AcceptOutcome::accepted;
+    why = *refused;
+    return AcceptOutcome::refused;
 }
 
 AddressGate::Answer settle_address(AddressGate& addresses,

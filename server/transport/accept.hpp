@@ -34,7 +34,8 @@ enum class AcceptOutcome : std::uint8_t {
 /// Of an answer that is not welcome.
 [[nodiscard]] RefusedAtDoor refusal_of(AddressGate::Answer answer) noexcept;
 
-/// `addresses` may be null. `why` is set when refused.
+/// `addresses` may be null; `now` is the machine's monotonic time, of everybody who accepts: the
+/// store's may stand elsewhere before it is open. `why` is set when refused.
 [[nodiscard]] AcceptOutcome accept_one(const Listener& listener,
                                        const Door& door,
                                        AddressGate* addresses,
@@ -43,7 +44,7 @@ enum class AcceptOutcome : std::uint8_t {
                                        RefusedAtDoor& why);
 
 /// What a PROXY header or X-Forwarded-For has said about the address of `place` counts from here
-/// on. Anything but welcome: the connection has to end; the log has been told.
+/// on; `now` as above. Anything but welcome: the connection has to end; the log has been told.
 [[nodiscard]] AddressGate::Answer settle_address(AddressGate& addresses,
                                                  const PeerInfo& peer,
                                                  bool peer_is_proxy,

@@ -13,7 +13,7 @@ constexpr std::size_t kRememberedAddresses = std::size_t{1} << 16U;
 AddressPlace::~AddressPlace() {
     if (gate_ == nullptr) return;
     gate_->leave_address(address_);
-    gate_->open_.fetch_sub(1, std::memory_order_relaxed);
+    if (counts_) gate_->open_.fetch_sub(1, std::memory_order_relaxed);
 }
 
 AddressGate::AddressGate(const AddressLimits& limits, const HashKey& key, Banned banned)
@@ -22,14 +22,16 @@ AddressGate::AddressGate(const AddressLimits& limits, const HashKey& key, Banned
       banned_{std::move(banned)},
       recent_{limits.connects_per_second_per_address_max == 0 ? 0 : kRememberedAddresses} {}
 
-AddressGate::Answer AddressGate::enter(std::string_view address,
-                                       Speaks speaks,
-                                       Instant now,
-                                       AddressPlace& place) {
-    const std::uint32_t open = open_.fetch_add(1, std::memory_order_relaxed);
+AddressGate::Answer AddressGate::enter(
+    std::string_view address, Speaks speaks, Among among, Instant now, AddressPlace& place) {
     AddressPlace taken;
     taken.gate_ = this;  // gives it back unless it is kept
-    if (limits_.connections_max != 0 && open >= limits_.connections_max) return Answer::too_many;
+    taken.counts_ = among == Among::all;
+    if (taken.counts_) {
+        const std::uint32_t open = open_.fetch_add(1, std::memory_order_relaxed);
+        const std::uint32_t max = limits_.connections_max;
+        if (max != 0 && open >= max) return Answer::too_many;
+    }
     if (banned_ && banned_(address)) return Answer::banned;
     const Answer answer = enter_address(key_of(address, speaks), now, taken);
     if (answer == Answer::welcome) place = std::move(taken);

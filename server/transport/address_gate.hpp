@@ -30,15 +30,18 @@ struct AddressLimits {
 
 class AddressGate;
 
-/// A connection's place among those of the process and of its address; ends with it.
+/// A connection's place among those of its address and, but for some, of the process; ends with it.
 class AddressPlace {
   public:
     AddressPlace() = default;
     AddressPlace(AddressPlace&& other) noexcept
-        : gate_{std::exchange(other.gate_, nullptr)}, address_{std::exchange(other.address_, 0)} {}
+        : gate_{std::exchange(other.gate_, nullptr)},
+          address_{std::exchange(other.address_, 0)},
+          counts_{other.counts_} {}
     AddressPlace& operator=(AddressPlace&& other) noexcept {
         std::swap(gate_, other.gate_);
         std::swap(address_, other.address_);
+        std::swap(counts_, other.counts_);
         return *this;
     }
     AddressPlace(const AddressPlace&) = delete;
@@ -49,6 +52,7 @@ class AddressPlace {
     friend class AddressGate;
     AddressGate* gate_ = nullptr;
     std::uint64_t address_ = 0;  // whose it is; 0: nobody's that is counted
+    bool counts_ = false;        // among all
 };
 
 class AddressGate {
@@ -67,13 +71,13 @@ class AddressGate {
     };
     /// Whom the address stands for: loopback always stands for many.
     enum class Speaks : std::uint8_t { for_itself, for_others };
+    /// Whether connections_max is meant for it: not where its kind is bounded by itself.
+    enum class Among : std::uint8_t { all, themselves };
 
     /// A connection has come from `address` (numeric, or empty). welcome: it has `place` from here
-    /// on.
-    [[nodiscard]] Answer enter(std::string_view address,
-                               Speaks speaks,
-                               Instant now,
-                               AddressPlace& place);
+    /// on. `now` comes from one clock, whoever asks.
+    [[nodiscard]] Answer enter(
+        std::string_view address, Speaks speaks, Among among, Instant now, AddressPlace& place);
     /// The connection is from `address`, as a proxy has said: counted as that one's instead, unless
     /// it is already.
     [[nodiscard]] Answer turns_out(std::string_view address,
@@ -81,6 +85,7 @@ class AddressGate {
                                    Instant now,
                                    AddressPlace& place);
 
+    /// Those that connections_max is meant for.
     [[nodiscard]] std::uint32_t connections() const noexcept { return open_.load(); }
 
   private:

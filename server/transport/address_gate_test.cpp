@@ -7,14 +7,18 @@
 namespace stentor::server {
 namespace {
 
+using Among = AddressGate::Among;
 using Answer = AddressGate::Answer;
 using Speaks = AddressGate::Speaks;
 
 class AddressGateTest : public testing::Test {
   protected:
-    Answer enter(AddressGate& gate, std::string_view address, Speaks speaks = Speaks::for_itself) {
+    Answer enter(AddressGate& gate,
+                 std::string_view address,
+                 Speaks speaks = Speaks::for_itself,
+                 Among among = Among::all) {
         AddressPlace place;
-        const Answer answer = gate.enter(address, speaks, now, place);
+        const Answer answer = gate.enter(address, speaks, among, now, place);
         if (answer == Answer::welcome) places.push_back(std::move(place));
         return answer;
     }
@@ -32,6 +36,23 @@ TEST_F(AddressGateTest, BoundsTheConnectionsOfAll) {
     EXPECT_EQ(gate.connections(), 2U);
     places.pop_back();
     EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::welcome);
+    places.clear();
+    EXPECT_EQ(gate.connections(), 0U);
+}
+
+TEST_F(AddressGateTest, WhoIsBoundedOtherwiseTakesNoPlaceAndNeedsNone) {
+    AddressGate gate{{.connections_max = 1, .connections_per_address_max = 2}, {}, nobody};
+    for (int i = 0; i < 2; ++i) {
+        EXPECT_EQ(enter(gate, "192.0.2.1", Speaks::for_itself, Among::themselves), Answer::welcome);
+    }
+    EXPECT_EQ(enter(gate, "192.0.2.1", Speaks::for_itself, Among::themselves),
+              Answer::too_many_of_address);
+    EXPECT_EQ(gate.connections(), 0U);
+    EXPECT_EQ(enter(gate, "192.0.2.2"), Answer::welcome);
+    EXPECT_EQ(enter(gate, "192.0.2.3", Speaks::for_itself, Among::themselves), Answer::welcome);
+    EXPECT_EQ(enter(gate, "192.0.2.3"), Answer::too_many);
+    places.pop_back();
+    EXPECT_EQ(gate.connections(), 1U);
     places.clear();
     EXPECT_EQ(gate.connections(), 0U);
 }
@@ -71,14 +92,16 @@ TEST_F(AddressGateTest, WhoTurnsOutToBeTheSameHasNotComeTwice) {
             nobody};
         for (int i = 0; i < 2; ++i) {
             AddressPlace place;
-            EXPECT_EQ(gate.enter("192.0.2.1", Speaks::for_itself, now, place), Answer::welcome);
+            EXPECT_EQ(gate.enter("192.0.2.1", Speaks::for_itself, Among::all, now, place),
+                      Answer::welcome);
             EXPECT_EQ(gate.turns_out("192.0.2.1", Speaks::for_itself, now, place), Answer::welcome);
             places.push_back(std::move(place));
         }
         EXPECT_EQ(enter(gate, "192.0.2.1"), Answer::too_often);
         // Another one is counted there.
         AddressPlace place;
-        EXPECT_EQ(gate.enter("192.0.2.2", Speaks::for_itself, now, place), Answer::welcome);
+        EXPECT_EQ(gate.enter("192.0.2.2", Speaks::for_itself, Among::all, now, place),
+                  Answer::welcome);
         EXPECT_EQ(gate.turns_out("192.0.2.1", Speaks::for_itself, now, place), Answer::too_often);
         places.clear();
     }
@@ -90,8 +113,8 @@ TEST_F(AddressGateTest, CountsForWhomAProxySpeaks) {
                      [](std::string_view address) { return address == "192.0.2.66"; }};
     AddressPlace first;
     AddressPlace second;
-    ASSERT_EQ(gate.enter("10.0.0.1", Speaks::for_others, now, first), Answer::welcome);
-    ASSERT_EQ(gate.enter("10.0.0.1", Speaks::for_others, now, second), Answer::welcome);
+    ASSERT_EQ(gate.enter("10.0.0.1", Speaks::for_others, Among::all, now, first), Answer::welcome);
+    ASSERT_EQ(gate.enter("10.0.0.1", Speaks::for_others, Among::all, now, second), Answer::welcome);
     EXPECT_EQ(gate.turns_out("192.0.2.1", Speaks::for_itself, now, first), Answer::welcome);
     EXPECT_EQ(gate.turns_out("192.0.2.1", Speaks::for_itself, now, second),
               Answer::too_many_of_address);

@@ -3,6 +3,7 @@
 // whatever their first bytes say (auto://); or HTTP, which is not the data plane's.
 // Made by the main thread, outlives its connections; immutable except for what lies in `tls`.
 
+#include "server/shard/rates.hpp"
 #include "server/transport/network_list.hpp"
 #include "server/transport/tls_context.hpp"
 #include "server/transport/web_socket.hpp"
@@ -51,7 +52,8 @@ struct Door {
     std::unique_ptr<TlsSlot> certificates;  // unless tls is never
     WebSocketRules web_socket;
     bool proxy_header = false;
-    std::unique_ptr<ConnectionCount> connections;  // null: no bound of its own
+    std::unique_ptr<ConnectionCount> connections;  // null: no bound of its own, as the next one
+    std::unique_ptr<SecondlyGate> connects;
     NetworkList trusted_proxies;  // whose PROXY header and X-Forwarded-For are believed
 
     /// The socket's bytes are MQTT's: no Channel is needed.

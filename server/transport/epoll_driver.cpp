@@ -256,7 +256,7 @@ void EpollDriver::accept_some(Shard& shard, const Listener& listener) {
     for (std::size_t i = 0; i < options_.accepts_per_turn; ++i) {
         Accepted accepted;
         RefusedAtDoor why{};
-        switch (accept_one(listener, door, addresses_, now_, accepted, why)) {
+        switch (accept_one(listener, door, addresses_, monotonic_now(), accepted, why)) {
             case AcceptOutcome::accepted:
                 break;
             case AcceptOutcome::refused:
@@ -289,7 +289,7 @@ bool EpollDriver::learn_peer(Shard& shard, ConnectionId id) {
     if (!peer) return true;
     if (addresses_ != nullptr) {
         const auto answer = settle_address(
-            *addresses_, *peer, socket.channel->peer_is_proxy(), now_, socket.address);
+            *addresses_, *peer, socket.channel->peer_is_proxy(), monotonic_now(), socket.address);
         if (answer != AddressGate::Answer::welcome) {
             shard.turned_away(refusal_of(answer));
             socket.channel.reset();  // no farewells

@@ -230,6 +230,15 @@ class OnePort(HttpCase):
         while not admitted():  # as soon as the broker has seen it go
             pass
 
+    def test_a_crowd_at_auto_does_not_shut_the_operators_door(self):
+        self.serve(self.LISTENER, self.AUTO)
+        operators, everybodys = self.broker.ports
+        crowd = [self.connection(everybodys) for _ in range(512)]
+        for each in crowd:
+            self.assertEqual(self.get("/livez", over=each).status, 200)
+        self.assertEqual(self.raw(LAST, port=everybodys), b"")
+        self.assertEqual(self.get("/livez", port=operators).status, 200)
+
 
 class Tls(HttpCase):
     TLS = 'tls = { certificate = "server.crt", key = "server.key" }\n'

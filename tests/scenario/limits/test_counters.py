@@ -86,13 +86,41 @@ class Door(CounterCase):
         self.counted(answers.count(None), "connections_refused_total",
                      reason="connects_per_second_max")
 
+    def test_connections_a_second_of_a_listener(self):
+        self.limited(mqtt=MQTT + "connects_per_second_max = 2\n")
+        answers = [self.comes(f"c{number}")[1] for number in range(40)]
+        self.assertEqual(set(answers), {0, None})
+        self.counted(answers.count(None), "connections_refused_total",
+                     reason="listener_connects_per_second_max")
+        self.assertEqual(self.value("connections_opened_total"), answers.count(0))
+        self.assertEqual(self.broker.said(event="connection_shed")["listener"], 0)
+
+    def test_connections_a_second_of_one_listener_are_not_anothers(self):
+        """Nor does a scraper wait for a fleet; its own listener may have a bound as well."""
+        self.serve(MQTT + "connects_per_second_max = 1\n", HTTP,
+                   HTTP + "connects_per_second_max = 1\n", MQTT, ANYBODY)
+        self.scraper = self.connection(self.broker.ports[1])
+        answers = [self.comes(f"c{number}")[1] for number in range(20)]
+        self.assertEqual(set(answers), {0, None})
+        for number in range(20):
+            self.assertEqual(self.client(port=self.broker.ports[3]).ask(f"d{number}"), 0)
+            self.assertEqual(self.get("/livez", port=self.broker.ports[1]).status, 200)
+        shut = [self.statuses(b"GET /livez HTTP/1.0\r\n\r\n", port=self.broker.ports[2])
+                for _ in range(20)].count([])
+        self.assertIn(shut, range(1, 20))
+        self.counted(answers.count(None) + shut, "connections_refused_total",
+                     reason="listener_connects_per_second_max")
+
     def test_connections(self):
-        self.limited("connections_max = 3")
+        self.limited("connections_max = 2")
         first, _ = self.comes("a")
-        self.assertEqual(self.comes("b")[1], 0)  # the third is the one that scrapes
+        self.assertEqual(self.comes("b")[1], 0)
         for name in "cdef":
             self.assertIsNone(self.comes(name)[1])
+        # Who wants to know what is wrong comes in by a door that is for him.
+        self.scraper = self.connection(self.broker.ports[1])
         self.counted(4, "connections_refused_total", reason="connections_max")
+        self.counted(0, "connections_refused_total", reason="http_connections_max")
         first.close()
         self.counted(1, "connections_closed_total", reason="connection_lost")
         again = [None]
@@ -114,6 +142,15 @@ class Door(CounterCase):
         self.assertEqual(self.comes("other", b"203.0.113.2")[1], 0)
         self.counted(answers.count(None), "connections_refused_total",
                      reason="connects_per_second_per_address_max")
+
+    def test_an_address_may_speak_http_as_well(self):
+        """What it has done there counts, by the same clock."""
+        self.serve(PROXIED, PROXIED.replace("mqtt:", "http:"), ANYBODY,
+                   "[limits]\nconnects_per_second_per_address_max = 2")
+        header = b"PROXY TCP4 203.0.113.1 192.0.2.1 1 1\r\n"
+        self.assertEqual(self.statuses(header + b"GET /livez HTTP/1.0\r\n\r\n",
+                                       port=self.broker.ports[1]), [200])
+        self.assertEqual(self.comes("c", b"203.0.113.1")[1], 0)
 
     def test_bytes_of_connects(self):
         """Clients that bring most of a large CONNECT and keep the rest to themselves."""
