@@ -12,6 +12,7 @@ namespace stentor::app {
 namespace {
 
 using server::TlsFinding;
+using server::TlsProblem;
 using server::WallTime;
 
 constexpr std::chrono::hours kTellAgain{24};
@@ -22,65 +23,72 @@ bool is_within(WallTime now, WallTime since, WallTime::duration time) {
     return now >= since && now < since + time;
 }
 
+/// One file may hold several.
+std::string about(const TlsFinding& finding) {
+    return finding.problem.file + ' ' + std::to_string(finding.certificate) + ' ' + finding.subject;
+}
+
 }  // namespace
 
 CertificateWatch::CertificateWatch(const std::vector<std::string>& urls,
                                    std::vector<server::Door>& doors)
     : urls_{urls}, doors_{doors} {}
 
-Result<void, TlsRefusal> CertificateWatch::would_take(
-    const std::vector<config::ListenerOptions>& listeners, WallTime now) const {
-    for (std::size_t i = 0; i < doors_.size() && i < listeners.size(); ++i) {
-        if (doors_[i].certificates == nullptr) continue;
-        const auto running = doors_[i].certificates->get();
-        const auto usable = usable_certificates(listeners[i], running.get(), now);
-        if (usable) continue;
-        return TlsRefusal{.listener = i,
-                          .file = usable.error().file,
-                          .why = {urls_[i] + ": " + usable.error().what, usable.error().hint}};
-    }
-    return {};
-}
-
-void CertificateWatch::renew(const std::vector<config::ListenerOptions>& listeners, WallTime now) {
+std::vector<TlsRefusal> CertificateWatch::renew(
+    const std::vector<config::ListenerOptions>& listeners, WallTime now) {
     (void)files_.changed(certificate_files(listeners));
+    std::vector<TlsRefusal> kept;
     for (std::size_t i = 0; i < doors_.size() && i < listeners.size(); ++i) {
         if (doors_[i].certificates == nullptr) continue;
-        renew_door(i, listeners[i], now, Silence::no);
+        if (auto problem = renew_door(i, listeners[i], now)) {
+            kept_[i].told = now;
+            kept.push_back({.listener = i,
+                            .file = std::move(problem->file),
+                            .why = {std::move(problem->what), std::move(problem->hint)}});
+        }
         tell(i, now);
     }
+    return kept;
 }
 
-void CertificateWatch::renew_door(std::size_t number,
-                                  const config::ListenerOptions& listener,
-                                  WallTime now,
-                                  Silence silence) {
+/// Fails with the reason why the door keeps what it has.
+std::optional<TlsProblem> CertificateWatch::renew_door(std::size_t number,
+                                                       const config::ListenerOptions& listener,
+                                                       WallTime now) {
     kept_.resize(doors_.size());
+    Kept& kept = kept_[number];
     server::TlsSlot& slot = *doors_[number].certificates;
     const auto running = slot.get();
     auto usable = usable_certificates(listener, running.get(), now);
+    kept.tried = now;
     if (!usable) {
-        keep(number, usable.error(), now, silence);
-        return;
+        kept.why = usable.error().what + usable.error().hint;
+        return usable.error();
     }
+    const bool was_kept = !std::exchange(kept.why, {}).empty();
+    const bool is_new = !(*usable)->is_like(*running);
     slot.set(*std::move(usable));
-    kept_[number] = {};
     std::erase_if(told_, [number](const Told& told) { return told.door == number; });
+    if (!is_new && !was_kept) return std::nullopt;
     STENTOR_LOG(info,
                 LogEvent("certificates_renewed", {{"listener", urls_[number]}}),
                 "new connections to {} get the certificates as they are now",
                 urls_[number]);
+    return std::nullopt;
 }
 
-void CertificateWatch::keep(std::size_t number,
-                            const server::TlsProblem& problem,
-                            WallTime now,
-                            Silence silence) {
+void CertificateWatch::try_again(std::size_t number,
+                                 const config::ListenerOptions& listener,
+                                 WallTime now) {
     Kept& kept = kept_[number];
-    kept.is = true;
-    kept.tried = now;
-    const bool changed = std::exchange(kept.why, problem.what) != problem.what;
-    if (silence == Silence::unless_changed && !changed) return;
+    const std::string before = kept.why;
+    const auto problem = renew_door(number, listener, now);
+    if (!problem || (kept.why == before && is_within(now, kept.told, kTellAgain))) return;
+    kept.told = now;
+    tell_kept(number, *problem);
+}
+
+void CertificateWatch::tell_kept(std::size_t number, const TlsProblem& problem) const {
     STENTOR_LOG(
         error,
         LogEvent("certificates_kept", {{"listener", urls_[number]}, {"file", problem.file}}),
@@ -91,14 +99,15 @@ void CertificateWatch::keep(std::size_t number,
 
 void CertificateWatch::look(const std::vector<config::ListenerOptions>& listeners, WallTime now) {
     if (files_.changed(certificate_files(listeners))) {
-        renew(listeners, now);
+        for (const TlsRefusal& kept : renew(listeners, now)) {
+            tell_kept(kept.listener, {kept.why.what, kept.why.hint, kept.file});
+        }
         return;
     }
     for (std::size_t i = 0; i < doors_.size() && i < listeners.size(); ++i) {
         if (doors_[i].certificates == nullptr) continue;
-        if (i < kept_.size() && kept_[i].is && !is_within(now, kept_[i].tried, kTryAgain)) {
-            renew_door(i, listeners[i], now, Silence::unless_changed);
-        }
+        const bool keeps = i < kept_.size() && !kept_[i].why.empty();
+        if (keeps && !is_within(now, kept_[i].tried, kTryAgain)) try_again(i, listeners[i], now);
         tell(i, now);
     }
 }
@@ -106,8 +115,7 @@ void CertificateWatch::look(const std::vector<config::ListenerOptions>& listener
 void CertificateWatch::tell(std::size_t number, WallTime now) {
     const std::vector<TlsFinding> findings = doors_[number].certificates->get()->review().at(now);
     const auto is_about = [number](const Told& told, const TlsFinding& finding) {
-        return told.door == number && told.kind == finding.kind &&
-               told.about == finding.problem.file + std::to_string(finding.certificate);
+        return told.door == number && told.kind == finding.kind && told.about == about(finding);
     };
     for (const TlsFinding& finding : findings) {
         const auto told = std::find_if(
@@ -117,10 +125,7 @@ void CertificateWatch::tell(std::size_t number, WallTime now) {
         if (told != told_.end()) {
             told->at = now;
         } else {
-            told_.push_back({number,
-                             finding.kind,
-                             finding.problem.file + std::to_string(finding.certificate),
-                             now});
+            told_.push_back({number, finding.kind, about(finding), now});
         }
     }
     std::erase_if(told_, [&](const Told& each) {
@@ -132,8 +137,8 @@ void CertificateWatch::tell(std::size_t number, WallTime now) {
 }
 
 void CertificateWatch::tell(std::size_t number, const TlsFinding& finding) const {
-    const bool locks_out = finding.weight == TlsFinding::Weight::locks_out;
-    const LogLevel level = locks_out ? LogLevel::error : LogLevel::warn;
+    const bool warns = finding.weight == TlsFinding::Weight::warning;
+    const LogLevel level = warns ? LogLevel::warn : LogLevel::error;
     if (!log_enabled(level)) return;
     const char* const event = name(finding.kind);
     const std::string& file = finding.problem.file;

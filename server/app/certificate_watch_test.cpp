@@ -5,6 +5,7 @@
 #include "base/descriptor.hpp"
 #include "base/log.hpp"
 #include "server/app/doors.hpp"
+#include "tests/kit/revocation_list.hpp"
 #include "tests/kit/temp_dir.hpp"
 
 #include <fcntl.h>
@@ -55,7 +56,7 @@ class CertificateWatchTest : public testing::Test {
     void put_certificate(std::chrono::hours life) {
         const auto pair = *maker_.for_server(std::vector<std::string>{"localhost"}, life);
         (void)dir_.write("server.crt", pair.certificate);
-        (void)dir_.write("server.key", pair.key);
+        (void)dir_.write("server.key", key_ = pair.key);
     }
     void look(std::chrono::seconds later = 0s) { watch_.look(listeners_, now_ + later); }
     [[nodiscard]] const server::TlsContext* in_force() const {
@@ -73,6 +74,7 @@ class CertificateWatchTest : public testing::Test {
     kit::TempDir dir_;
     Descriptor log_;
     std::size_t read_ = 0;
+    std::string key_;
     CertificateMaker maker_ = *CertificateMaker::make("test authority", 1000 * kDay);
     const WallTime now_{std::chrono::milliseconds{wall_clock_unix_ms()}};
     std::vector<config::ListenerOptions> listeners_;
@@ -100,7 +102,6 @@ TEST_F(CertificateWatchTest, KeepsWhatLetsClientsInAndTriesAgain) {
     look(10s);
     EXPECT_EQ(in_force(), before);
     EXPECT_THAT(said(), AllOf(HasSubstr("certificates_kept"), HasSubstr("has ended")));
-    EXPECT_FALSE(watch_.would_take(listeners_, now_ + 10s));
     look(20s);
     look(5min);
     EXPECT_THAT(said(), IsEmpty());
@@ -115,7 +116,6 @@ TEST_F(CertificateWatchTest, WhatIsNoWorseIsTaken) {
     look();
     const auto late = 101 * kDay;
     put_certificate(100 * kDay);
-    EXPECT_TRUE(watch_.would_take(listeners_, now_ + late));
     look(late);
     EXPECT_THAT(said(), AllOf(HasSubstr("certificates_renewed"), HasSubstr("certificate_expired")));
 }
@@ -139,13 +139,86 @@ TEST_F(CertificateWatchTest, AnAuthorityThatLetsNobodyInIsNotTaken) {
     look();
     const auto* before = in_force();
     (void)dir_.write("ca.crt", maker_.for_client("phone", kDay)->certificate);
-    const auto usable = watch_.would_take(listeners_, now_);
-    ASSERT_FALSE(usable);
-    EXPECT_EQ(usable.error().file, dir_.file("ca.crt"));
-    EXPECT_EQ(tls_key(usable.error().file, listeners_.front().tls, 0), "listener.0.tls.client_ca");
-    look();
+    const auto kept = watch_.renew(listeners_, now_);
+    ASSERT_EQ(kept.size(), 1U);
+    EXPECT_EQ(kept.front().file, dir_.file("ca.crt"));
+    EXPECT_EQ(tls_key(kept.front().file, listeners_.front().tls, 0), "listener.0.tls.client_ca");
     EXPECT_EQ(in_force(), before);
-    EXPECT_THAT(said(), HasSubstr("is not for authorities"));
+    EXPECT_THAT(kept.front().why.what, HasSubstr("is not for authorities"));
+}
+
+TEST_F(CertificateWatchTest, SaysThatSomethingIsNewOnlyIfItIs) {
+    look();
+    EXPECT_THAT(watch_.renew(listeners_, now_), IsEmpty());
+    EXPECT_THAT(said(), IsEmpty());
+    put_certificate(50 * kDay);
+    EXPECT_THAT(watch_.renew(listeners_, now_), IsEmpty());
+    EXPECT_THAT(said(), HasSubstr("certificates_renewed"));
+    EXPECT_THAT(watch_.renew(listeners_, now_), IsEmpty());
+    EXPECT_THAT(said(), IsEmpty());
+}
+
+TEST_F(CertificateWatchTest, WhyItKeepsTheOldIsSaidAgainEachDayAndWhenItIsAnotherReason) {
+    look();
+    (void)dir_.write("server.key", "nonsense");
+    look(10s);
+    EXPECT_THAT(said(), AllOf(HasSubstr("certificates_kept"), HasSubstr("server.key")));
+    look(2min);
+    look(23h);
+    EXPECT_THAT(said(), IsEmpty());
+    look(25h);
+    EXPECT_THAT(said(), AllOf(HasSubstr("certificates_kept"), HasSubstr("server.key")));
+    // The certificate that it has ends meanwhile, and the key is as bad as before.
+    look(100 * kDay);
+    EXPECT_THAT(said(), AllOf(HasSubstr("certificates_kept"), HasSubstr("certificate_expired")));
+    (void)dir_.write("server.key", key_);
+    look(100 * kDay + 10s);
+    EXPECT_THAT(said(), HasSubstr("certificates_renewed")) << "it is what it was";
+}
+
+TEST_F(CertificateWatchTest, OfOneFileEachIsTold) {
+    look();
+    const CertificateMaker second = *CertificateMaker::make("test authority", 90 * kDay);
+    const CertificateMaker third = *CertificateMaker::make("test authority", 80 * kDay);
+    const auto late = 75 * kDay + 1h;
+    const std::string first = maker_.authority().certificate;
+    (void)dir_.write("ca.crt", first + second.authority().certificate);
+    look(late);
+    EXPECT_THAT(said(), AllOf(HasSubstr("client_ca_expires"), HasSubstr("\"days\":14")));
+    (void)dir_.write("ca.crt",
+                     first + second.authority().certificate + third.authority().certificate);
+    look(late + 10s);
+    EXPECT_THAT(said(), AllOf(HasSubstr("\"days\":14"), HasSubstr("\"days\":4")));
+    look(late + 25h);
+    EXPECT_THAT(said(), AllOf(HasSubstr("\"days\":13"), HasSubstr("\"days\":3")));
+}
+
+TEST_F(CertificateWatchTest, AListThatWouldLockOthersOutIsNotTaken) {
+    const CertificateMaker other = *CertificateMaker::make("other", 1000 * kDay);
+    listeners_.front().tls.client_ca_file =
+        dir_.write("ca.crt", maker_.authority().certificate + other.authority().certificate);
+    const auto lists = [&](std::chrono::seconds first, std::chrono::seconds second) {
+        listeners_.front().tls.client_crl_file = dir_.write(
+            "crl.pem", kit::revocation_list(maker_, first) + kit::revocation_list(other, second));
+        return watch_.renew(listeners_, now_).size();
+    };
+    // At a start one that is out of date is a matter of those whom it locks out.
+    listeners_.front().tls.client_crl_file = dir_.write(
+        "crl.pem", kit::revocation_list(maker_, -60s) + kit::revocation_list(other, kDay));
+    EXPECT_TRUE(make_door(listeners_.front()).has_value());
+    EXPECT_EQ(lists(kDay, kDay), 0U);
+    const auto* before = in_force();
+    EXPECT_EQ(lists(-60s, kDay), 1U);
+    EXPECT_EQ(in_force(), before);
+    EXPECT_EQ(lists(kDay, kDay), 0U);
+    // Once it has happened, it is no reason to keep the other's list from coming; its own is.
+    watch_.look(listeners_, now_ + 2 * kDay);
+    listeners_.front().tls.client_crl_file = dir_.write(
+        "crl.pem", kit::revocation_list(maker_, kDay) + kit::revocation_list(other, 10 * kDay));
+    EXPECT_EQ(watch_.renew(listeners_, now_ + 2 * kDay).size(), 0U);
+    listeners_.front().tls.client_crl_file = dir_.write(
+        "crl.pem", kit::revocation_list(maker_, 10 * kDay) + kit::revocation_list(other, kDay));
+    EXPECT_EQ(watch_.renew(listeners_, now_ + 2 * kDay).size(), 1U);
 }
 
 }  // namespace

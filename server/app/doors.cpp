@@ -37,11 +37,18 @@ std::vector<std::string> files_of(const config::TlsOptions& options) {
     return files;
 }
 
-/// Whether clients are locked out in the same way already.
+bool is_about_list(TlsFinding::Kind kind) noexcept {
+    return kind == TlsFinding::Kind::revocation_list_expired ||
+           kind == TlsFinding::Kind::revocation_list_not_yet_valid;
+}
+
+/// Whether clients are locked out in the same way already: who comes to the same certificate, all
+/// who show one, or those of the same list.
 bool holds(const std::vector<TlsFinding>& findings, const TlsFinding& wanted) {
     return std::any_of(findings.begin(), findings.end(), [&wanted](const TlsFinding& each) {
-        return each.kind == wanted.kind && each.weight == wanted.weight &&
-               each.certificate == wanted.certificate;
+        return each.kind == wanted.kind && each.weight <= wanted.weight &&
+               each.certificate == wanted.certificate &&
+               (!is_about_list(each.kind) || each.subject == wanted.subject);
     });
 }
 
@@ -116,8 +123,9 @@ Result<std::shared_ptr<const server::TlsContext>, TlsProblem> usable_certificate
     std::vector<TlsFinding> old;
     if (running != nullptr) old = running->review().at(now);
     for (TlsFinding& finding : (*loaded)->review().at(now)) {
-        if (finding.weight != TlsFinding::Weight::locks_out) continue;
-        const bool hinders_start = finding.kind == TlsFinding::Kind::revocation_list_expired;
+        if (finding.weight == TlsFinding::Weight::warning) continue;
+        const bool hinders_start = finding.kind == TlsFinding::Kind::revocation_list_expired &&
+                                   finding.weight == TlsFinding::Weight::locks_out;
         if (running == nullptr ? hinders_start : !holds(old, finding)) {
             return std::move(finding.problem);
         }

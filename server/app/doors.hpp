@@ -21,10 +21,10 @@ namespace stentor::app {
 [[nodiscard]] Result<server::Door, Problem> make_door(const config::ListenerOptions& listener);
 
 /// What new connections to `listener` are to get instead of what `running` gives them (null: it is
-/// about to start). Fails if OpenSSL cannot use the files, and if everybody they are for would be
-/// refused at `now` who is not by now. A start takes what the passing of time, or a clock that is
-/// set, can mend, as the other doors depend on it; only a revocation list that is out of date it
-/// does not.
+/// about to start). Fails if OpenSSL cannot use the files, and if everybody they are for, or all
+/// clients of an authority with a list, would be refused at `now` who are not by now. A start takes
+/// what the passing of time, or a clock that is set, can mend, as the other doors depend on it;
+/// only lists that are out of date for every client certificate there is it does not.
 [[nodiscard]] Result<std::shared_ptr<const server::TlsContext>, server::TlsProblem>
 usable_certificates(const config::ListenerOptions& listener,
                     const server::TlsContext* running,

@@ -219,11 +219,8 @@ class RunningServer final : public Server {
     [[nodiscard]] int ready_descriptor() const override { return ready_.get(); }
     [[nodiscard]] int stopped_descriptor() const override { return stopped_.get(); }
     void request_stop(StopMode mode) override;
-    [[nodiscard]] Result<void, TlsRefusal> check_certificates(
-        const std::vector<config::ListenerOptions>& listeners) const override {
-        return certificates_.would_take(listeners, wall_time());
-    }
-    void reload(const config::Options& options, Access access) override;
+    [[nodiscard]] std::vector<TlsRefusal> reload(const config::Options& options,
+                                                 Access access) override;
     void set_bans(std::shared_ptr<const auth::BanList> bans) override;
     void look_after_files(const config::Options& options) override {
         certificates_.look(options.listeners, wall_time());
@@ -539,12 +536,13 @@ void RunningServer::request_stop(StopMode mode) {
     wake_.notify_all();
 }
 
-void RunningServer::reload(const config::Options& options, Access access) {
+std::vector<TlsRefusal> RunningServer::reload(const config::Options& options, Access access) {
     // The limits of shards need a restart; main says so.
-    certificates_.renew(options.listeners, wall_time());
+    std::vector<TlsRefusal> kept = certificates_.renew(options.listeners, wall_time());
     gate_.set_throttle(throttle_options(options.auth));
     gate_.replace(std::move(access.chain), std::move(access.acl));
     set_bans(access.bans ? std::move(access.bans) : std::make_shared<const auth::BanList>());
+    return kept;
 }
 
 void RunningServer::set_bans(std::shared_ptr<const auth::BanList> bans) {

@@ -232,12 +232,6 @@ class Service {
         }
         config::Options& fresh = loaded->options;
         auto listeners = with_tls_of(options_.listeners, fresh.listeners);
-        if (const auto usable = server_->check_certificates(listeners); !usable) {
-            std::vector<config::Diagnostic> mistake{
-                mistake_of(usable.error(), listeners, fresh.listeners)};
-            config::point_to_origins(mistake, loaded->origins);
-            return keep(mistake);
-        }
         std::string restart;
         for (const config::Change& change : config::changes(options_, fresh)) {
             if (change.applies == config::Applies::at_reload) continue;
@@ -252,14 +246,40 @@ class Service {
         options_.listeners = std::move(listeners);
         options_.logging.level = fresh.logging.level;
         jwt_keys_ = access->jwt_keys;
-        server_->reload(options_, *std::move(access));
-        STENTOR_LOG(info, "reloaded", "configuration, users and rules are in force");
+        const auto kept = server_->reload(options_, *std::move(access));
+        for (const TlsRefusal& each : kept) {
+            tell_kept(each, mistake_of(each, options_.listeners, fresh.listeners), loaded->origins);
+        }
+        STENTOR_LOG(info,
+                    LogEvent("reloaded", {{"listeners_kept", kept.size()}}),
+                    "configuration, users and rules are in force{}",
+                    kept.empty() ? "" : "; not all certificates");
         if (restart.empty()) return {};
         STENTOR_LOG(warn,
                     LogEvent("restart_needed", {{"keys", restart}}),
                     "these changes wait for the next start: {}",
                     restart);
         return {};
+    }
+
+    /// One door's certificates are no reason to keep what others, users and rules were.
+    void tell_kept(const TlsRefusal& refusal,
+                   config::Diagnostic mistake,
+                   const config::Origins& origins) const {
+        static LogEvery every{20, std::chrono::seconds{10}};
+        const auto pass = every.admit(monotonic_now());
+        if (!pass) return;
+        std::vector<config::Diagnostic> mistakes{std::move(mistake)};
+        config::point_to_origins(mistakes, origins);
+        STENTOR_LOG(error,
+                    LogEvent("certificates_kept",
+                             {{"listener", server_->listening_urls()[refusal.listener]},
+                              {"file", refusal.file},
+                              {"source", mistakes.front().source},
+                              {"line", mistakes.front().place.line},
+                              {"suppressed", pass.suppressed}}),
+                    "the old certificates stay in force: {}",
+                    one_line(mistakes.front()));
     }
 
     /// Keys of tokens are replaced when their issuer rotates them, without a word to the broker.

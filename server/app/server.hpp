@@ -28,7 +28,7 @@ struct Problem {
     std::string hint;  // what to do about it; may be empty
 };
 
-/// Which listener's certificates cannot be used, by which file, and why.
+/// Which listener keeps the certificates that it has, because of which file, and why.
 struct TlsRefusal {
     std::size_t listener = 0;
     std::string file;  // as its tls names it; empty: it is about something else
@@ -75,14 +75,12 @@ class Server {
     /// Asks the server to stop; returns at once and may be called again with `at_once`.
     virtual void request_stop(StopMode mode) = 0;
 
-    /// Whether reload() would give all doors the certificates that `listeners` name, as their
-    /// files are now: not if they cannot be used, or would lock clients out that get in today.
-    [[nodiscard]] virtual Result<void, TlsRefusal> check_certificates(
-        const std::vector<config::ListenerOptions>& listeners) const = 0;
-
-    /// Hands over what can change while running: access, limits of new connections. The caller has
-    /// validated both and has said which keys need a restart (main does).
-    virtual void reload(const config::Options& options, Access access) = 0;
+    /// Hands over what can change while running: access, certificates, limits of new connections.
+    /// The caller has validated all but the certificates and has said which keys need a restart
+    /// (main does). Returns the doors whose new certificates cannot be used, or would lock clients
+    /// out that get in today: they keep theirs, and nobody has been told so yet.
+    [[nodiscard]] virtual std::vector<TlsRefusal> reload(const config::Options& options,
+                                                         Access access) = 0;
 
     /// The same for bans alone.
     virtual void set_bans(std::shared_ptr<const auth::BanList> bans) = 0;

@@ -180,28 +180,45 @@ Result<void, TlsProblem> load_pair(SSL_CTX* context, const TlsOptions::Pair& pai
     return {};
 }
 
-/// Whether everybody who issues certificates there has a revocation list, too.
-bool has_lists_of_all(const STACK_OF(X509_OBJECT) * objects) {
-    for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
-        const X509* authority = ::X509_OBJECT_get0_X509(sk_X509_OBJECT_value(objects, i));
-        if (authority == nullptr) continue;
-        bool found = false;
-        for (int j = 0; j < sk_X509_OBJECT_num(objects) && !found; ++j) {
-            const X509_CRL* list = ::X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, j));
-            found = list != nullptr && ::X509_NAME_cmp(::X509_CRL_get_issuer(list),
-                                                       ::X509_get_subject_name(authority)) == 0;
-        }
-        if (!found) return false;
-    }
-    return true;
-}
-
-void set_revocation(SSL_CTX* context) {
-    X509_STORE* store = ::SSL_CTX_get_cert_store(context);
+void set_revocation(SSL_CTX* context, const TlsReview& review) {
     unsigned long flags = X509_V_FLAG_CRL_CHECK;
     // Intermediate authorities are looked up as well where that can succeed.
-    if (has_lists_of_all(::X509_STORE_get0_objects(store))) flags |= X509_V_FLAG_CRL_CHECK_ALL;
-    (void)::X509_STORE_set_flags(store, flags);
+    if (review.has_list_of_each()) flags |= X509_V_FLAG_CRL_CHECK_ALL;
+    (void)::X509_STORE_set_flags(::SSL_CTX_get_cert_store(context), flags);
+}
+
+/// Appends what tells one certificate or list from all others.
+template <class T>
+void append_digest(std::string& out,
+                   const T* of,
+                   int (*digest)(const T*, const EVP_MD*, unsigned char*, unsigned*)) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> bytes{};
+    unsigned size = 0;
+    (void)digest(of, ::EVP_sha256(), bytes.data(), &size);
+    out.append(reinterpret_cast<const char*>(bytes.data()), size);
+}
+
+/// Of all that `context` shows and trusts. Keys belong to their certificates.
+std::string contents_of(SSL_CTX* context) {
+    std::string contents{"shown"};
+    append_digest<X509>(contents, ::SSL_CTX_get0_certificate(context), ::X509_digest);
+    STACK_OF(X509)* chain = nullptr;
+    (void)::SSL_CTX_get0_chain_certs(context, &chain);
+    for (int i = 0; i < sk_X509_num(chain); ++i) {
+        append_digest<X509>(contents, sk_X509_value(chain, i), ::X509_digest);
+    }
+    contents += "trusted";
+    const STACK_OF(X509_OBJECT)* objects =
+        ::X509_STORE_get0_objects(::SSL_CTX_get_cert_store(context));
+    for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
+        const X509_OBJECT* each = sk_X509_OBJECT_value(objects, i);
+        if (const X509* authority = ::X509_OBJECT_get0_X509(each)) {
+            append_digest<X509>(contents, authority, ::X509_digest);
+        } else if (const X509_CRL* list = ::X509_OBJECT_get0_X509_CRL(each)) {
+            append_digest<X509_CRL>(contents, list, ::X509_CRL_digest);
+        }
+    }
+    return contents;
 }
 
 }  // namespace
@@ -222,7 +239,9 @@ Result<std::shared_ptr<const TlsContext>, TlsProblem> TlsContext::load(const Tls
                                   SSL_CTRL_SET_TLSEXT_SERVERNAME_CB,
                                   reinterpret_cast<void (*)()>(&choose_certificate));
     (void)::SSL_CTX_ctrl(first, SSL_CTRL_SET_TLSEXT_SERVERNAME_ARG, 0, made.get());
-    made->demands_client_ = options.client_certificates == ClientCertificates::required;
+    made->version_min_ = options.version_min;
+    made->ciphers_ = options.ciphers;
+    made->clients_ = options.client_certificates;
     made->tickets_outlive_reload_ = options.client_certificates == ClientCertificates::none;
     if (previous != nullptr && previous->tickets_outlive_reload_ && made->tickets_outlive_reload_) {
         std::array<unsigned char, 256> keys{};
@@ -252,8 +271,9 @@ Result<void, TlsProblem> TlsContext::add(const TlsOptions& options, const TlsOpt
         if (contexts_.empty()) {
             review_.add_clients(context, options.client_ca_file, options.client_crl_file);
         }
-        if (!options.client_crl_file.empty()) set_revocation(context);
+        if (!options.client_crl_file.empty()) set_revocation(context, review_);
     }
+    contents_ += contents_of(context);
     contexts_.push_back(std::move(made));
     return {};
 }

@@ -47,10 +47,19 @@ class TlsContext {
     [[nodiscard]] ssl_st* new_connection() const;
 
     /// Nobody comes in without a certificate.
-    [[nodiscard]] bool demands_client_certificate() const noexcept { return demands_client_; }
+    [[nodiscard]] bool demands_client_certificate() const noexcept {
+        return clients_ == ClientCertificates::required;
+    }
 
     /// What is known of the files beyond that OpenSSL takes them.
     [[nodiscard]] const TlsReview& review() const noexcept { return review_; }
+
+    /// Whether nobody could tell the one from the other: the same certificates, authorities, lists
+    /// and policy, wherever they were read from.
+    [[nodiscard]] bool is_like(const TlsContext& other) const noexcept {
+        return contents_ == other.contents_ && version_min_ == other.version_min_ &&
+               ciphers_ == other.ciphers_ && clients_ == other.clients_;
+    }
 
     TlsContext(const TlsContext&) = delete;
     TlsContext& operator=(const TlsContext&) = delete;
@@ -69,7 +78,10 @@ class TlsContext {
 
     std::vector<Handle> contexts_;  // one per certificate
     bool tickets_outlive_reload_ = true;
-    bool demands_client_ = false;
+    std::string contents_;  // digests
+    TlsVersion version_min_{};
+    std::string ciphers_;
+    ClientCertificates clients_{};
     TlsReview review_;
 };
 

@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 #include <ctime>
 #include <filesystem>
@@ -68,6 +69,28 @@ std::string name_of(const X509_NAME* name) {
     return whole;
 }
 
+std::string hex(const unsigned char* bytes, std::size_t size) {
+    std::string text;
+    for (std::size_t i = 0; i < size; ++i) text += fmt::format("{:02x}", bytes[i]);
+    return text;
+}
+
+/// Names are given twice; these are not.
+std::string id_of(const X509* certificate) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    (void)::X509_digest(certificate, ::EVP_sha256(), digest.data(), &size);
+    return hex(digest.data(), size);
+}
+
+/// The same for an authority whose certificate was renewed.
+std::string key_of(const X509* certificate) {
+    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
+    unsigned size = 0;
+    (void)::X509_pubkey_digest(certificate, ::EVP_sha256(), digest.data(), &size);
+    return hex(digest.data(), size);
+}
+
 std::string lower(std::string_view text) {
     std::string made{text};
     for (char& c : made) {
@@ -119,9 +142,18 @@ bool is_signed_by(X509_CRL* list, X509* authority) {
            ::X509_CRL_verify(list, ::X509_get0_pubkey(authority)) == 1;
 }
 
-/// What OpenSSL has against a chain that ends there, whatever the time is; empty: nothing.
-std::string flaw_of(SSL_CTX* context, X509* authority, WallTime& begins, WallTime& ends) {
-    if (::X509_check_ca(authority) == 0) return "is not for authorities (basicConstraints)";
+struct Chain {
+    std::string flaw{};  // what OpenSSL has against it, whatever the time is; empty: nothing
+    WallTime begins = WallTime::min();
+    WallTime ends = WallTime::max();
+    std::vector<std::string> keys{};
+};
+
+/// From the authority up, where client certificates end.
+Chain chain_of(SSL_CTX* context, X509* authority) {
+    if (::X509_check_ca(authority) == 0) {
+        return {.flaw = "is not for authorities (basicConstraints)"};
+    }
     // Chains end there. Looked up like the others it could be mistaken for one of the same name.
     if ((::X509_get_extension_flags(authority) & EXFLAG_SS) != 0) return {};
     const std::unique_ptr<X509_STORE_CTX, void (*)(X509_STORE_CTX*)> check{::X509_STORE_CTX_new(),
@@ -135,17 +167,28 @@ std::string flaw_of(SSL_CTX* context, X509* authority, WallTime& begins, WallTim
         const int error = ::X509_STORE_CTX_get_error(check.get());
         const bool alone = error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT ||
                            error == X509_V_ERR_UNABLE_TO_GET_ISSUER_CERT_LOCALLY;
-        if (!alone) return std::string{"cannot be used: "} + ::X509_verify_cert_error_string(error);
-        return "is signed by \"" + name_of(::X509_get_issuer_name(authority)) +
-               "\", which is not there";
+        if (!alone) {
+            return {.flaw =
+                        std::string{"cannot be used: "} + ::X509_verify_cert_error_string(error)};
+        }
+        return {.flaw = "is signed by \"" + name_of(::X509_get_issuer_name(authority)) +
+                        "\", which is not there"};
     }
+    Chain made;
     const STACK_OF(X509)* chain = ::X509_STORE_CTX_get0_chain(check.get());
     for (int i = 0; i < sk_X509_num(chain); ++i) {
-        const X509* link = sk_X509_value(chain, i);
-        begins = std::max(begins, time_of(::X509_get0_notBefore(link), WallTime::min()));
-        ends = std::min(ends, time_of(::X509_get0_notAfter(link), WallTime::max()));
+        X509* link = sk_X509_value(chain, i);
+        // Between it and a client's certificate there are as many as stand before it here.
+        if (const long most = ::X509_get_pathlen(link); most >= 0 && most < i) {
+            made.flaw = "is signed, directly or not, by \"" +
+                        name_of(::X509_get_subject_name(link)) +
+                        "\", which must not sign authorities (pathLenConstraint)";
+        }
+        made.begins = std::max(made.begins, time_of(::X509_get0_notBefore(link), WallTime::min()));
+        made.ends = std::min(made.ends, time_of(::X509_get0_notAfter(link), WallTime::max()));
+        made.keys.push_back(key_of(link));
     }
-    return {};
+    return made;
 }
 
 }  // namespace
@@ -209,6 +252,7 @@ void TlsReview::add_pair(ssl_ctx_st* context, const std::string& file) {
     for (int i = -1; i < links; ++i) {
         const X509* each = i < 0 ? leaf : sk_X509_value(chain, i);
         certificates_.push_back({.name = name_of(::X509_get_subject_name(each)),
+                                 .id = id_of(each),
                                  .file = file,
                                  .valid = span_of(each),
                                  .pair = names_.size(),
@@ -226,7 +270,8 @@ void TlsReview::add_pair(ssl_ctx_st* context, const std::string& file) {
                          "get one with the extended key usage serverAuth; one of a client or of "
                          "an authority does not do",
                          file},
-             .certificate = names_.size()});
+             .certificate = names_.size(),
+             .subject = id_of(leaf)});
     }
     note_names(leaf, file);
 }
@@ -248,7 +293,8 @@ void TlsReview::note_names(const x509_st* leaf, const std::string& file) {
                                             hosts.front() + "\", too",
                                         "leave it out, or give each host one certificate",
                                         file},
-                            .certificate = names_.size()});
+                            .certificate = names_.size(),
+                            .subject = id_of(leaf)});
     }
     names_.push_back(std::move(hosts));
 }
@@ -256,12 +302,17 @@ void TlsReview::note_names(const x509_st* leaf, const std::string& file) {
 void TlsReview::add_authority(ssl_ctx_st* context, x509_st* certificate) {
     const STACK_OF(X509_OBJECT)* objects =
         ::X509_STORE_get0_objects(::SSL_CTX_get_cert_store(context));
+    Chain chain = chain_of(context, certificate);
+    const Span own = span_of(certificate);
     Authority made{.name = name_of(::X509_get_subject_name(certificate)),
-                   .valid = span_of(certificate),
-                   .flaw = {},
+                   .id = id_of(certificate),
+                   .key = key_of(certificate),
+                   .valid = {.begins = std::max(own.begins, chain.begins),
+                             .ends = std::min(own.ends, chain.ends)},
+                   .flaw = std::move(chain.flaw),
                    .has_list = false,
-                   .needs_list = true};
-    made.flaw = flaw_of(context, certificate, made.valid.begins, made.valid.ends);
+                   .needs_list = true,
+                   .keys_above = std::move(chain.keys)};
     for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
         X509_OBJECT* each = sk_X509_OBJECT_value(objects, i);
         X509* other = ::X509_OBJECT_get0_X509(each);
@@ -293,15 +344,17 @@ void TlsReview::add_clients(ssl_ctx_st* context,
     for (int i = 0; i < sk_X509_OBJECT_num(objects); ++i) {
         X509_CRL* list = ::X509_OBJECT_get0_X509_CRL(sk_X509_OBJECT_value(objects, i));
         if (list == nullptr) continue;
-        const bool known = std::any_of(authorities.begin(), authorities.end(), [list](X509* each) {
-            return is_signed_by(list, each);
-        });
+        const auto signer = std::find_if(authorities.begin(),
+                                         authorities.end(),
+                                         [list](X509* each) { return is_signed_by(list, each); });
         lists_.push_back(
             {.issuer = name_of(::X509_CRL_get_issuer(list)),
+             .key = signer == authorities.end() ? std::string{} : key_of(*signer),
              .valid = {.begins = time_of(::X509_CRL_get0_lastUpdate(list), WallTime::min()),
-                       .ends = time_of(::X509_CRL_get0_nextUpdate(list), WallTime::max())},
-             .is_foreign = !known});
+                       .ends = time_of(::X509_CRL_get0_nextUpdate(list), WallTime::max())}});
     }
+    looks_up_chains_ = std::all_of(
+        authorities_.begin(), authorities_.end(), [](const auto& each) { return each.has_list; });
 }
 
 std::vector<TlsFinding> TlsReview::at(WallTime now) const {
@@ -322,6 +375,7 @@ void TlsReview::judge(const Certificate& certificate,
     // Clients that know another way to an authority do not mind what is in the chain.
     TlsFinding found{.weight = chain ? Weight::warning : Weight::locks_out,
                      .certificate = certificate.pair,
+                     .subject = certificate.id,
                      .days = days_between(now, valid.ends)};
     if (now >= valid.ends) {
         found.kind = chain ? Kind::chain_expired : Kind::certificate_expired;
@@ -350,7 +404,7 @@ void TlsReview::judge(const Certificate& certificate,
 void TlsReview::judge_authorities(WallTime now, std::vector<TlsFinding>& out) const {
     const bool any =
         std::any_of(authorities_.begin(), authorities_.end(), [now](const Authority& authority) {
-            return authority.flaw.empty() && authority.valid.contains(now);
+            return authority.lets_in(now);
         });
     const std::string whom =
         any ? "clients with its certificates are refused" : "every client certificate is refused";
@@ -363,6 +417,7 @@ void TlsReview::judge_authorities(WallTime now, std::vector<TlsFinding>& out) co
                                      .hint = "put the authority that signs client certificates "
                                              "now into that file",
                                      .file = ca_file_},
+                         .subject = authority.id,
                          .days = days_between(now, valid.ends)};
         if (!authority.flaw.empty()) {
             found.kind = Kind::client_ca_unfit;
@@ -394,9 +449,13 @@ void TlsReview::judge_authorities(WallTime now, std::vector<TlsFinding>& out) co
 
 void TlsReview::judge_lists(WallTime now, std::vector<TlsFinding>& out) const {
     const bool any = std::any_of(
-        lists_.begin(), lists_.end(), [](const List& list) { return !list.is_foreign; });
+        lists_.begin(), lists_.end(), [](const List& list) { return !list.key.empty(); });
     for (const List& list : lists_) {
-        if (list.is_foreign) {
+        const auto first = std::find_if(lists_.begin(), lists_.end(), [&list](const List& each) {
+            return each.is_of_same(list);
+        });
+        if (&*first != &list) continue;  // all of one authority are judged together
+        if (list.key.empty()) {
             out.push_back(
                 {.kind = Kind::revocation_list_foreign,
                  .weight = any ? Weight::warning : Weight::locks_out,
@@ -408,16 +467,17 @@ void TlsReview::judge_lists(WallTime now, std::vector<TlsFinding>& out) const {
                                         "refused"),
                              "get the list of the authority in client_ca; if one below it issues "
                              "the list, put that one's certificate into client_ca, too",
-                             crl_file_}});
+                             crl_file_},
+                 .subject = list.issuer});
         }
         judge_time(list, now, out);
     }
-    if (lists_.empty()) return;
+    if (any) judge_missing(out);  // that no list fits at all has been said
+}
+
+void TlsReview::judge_missing(std::vector<TlsFinding>& out) const {
     for (const Authority& authority : authorities_) {
-        // That no list fits at all has been said.
-        if (!any || authority.has_list || !authority.needs_list || !authority.flaw.empty()) {
-            continue;
-        }
+        if (authority.has_list || !authority.needs_list || !authority.flaw.empty()) continue;
         out.push_back({.kind = Kind::revocation_list_missing,
                        .weight = Weight::warning,
                        .problem = {"there is no list of \"" + authority.name + "\" in " +
@@ -425,39 +485,85 @@ void TlsReview::judge_lists(WallTime now, std::vector<TlsFinding>& out) const {
                                        ": clients with its certificates are refused",
                                    "with client_crl every authority in client_ca that signs "
                                    "clients needs a list; put all of them into that file",
-                                   crl_file_}});
+                                   crl_file_},
+                       .subject = authority.id});
     }
 }
 
-/// OpenSSL takes the newest of an authority's lists.
-void TlsReview::judge_time(const List& list, WallTime now, std::vector<TlsFinding>& out) const {
-    const auto is_newer = [&list, now](const List& other) {
-        return other.issuer == list.issuer && other.valid.contains(now) &&
-               other.valid.ends > list.valid.ends;
+/// OpenSSL takes one whose time it is, if there is one.
+bool TlsReview::has_list_of(const std::string& key, WallTime now) const {
+    return std::any_of(lists_.begin(), lists_.end(), [&](const List& list) {
+        return list.key == key && list.valid.contains(now);
+    });
+}
+
+/// Clients of an authority are looked up in its list; those above it, if at all, in theirs.
+bool TlsReview::are_refused(const Authority& authority, WallTime now) const {
+    if (!has_list_of(authority.key, now)) return true;
+    return looks_up_chains_ &&
+           std::any_of(authority.keys_above.begin(),
+                       authority.keys_above.end(),
+                       [&](const std::string& key) { return !has_list_of(key, now); });
+}
+
+/// Of a list whose time it is not. Nobody is looked up in that of an authority which lets nobody
+/// in, nor, as far as is known, in a stranger's.
+TlsFinding::Weight TlsReview::weight_of(const List& list, WallTime now) const {
+    const bool counts = std::any_of(authorities_.begin(), authorities_.end(), [&](const auto& a) {
+        return a.key == list.key && a.lets_in(now);
+    });
+    if (!counts) return Weight::warning;
+    const bool any = std::any_of(authorities_.begin(), authorities_.end(), [&](const auto& a) {
+        return a.needs_list && a.lets_in(now) && !are_refused(a, now);
+    });
+    return any ? Weight::locks_some_out : Weight::locks_out;
+}
+
+/// The time in which there is a list of the same authority: that around `now`, else the next one,
+/// else the last.
+TlsReview::Span TlsReview::reach_of(const List& first, WallTime now) const {
+    const auto is_better = [now](const Span& one, const Span& other) {
+        if (one.contains(now) != other.contains(now)) return one.contains(now);
+        if ((now < one.begins) != (now < other.begins)) return now < one.begins;
+        return now < one.begins ? one.begins < other.begins : one.ends > other.ends;
     };
-    if (std::any_of(lists_.begin(), lists_.end(), is_newer)) return;
-    const std::string file = absolute_path(crl_file_);
-    TlsFinding found{.weight = Weight::locks_out, .days = days_between(now, list.valid.ends)};
+    Span reach = first.valid;
+    for (const List& each : lists_) {
+        if (each.is_of_same(first) && is_better(each.valid, reach)) reach = each.valid;
+    }
+    for (const List& each : lists_) {  // one that follows on it
+        if (each.is_of_same(first) && each.valid.contains(reach.ends)) reach.ends = each.valid.ends;
+    }
+    return reach;
+}
+
+/// `first` of the lists of an authority, or of a stranger.
+void TlsReview::judge_time(const List& first, WallTime now, std::vector<TlsFinding>& out) const {
+    const Span valid = reach_of(first, now);
+    const std::string which =
+        "the revocation list of \"" + first.issuer + "\" in " + absolute_path(crl_file_);
+    TlsFinding found{.weight = weight_of(first, now),
+                     .subject = first.key.empty() ? first.issuer : first.key,
+                     .days = days_between(now, valid.ends)};
+    const std::string whom = found.weight == Weight::warning
+                                 ? "no client that is let in is looked up there"
+                                 : "every client of \"" + first.issuer + "\" is refused";
     found.problem.file = crl_file_;
-    if (now >= list.valid.ends) {
+    if (now >= valid.ends) {
         found.kind = Kind::revocation_list_expired;
-        found.problem.what = "the revocation list in " + file + " is out of date (" +
-                             date(list.valid.ends) + "): every client of \"" + list.issuer +
-                             "\" is refused";
+        found.problem.what = which + " is out of date (" + date(valid.ends) + "): " + whom;
         found.problem.hint = "get a new one from the authority: its nextUpdate has passed";
-    } else if (now < list.valid.begins) {
+    } else if (now < valid.begins) {
         found.kind = Kind::revocation_list_not_yet_valid;
-        found.problem.what = "the revocation list in " + file + " is not valid before " +
-                             date(list.valid.begins) + ": until then every client of \"" +
-                             list.issuer + "\" is refused";
+        found.problem.what =
+            which + " is not valid before " + date(valid.begins) + ": until then " + whom;
         found.problem.hint = "wait until then, or set this machine's clock";
-    } else if (ends_soon(list.valid.begins, list.valid.ends, now, kWarnBeforeList)) {
+    } else if (ends_soon(valid.begins, valid.ends, now, kWarnBeforeList)) {
         found.kind = Kind::revocation_list_expires;
-        found.weight = Weight::warning;
-        found.problem.what = "the revocation list in " + file + " will soon be out of date (" +
-                             date(list.valid.ends) + "), and then every client of \"" +
-                             list.issuer + "\" is refused";
+        found.problem.what =
+            which + " will soon be out of date (" + date(valid.ends) + "), and then " + whom;
         found.problem.hint = "get a new one from the authority";
+        found.weight = Weight::warning;
     } else {
         return;
     }

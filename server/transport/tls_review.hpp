@@ -49,14 +49,16 @@ struct TlsFinding {
         revocation_list_missing,  // of an authority
     };
     enum class Weight : std::uint8_t {
-        locks_out,  // everybody whom the file is for is refused, or refuses us
-        warning,    // some are, or it will come to that
+        locks_out,       // everybody whom the file is for is refused, or refuses us
+        locks_some_out,  // so are the clients of one authority, by its list
+        warning,         // some may be, or it will come to that
     };
 
     Kind kind{};
     Weight weight{};
     TlsProblem problem{};
-    std::size_t certificate = 0;         // the number of the pair it is about
+    std::size_t certificate = 0;  // the number of the pair it is about
+    std::string subject{};  // which of those in the file: a certificate, or whose list; for ==
     std::optional<std::int64_t> days{};  // until it ends; negative: since it has
 };
 
@@ -67,8 +69,14 @@ class TlsReview {
   public:
     /// The certificate of `context` and the chain above it; pairs come in their order.
     void add_pair(ssl_ctx_st* context, const std::string& file);
-    /// Authorities and lists of `context`. Before its flags about lists are set.
+    /// Authorities and lists of `context`. Before its flags about lists are set; see
+    /// has_list_of_each().
     void add_clients(ssl_ctx_st* context, const std::string& ca_file, const std::string& crl_file);
+
+    /// Whether each authority has a list that it has signed. Only then can OpenSSL look up those in
+    /// the middle of a chain, too (X509_V_FLAG_CRL_CHECK_ALL); otherwise it is to look up the
+    /// client's own certificate alone.
+    [[nodiscard]] bool has_list_of_each() const noexcept { return looks_up_chains_; }
 
     /// All there is to say at `now`.
     [[nodiscard]] std::vector<TlsFinding> at(WallTime now) const;
@@ -88,6 +96,7 @@ class TlsReview {
     };
     struct Certificate {
         std::string name;
+        std::string id;
         std::string file;
         Span valid;
         std::size_t pair;
@@ -95,15 +104,26 @@ class TlsReview {
     };
     struct Authority {
         std::string name;
+        std::string id;
+        std::string key;
         Span valid;        // also of what is above it
         std::string flaw;  // why no chain can end there; empty: one can
         bool has_list;
         bool needs_list;
+        std::vector<std::string> keys_above{};  // of the chain up to the one that signs itself
+
+        [[nodiscard]] bool lets_in(WallTime now) const noexcept {
+            return flaw.empty() && valid.contains(now);
+        }
     };
     struct List {
         std::string issuer;
+        std::string key;  // of the authority that has signed it; empty: of none that is known
         Span valid;
-        bool is_foreign;
+
+        [[nodiscard]] bool is_of_same(const List& other) const noexcept {
+            return key == other.key && issuer == other.issuer;
+        }
     };
 
     static Span span_of(const x509_st* certificate);
@@ -112,7 +132,12 @@ class TlsReview {
     void judge(const Certificate& certificate, WallTime now, std::vector<TlsFinding>& out) const;
     void judge_authorities(WallTime now, std::vector<TlsFinding>& out) const;
     void judge_lists(WallTime now, std::vector<TlsFinding>& out) const;
-    void judge_time(const List& list, WallTime now, std::vector<TlsFinding>& out) const;
+    void judge_missing(std::vector<TlsFinding>& out) const;
+    void judge_time(const List& first, WallTime now, std::vector<TlsFinding>& out) const;
+    [[nodiscard]] Span reach_of(const List& first, WallTime now) const;
+    [[nodiscard]] TlsFinding::Weight weight_of(const List& list, WallTime now) const;
+    [[nodiscard]] bool has_list_of(const std::string& key, WallTime now) const;
+    [[nodiscard]] bool are_refused(const Authority& authority, WallTime now) const;
 
     std::vector<std::vector<std::string>> names_;  // of each pair
     std::vector<Certificate> certificates_;
@@ -121,6 +146,7 @@ class TlsReview {
     std::string crl_file_;
     std::vector<Authority> authorities_;
     std::vector<List> lists_;
+    bool looks_up_chains_ = false;
     WallTime ends_ = WallTime::max();
     std::string ends_first_;
 };

@@ -307,6 +307,12 @@ class Doors(unittest.TestCase):
         except (ssl.SSLError, ConnectionError):
             return False
 
+    def spoken_to(self, port, tls):
+        """Whether there is an answer to CONNECT, whatever it is."""
+        stream = self.connect(port, tls)
+        stream.sendall(CONNECT)
+        return stream.recv(2) == b"\x20\x02"
+
     def reload(self, broker, *listeners, more=""):
         """The line that says how it went."""
         (self.dir / "doors.toml").write_text(
@@ -347,13 +353,26 @@ class Doors(unittest.TestCase):
         self.assertTrue(self.welcomed(broker.ports[0], self.context))
         self.assertTrue(self.welcomed(broker.ports[1]))
 
-    def test_a_bad_certificate_changes_nothing_at_reload(self):
+    def test_a_bad_certificate_is_one_doors_matter(self):
         door = 'url = "mqtts://127.0.0.1:0"\n' + self.TLS
-        broker = self.broker(door)
-        line = self.reload(broker, door.replace("server.key", "ca.key"),
-                           more='[auth]\nanonymous = "never"\n')
-        self.assertEqual(line["event"], "reload_failed")
-        self.assertIn("ca.key", line["msg"])
+        other = 'url = "mqtts://localhost:0"\n'
+        broker = self.broker(door, other + self.TLS, 'url = "mqtt://127.0.0.1:0"')
+        mark = broker.mark()
+        line = self.reload(broker, door.replace("server.key", "ca.key"), other + self.REQUIRED,
+                           'url = "mqtt://127.0.0.1:0"', more='[auth]\nanonymous = "never"\n')
+        self.assertEqual((line["event"], line["listeners_kept"]), ("reloaded", 1))
+        kept = broker.wait_for("certificates_kept", mark)
+        self.assertRegex(kept["msg"], r"doors.toml:\d+:\d+: .*ca.key")
+        self.assertEqual(kept["listener"], f"mqtts://127.0.0.1:{broker.ports[0]}")
+        mark = broker.mark()
+        self.assertTrue(self.spoken_to(broker.ports[0], self.context))  # as it was, all of it
+        self.assertFalse(self.welcomed(broker.ports[1], self.context))
+        self.assertTrue(self.welcomed(broker.ports[1], name="phone-7"))
+        self.assertFalse(self.welcomed(broker.ports[2]))
+        # Mended, it comes without another word.
+        self.reload(broker, door, other + self.REQUIRED, 'url = "mqtt://127.0.0.1:0"')
+        self.assertEqual(broker.wait_for("certificates_renewed", mark)["listener"],
+                         f"mqtts://127.0.0.1:{broker.ports[0]}")
         self.assertTrue(self.welcomed(broker.ports[0], self.context))
 
     def test_a_required_certificate_means_no_plain_speech(self):

@@ -170,8 +170,7 @@ class Tls(TlsCase):
         context.minimum_version = context.maximum_version = version
         return context, self.handshake(context).session
 
-    def renew(self):
-        since = self.broker.mark()
+    def renew(self, since):
         self.assertTrue(self.broker.reload())
         self.broker.said(since, event="certificates_renewed")
 
@@ -196,8 +195,9 @@ class Tls(TlsCase):
     def test_tickets_outlive_a_new_certificate(self):
         self.serve(self.listener(), self.OPEN)
         sessions = [self.session(version) for version in self.VERSIONS]
+        since = self.broker.mark()
         self.rsa_certificate("server", "localhost")
-        self.renew()
+        self.renew(since)
         for context, session in sessions:
             self.assertTrue(self.handshake(context, session).session_reused)
 
@@ -221,8 +221,9 @@ class Tls(TlsCase):
                 sessions[name, version] = self.session(version, context)
                 # Who resumes is the same user as before.
                 self.assertTrue(self.handshake(*sessions[name, version]).session_reused)
+        since = self.broker.mark()
         self.revoke("bad")
-        self.renew()
+        self.renew(since)
         for (name, _), (context, session) in sessions.items():
             with self.subTest(name=name):
                 if name == "good":
