@@ -88,10 +88,14 @@ bool Session::outbox_has_room(const Effects& fx) const noexcept {
 void Session::close(ReasonCode reason, const char* detail, Effects& fx) {
     if (closed_) return;  // the first reason is the one that counts
     closed_ = true;
+    // What does not fit, or is too much, is within the rules.
+    const bool is_violation =
+        reason != ReasonCode::packet_too_large && reason != ReasonCode::quota_exceeded;
     fx.close = Close{.reason = reason,
                      .detail = detail,
                      .send_disconnect = is_v5() && connack_sent_,
-                     .will = CloseWill::publish};
+                     .will = CloseWill::publish,
+                     .is_violation = is_violation};
 }
 
 void Session::release_idle_memory() {

@@ -65,6 +65,7 @@ struct Close {
     /// 5.0 and CONNACK has left: call send_disconnect(reason, ...) before the close.
     bool send_disconnect = false;
     CloseWill will = CloseWill::publish;
+    bool is_violation = false;  // the client has sent what it may not send, or not then
 };
 
 enum class DropReason : std::uint8_t {

@@ -107,8 +107,9 @@ void connections(PrometheusText& text, const MetricsInput& input) {
     text.counter("stentor_keepalive_timeouts_total",
                  "Connections that ended because nothing was heard.",
                  counters.keep_alive_timeouts);
-    text.counter(
-        "stentor_protocol_errors_total", "Packets that were refused.", counters.protocol_errors);
+    text.counter("stentor_protocol_errors_total",
+                 "Packets that no client may send, or not then; each has ended its connection.",
+                 counters.protocol_errors);
     text.counter("stentor_clients_sent_away_total",
                  "Clients that a change of users or bans has disconnected.",
                  counters.clients_sent_away);

@@ -271,10 +271,10 @@ std::string_view Shard::client_of(const Connection& connection) noexcept {
     return attached ? std::string_view{sessions_.at(connection.slot)->client_id} : "";
 }
 
-void Shard::refuse_packet(Connection& connection,
-                          const mqtt::ProtocolError& error,
-                          Instant now,
-                          ByteView packet) {
+/// A client has sent what none may send, or not then: its connection ends.
+void Shard::note_violation(const Connection& connection,
+                           const mqtt::ProtocolError& error,
+                           Instant now) {
     ++counters_.protocol_errors;
     static LogEvery every{20, std::chrono::seconds{10}};
     if (const auto pass = every.admit(now)) {
@@ -288,6 +288,13 @@ void Shard::refuse_packet(Connection& connection,
                     "closing a connection: {}",
                     error.detail);
     }
+}
+
+void Shard::refuse_packet(Connection& connection,
+                          const mqtt::ProtocolError& error,
+                          Instant now,
+                          ByteView packet) {
+    note_violation(connection, error, now);
     if (connection.phase == Phase::open) {
         close(connection,
               {.reason = error.reason, .detail = error.detail, .send_disconnect = true},

@@ -153,7 +153,7 @@ struct Counters {
     std::uint64_t takeovers = 0;
     std::uint64_t client_id_fights = 0;  // take-overs that follow others too fast
     std::uint64_t keep_alive_timeouts = 0;
-    std::uint64_t protocol_errors = 0;
+    std::uint64_t protocol_errors = 0;  // packets that no client may send, or not then
     std::array<std::uint64_t, 16> packets_received{};  // by packet type
     std::array<std::uint64_t, 16> packets_sent{};
     std::array<std::uint64_t, 3> messages_received{};  // by QoS

@@ -144,6 +144,9 @@ void Shard::apply_effects(SessionEntry& entry, Instant now) {
     if (fx_.resume_reading) set_pause(connection, kPauseIngress, false);
     if (fx_.wants_more) request_feed(entry);
     const std::optional<mqtt::Close> closing = fx_.close;
+    if (closing && closing->is_violation) {
+        note_violation(connection, {closing->reason, closing->detail}, now);
+    }
     if (!fx_.releases.empty()) {
         const AttachmentRef who{entry.slot, entry.generation};
         std::vector<mqtt::Release> releases;

@@ -211,6 +211,9 @@ class Shard {
     [[nodiscard]] std::string_view client_of(const Connection& connection) noexcept;
     [[nodiscard]] bool may_bring(Connection& connection, std::size_t bytes, Instant now);
     void forget_connect_bytes(Connection& connection) noexcept;
+    void note_violation(const Connection& connection,
+                        const mqtt::ProtocolError& error,
+                        Instant now);
     void refuse_packet(Connection& connection,
                        const mqtt::ProtocolError& error,
                        Instant now,

@@ -195,7 +195,7 @@ class Ended(CounterCase):
         self.counted(1, "connections_closed_total", reason=name)
 
     def refused(self, client, reason, name):
-        """For what can be seen in the packet alone."""
+        """For a packet that it may not send."""
         self.ended(client, reason, name)
         self.counted(1, "protocol_errors_total")
 
@@ -225,13 +225,17 @@ class Ended(CounterCase):
         for _ in range(2):
             self.assertIn(client.publish("t", qos=2), (0, 0x10))  # and no PUBREL
         client.send(0x34, text("t") + b"\0\x03\0x")
-        self.ended(client, RECEIVE_MAXIMUM_EXCEEDED, "receive_maximum_exceeded")
+        self.refused(client, RECEIVE_MAXIMUM_EXCEEDED, "receive_maximum_exceeded")
 
     def test_topic_aliases(self):
         self.limited("topic_aliases_max = 3")
         client, _ = self.comes("fourth")
         client.send(0x30, text("t") + b"\x03\x23\0\x04x")
-        self.ended(client, TOPIC_ALIAS_INVALID, "topic_alias_invalid")
+        self.refused(client, TOPIC_ALIAS_INVALID, "topic_alias_invalid")
+        client, _ = self.comes("polite")
+        client.send(0xE0, b"\x82\0")  # it says that of us
+        self.ended(client, None, "protocol_error")
+        self.counted(1, "protocol_errors_total")
 
     def test_levels_of_a_topic(self):
         self.limited("topic_levels_max = 3")
