@@ -11,8 +11,11 @@ build_packages="ca-certificates git g++ cmake ninja-build ccache lld pkg-config
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev libpaho-mqttpp-dev libpaho-mqtt-dev
     clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
     mosquitto mosquitto-clients python3 python3-cryptography python3-jwt python3-paho-mqtt
-    python3-prometheus-client
-    curl openssl strace faketime haproxy chromium"
+    python3-prometheus-client python3-yaml prometheus
+    curl openssl strace faketime haproxy chromium
+    dpkg-dev fakeroot lintian man-db systemd zsh fish"
+# For `package` beside the first list.
+package_packages="python3 dpkg-dev fakeroot file"
 
 say() { printf '== %s\n' "$*" >&2; }
 fail() { printf 'stentor.sh: %s\n' "$*" >&2; exit 1; }
@@ -53,18 +56,19 @@ install_packages() {
     fi
 }
 
-# setup [build|all]
+# setup [build|package|all]
 setup() {
     # shellcheck disable=SC2086
     case "${1:-all}" in
         build) need=$(missing_packages $build_packages) ;;
+        package) need=$(missing_packages $build_packages $package_packages) ;;
         all)
             need=$(missing_packages $build_packages $test_packages)
             # By command: NodeSource's nodejs brings npm along and excludes Debian's.
             command -v node >/dev/null || need="$need nodejs"
             command -v npm >/dev/null || need="$need npm"
             ;;
-        *) fail "setup knows: build, all" ;;
+        *) fail "setup knows: build, package, all" ;;
     esac
     # shellcheck disable=SC2086
     [ -z "$need" ] || install_packages $need
@@ -99,6 +103,18 @@ serve() {
     program=$PWD/build/release/stentor
     cd "$caller"
     exec "$program" serve "$@"
+}
+
+# build/release/package/stentor_VERSION_ARCH.deb, and the same as stentor.deb beside it.
+package() {
+    setup package
+    build release --target stentor_package_files
+    output=$PWD/build/release/package
+    rm -rf "$output"
+    (cd build/release && cpack -G DEB -B "$output" "$@" >&2)
+    rm -rf "$output/_CPack_Packages"
+    cp "$output"/stentor_*.deb "$output/stentor.deb"
+    echo "$output"/stentor_*.deb
 }
 
 # test [arguments of ctest...]: everything, or for instance `test -R Session`
@@ -158,6 +174,7 @@ usage: ./stentor.sh COMMAND [ARGUMENTS]
                    --suite store, --suite tls); --install, as the first: install NATS and RabbitMQ
   check [--all]    format, include rules, headers that stand alone, clang-tidy (of what differs
                    from the main branch; --all: of everything); --fix repairs what it can
+  package          a Debian package: build/release/package/stentor_VERSION_ARCH.deb
   setup [build]    only install packages (build: without those of the tests)
   help             this text
 
@@ -172,7 +189,7 @@ case "$command" in
         if [ "${1:-release}" = release ]; then setup build; else setup all; fi
         build "$@"
         ;;
-    setup | serve | bench | check) "$command" "$@" ;;
+    setup | serve | package | bench | check) "$command" "$@" ;;
     test) run_tests "$@" ;;
     help | -h | --help) help ;;
     *) help >&2; exit 2 ;;
