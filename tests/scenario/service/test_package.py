@@ -6,10 +6,10 @@ started, upgraded, removed, purged.
 
 The system is an overlay over the running one: nothing is downloaded, and nothing outside of it
 changes. Needs to be root; else, or where an overlay cannot be mounted, that part is skipped and
-says so. systemd does not run there: what starts and stops the service by systemctl is not tested,
-what is enabled is.
+says so. One test boots systemd in it, as process 1 of namespaces; without that it says so as well.
 """
 
+import json
 import os
 import pathlib
 import re
@@ -23,6 +23,7 @@ import unittest
 sys.path.insert(0, str(pathlib.Path(__file__).parent.parent / "kit"))
 from own_mounts import may_mount  # noqa: E402
 from own_network import has_own_network  # noqa: E402
+from own_system import System, run  # noqa: E402
 from service import NotifySocket  # noqa: E402
 
 PATIENCE = 60
@@ -31,11 +32,6 @@ BUILD = pathlib.Path(sys.argv.pop(1))
 CONFIG = "etc/stentor/stentor.toml"
 DATA = "var/lib/stentor"
 WANTED = "etc/systemd/system/multi-user.target.wants/stentor.service"
-
-
-def run(*command, **how):
-    return subprocess.run([str(each) for each in command], capture_output=True, text=True,
-                          timeout=PATIENCE * 4, check=False, **how)
 
 
 def made():
@@ -96,49 +92,35 @@ class Content(unittest.TestCase):
         self.assertEqual((done.returncode, done.stdout), (0, ""), done.stderr)
 
 
-class System:
-    """An overlay over the running system. Who calls has mounts and a network of its own."""
+def changed(where, version, config=None):
+    """The package once more: a later version, maybe with another configuration."""
+    tree = pathlib.Path(where) / version
+    subprocess.run(["dpkg-deb", "-R", DEB, tree], check=True)
+    control = tree / "DEBIAN/control"
+    control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {version}", control.read_text()))
+    if config is not None:
+        (tree / CONFIG).write_text(config)
+    deb = tree.with_name(version + ".deb")
+    done = run("dpkg-deb", "--root-owner-group", "-Znone", "-b", tree, deb)
+    if done.returncode != 0:
+        raise AssertionError(done.stderr)
+    shutil.rmtree(tree)
+    return deb
 
-    def __init__(self, where):
-        self.where = pathlib.Path(where)
-        self.root = self.where / "root"
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", where], check=True)
-        for name in ("upper", "work", "root"):
-            (self.where / name).mkdir()
-        mounted = run("mount", "-t", "overlay", "overlay", "-o",
-                      f"lowerdir=/,upperdir={where}/upper,workdir={where}/work", self.root)
-        if mounted.returncode != 0:
-            raise unittest.SkipTest("no overlay may be mounted here: " + mounted.stderr.strip())
-        for name in ("proc", "dev"):
-            subprocess.run(["mount", "--rbind", "/" + name, self.root / name], check=True)
-        subprocess.run(["mount", "-t", "tmpfs", "tmpfs", self.root / "run"], check=True)
-        self.run("dpkg", "--purge", "stentor")  # somebody may have installed it
-        shutil.rmtree(self.root / DATA, ignore_errors=True)
 
-    def end(self):
-        subprocess.run(["umount", "-l", self.where], check=True)
-
-    def run(self, *command, **how):
-        return run("chroot", self.root, *command, **how)
-
-    def dpkg(self, *arguments):
-        """man-db's index is not what is tested, and takes long."""
-        done = self.run("dpkg", "--no-triggers", "--force-unsafe-io", *arguments,
-                        env=os.environ | {"DEBIAN_FRONTEND": "noninteractive"})
-        if done.returncode != 0:
-            raise AssertionError(done.stdout + done.stderr)
-        return done.stdout + done.stderr
-
-    def install(self, deb, *how):
-        shutil.copy(deb, self.root / "run/stentor.deb")
-        return self.dpkg(*how, "-i", "/run/stentor.deb")
+def own_system(test):
+    system = System(tempfile.mkdtemp(prefix="stentor-system-"))
+    test.addCleanup(system.end)
+    # Images for containers forbid services to start; somebody may have installed the package.
+    (system.root / "usr/sbin/policy-rc.d").unlink(missing_ok=True)
+    system.run("dpkg", "--purge", "stentor")
+    shutil.rmtree(system.root / DATA, ignore_errors=True)
+    return system
 
 
 class Life(unittest.TestCase):
     def setUp(self):
-        self.system = System(tempfile.mkdtemp(prefix="stentor-system-"))
-        self.addCleanup(os.rmdir, self.system.where)
-        self.addCleanup(self.system.end)
+        self.system = own_system(self)
         self.root = self.system.root
         self.told = NotifySocket(self.root / "run", PATIENCE)
         self.addCleanup(self.told.close)
@@ -170,21 +152,6 @@ class Life(unittest.TestCase):
         return self.client("sub", "-i", "phone", "-c", "-x", "3600", "-q", "1", "-t", "inbox",
                            *more)
 
-    def changed(self, version, config=None):
-        """The package once more: a later version, maybe with another configuration."""
-        tree = self.system.where / version
-        subprocess.run(["dpkg-deb", "-R", DEB, tree], check=True)
-        control = tree / "DEBIAN/control"
-        control.write_text(re.sub(r"(?m)^Version: .*$", f"Version: {version}",
-                                  control.read_text()))
-        if config is not None:
-            (tree / CONFIG).write_text(config)
-        deb = self.system.where / f"{version}.deb"
-        done = run("dpkg-deb", "--root-owner-group", "-Znone", "-b", tree, deb)
-        self.assertEqual(done.returncode, 0, done.stderr)
-        shutil.rmtree(tree)
-        return deb
-
     def owner(self, path):
         return self.system.run("stat", "-c", "%U:%G %a", "/" + path).stdout.strip()
 
@@ -206,12 +173,12 @@ class Life(unittest.TestCase):
         self.system.run("systemctl", "disable", "stentor.service",
                         env=os.environ | {"SYSTEMD_OFFLINE": "1"})
         self.assertFalse(os.path.lexists(self.root / WANTED))
-        self.system.install(self.changed("9.1"))
+        self.system.install(changed(self.system.where, "9.1"))
         self.assertEqual((self.root / CONFIG).read_text(), ours)
         self.assertFalse(os.path.lexists(self.root / WANTED), "disabled stays disabled")
 
         # Both have changed the configuration: dpkg asks, and "keep mine" is its default.
-        self.system.install(self.changed("9.2", "# another\n"), "--force-confold")
+        self.system.install(changed(self.system.where, "9.2", "# another\n"), "--force-confold")
         self.assertEqual((self.root / CONFIG).read_text(), ours)
         self.assertEqual((self.root / (CONFIG + ".dpkg-dist")).read_text(), "# another\n")
         broker = self.start()
@@ -249,8 +216,51 @@ class Life(unittest.TestCase):
             self.assertGreater(len(done.stdout.splitlines()), 100)
 
 
+class Booted(unittest.TestCase):
+    """Under systemd itself, with all of the unit's restrictions."""
+
+    def test_a_service(self):
+        system = own_system(self)
+        results = tempfile.mkdtemp(prefix="stentor-results-")
+        self.addCleanup(shutil.rmtree, results)
+        system.install(DEB)
+        shutil.move(changed(system.where, "9.1"), results + "/new.deb")
+        probe = (pathlib.Path(__file__).parent / "booted_probe.py").read_text()
+        output = system.boot(probe, results)
+        if output is None:
+            self.skipTest("systemd does not boot here:\n" + system.console[-2000:])
+        self.assertTrue(output.startswith("{"), output + system.console[-2000:])
+        found = json.loads(output)
+        self.serves(found["start"])
+        self.assertRegex(found["process"]["Uid"], r"^(\d+)\t\1\t\1\t\1$")
+        self.assertNotEqual(found["process"]["Uid"].split()[0], "0")
+        self.assertEqual([found["process"][name] for name in ("CapEff", "NoNewPrivs", "Seccomp")],
+                         ["0000000000000000", "1", "2"])
+        self.assertEqual([found[name] for name in ("pub", "reload", "restart", "stop")], [0] * 4)
+        self.serves(found["after reload"])
+        self.serves(found["after restart"])
+        self.assertRegex(found["after restart"]["StatusText"], "0 clients on 1 listener, .* store")
+        self.assertEqual(found["upgrade"][0], 0, found["upgrade"][1])
+        self.serves(found["after upgrade"])
+        before, after = found["processes of the upgrade"]
+        self.assertNotEqual(before, after)
+        # A shard that stands still: systemd hears of it by hearing nothing.
+        self.assertEqual(found["stopped shard"], [0, 0])
+        self.serves(found["after watchdog"], restarts="1")
+        self.assertIn("stentor.service: Watchdog timeout", system.console)
+        self.assertIn('"event":"shards_silent"', found["log"])
+        self.assertEqual([found["after stop"][name] for name in ("ActiveState", "Result")],
+                         ["inactive", "success"])
+        self.assertEqual(found["purge"][0], 0, found["purge"][1])
+        self.assertEqual(found["after purge"], ["not-found", False, ""])
+
+    def serves(self, state, restarts="0"):
+        self.assertEqual([state[name] for name in ("ActiveState", "SubState", "NRestarts")],
+                         ["active", "running", restarts])
+
+
 if __name__ == "__main__":
     if not (may_mount() and has_own_network()):
         print("SKIPPED: the package's life; that needs root", file=sys.stderr)
-        del Life
+        del Life, Booted
     unittest.main()
