@@ -131,6 +131,14 @@ struct Jump {
     return {};
 }
 
+/// That state.db was made, and the directory of the log: SQLite does so, but says nothing when it
+/// fails (see SegmentWriter::open()).
+[[nodiscard]] Result<void> sync_what_was_made(const SqliteEngineOptions& options) {
+    const auto synced = sync_directory(options.directory);
+    if (synced) return {};
+    return cannot("sync the directory", options.directory, synced.error().value());
+}
+
 /// In the order of their first positions; of those with the same one the latest generation first.
 [[nodiscard]] Result<std::vector<SegmentId>> list_segments(const std::string& directory) {
     std::vector<SegmentId> found;
@@ -541,6 +549,7 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
     // written again before anything is built on it. Without a write-ahead log there is none.
     STENTOR_TRY_VOID(state.checkpoint());
     const RunState before = state.meta().run_state;
+    const bool is_new = state.meta().is_unused();
     STENTOR_TRY(std::vector<KnownSegment> missing,
                 missing_segments(options, state.segments(), segments));
     STENTOR_TRY_VOID(check_missing(options, state.meta(), segments, missing));
@@ -573,6 +582,7 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
     meta.run_state = options.acknowledge_after == AcknowledgeAfter::disk ? RunState::open_disk
                                                                          : RunState::open_lossy;
     STENTOR_TRY(SegmentWriter newest, recovery.open_newest());
+    if (is_new) STENTOR_TRY_VOID(sync_what_was_made(options));
     if (auto known = catalog.known_segments(0)) state.know_segments(std::move(known->segments));
     STENTOR_TRY_VOID(state.commit(meta));
     remove_leftovers(log_directory(options), meta.applied_through);
