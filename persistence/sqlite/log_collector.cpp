@@ -296,7 +296,12 @@ void LogCollector::plan() {
     };
     for (const Candidate& candidate : candidates_) {
         if (candidate.view.is_newest) break;
-        if (candidate.is_known && candidate.needed == 0) continue;
+        if (candidate.is_known && candidate.needed == 0) {
+            // It could not go, because something in it cannot be read now: no file may take the
+            // place of what surrounds it, or the next start would take it for replaced, too.
+            if (!candidate.view.handle->is_removed()) end_run();
+            continue;
+        }
         if (!may_be_rewritten(candidate)) {
             end_run();
             continue;

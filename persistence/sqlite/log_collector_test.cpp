@@ -324,6 +324,47 @@ TEST_F(LogCollectorTest, DamageEndsTheCopyingOfItsSegmentOnly) {
     EXPECT_FALSE(store.sink().has_failed());
 }
 
+// What cannot be read now is not pinned and stays in its file. A file that is written from those
+// around it would be taken for its successor by the next start.
+TEST_F(LogCollectorTest, NoFileTakesThePlaceOfOneThatCouldNotGo) {
+    Store store{options()};
+    ASSERT_TRUE(store.open().has_value());
+    ASSERT_TRUE(store.commit(samples::attached("c")).has_value());
+    std::vector<Seq> rare = publish(store, 60, 10);
+    publish(store, 40, 0);
+    ASSERT_TRUE(store.commit(samples::logged("t", "to be damaged")).has_value());
+    const Seq damaged = store.sink().last();
+    publish(store, 40, 0);
+    const std::vector<Seq> more = publish(store, 60, 10);
+    rare.insert(rare.end(), more.begin(), more.end());
+    ASSERT_TRUE(
+        store
+            .commit(samples::delivered("c", store.sink().last(), {samples::unfinished(damaged, 1)}))
+            .has_value());
+    store.close();
+    damage("to be damaged");
+    const auto has_damage = [&] {
+        for (const auto& file : std::filesystem::directory_iterator{log_directory(options())}) {
+            std::ifstream bytes{file.path(), std::ios::binary};
+            const std::string all{std::istreambuf_iterator<char>{bytes}, {}};
+            if (all.find("#o be damaged") != std::string::npos) return true;
+        }
+        return false;
+    };
+    ASSERT_TRUE(store.open().has_value());
+    store.engine().needed_from(kShard, Seq{1});
+    EXPECT_TRUE(store.wait([&] {
+        answer_surveys(store);
+        return segments() <= 4;  // it, one on either side of it, and the newest
+    })) << segments();
+    for (int run = 0; run < 2; ++run) {
+        EXPECT_EQ(positions(store.read_all({"rare"})), rare);
+        EXPECT_TRUE(has_damage());
+        store.close();
+        ASSERT_TRUE(store.open().has_value());
+    }
+}
+
 // Who has a removed file open keeps its space on the disk, and who reads nothing more would keep it
 // for ever.
 TEST_F(LogCollectorTest, SpaceOfRemovedSegmentsIsGivenBackWithoutAReader) {
