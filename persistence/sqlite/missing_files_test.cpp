@@ -328,11 +328,15 @@ TEST_F(MissingFilesTest, WhatIsLeftOfRemovedSegmentsGoesAtTheStart) {
     const std::string before = segment_name({.first = Seq{2}});
     const std::string rewritten = segment_name({.first = Seq{2}, .generation = 3});
     const std::string later = segment_name({.first = Seq{1000}});
-    const std::vector<std::string> leftovers{
+    const std::vector<std::string> probes{before + "-probe", "../state.db-probe"};
+    std::vector<std::string> leftovers{
         before + "-wal", before + "-shm", rewritten + "-wal", rewritten + "-shm"};
-    const std::vector<std::string> kept{later + "-wal", "notes-wal", "notes.txt"};
-    for (const auto* names : {&leftovers, &kept})
-        std::for_each(names->begin(), names->end(), touch);
+    const std::vector<std::string> kept{
+        later + "-wal", "notes-wal", "notes.txt", "notes.db-probe", "../notes-probe"};
+    std::for_each(leftovers.begin(), leftovers.end(), touch);
+    std::for_each(kept.begin(), kept.end(), touch);
+    for (const std::string& name : probes) std::ofstream{log + name};
+    leftovers.insert(leftovers.end(), probes.begin(), probes.end());
     ASSERT_TRUE(store.open().has_value());
     EXPECT_EQ(store.read_all().size(), 3U);
     for (const std::string& name : leftovers) EXPECT_FALSE(fs::exists(log + name)) << name;
@@ -408,6 +412,52 @@ TEST_F(MissingFilesTest, WhatWasAcceptedAndIsBackIsRead) {
     store.close();
     fs::remove(files[1]);
     EXPECT_EQ(error_of_opening(store), StoreErrc::damaged);
+}
+
+// The next one could not be made, and the log went on in the one before; or a crash came while it
+// was being written from others.
+TEST_F(MissingFilesTest, AFileThatNeverCameToBeOneOfTheLogDoesNotHinderThat) {
+    for (const std::uint32_t generation : {0U, 1U}) {
+        fs::remove_all(options().directory);
+        Store store{options()};
+        refuse(store);
+        const auto files = closed_with_full_segments(store);
+        const std::string unused = log_directory(options()) + '/' +
+                                   segment_name({.first = Seq{first_of(files[1]) + 1 - generation},
+                                                 .generation = generation});
+        fs::remove(files[1]);
+        ASSERT_TRUE(SegmentWriter::open(unused, AcknowledgeAfter::disk, "").has_value());
+        EXPECT_EQ(error_of_opening(store), StoreErrc::damaged);
+        accept(store);
+        for (int run = 0; run < 2; ++run) {
+            ASSERT_TRUE(store.open().has_value());
+            EXPECT_EQ(positions(store.read_all()), all_but(files[1], files[2]));
+            EXPECT_EQ(store.lost(), 1U);
+            EXPECT_TRUE(store.commit(samples::attached("c")).has_value());
+            store.close();
+            refuse(store);
+        }
+    }
+}
+
+// What is beside it may hold the end of it, until it is back or nobody wants it any more.
+TEST_F(MissingFilesTest, WhatIsBesideAMissingFileStays) {
+    Store store{options()};
+    const auto files = closed_with_full_segments(store);
+    const std::string elsewhere = directory_.file("elsewhere");
+    fs::rename(files[1], elsewhere);
+    const std::string beside = files[1] + "-wal";
+    std::ofstream{beside} << "what had not been copied";
+    accept(store);
+    for (int run = 0; run < 2; ++run) {
+        ASSERT_TRUE(store.open().has_value());
+        EXPECT_TRUE(fs::exists(beside));
+        store.close();
+        refuse(store);
+    }
+    ASSERT_TRUE(store.open().has_value());
+    store.engine().needed_from(kShard, Seq{31});
+    EXPECT_TRUE(store.wait([&] { return !fs::exists(beside); }));
 }
 
 TEST_F(MissingFilesTest, WhatNobodyNeedsAnyMoreIsNotMissed) {

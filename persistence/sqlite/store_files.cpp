@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "base/sync_directory.hpp"
 #include "persistence/sqlite/clock_anchor.hpp"
+#include "persistence/sqlite/leftovers.hpp"
 #include "persistence/sqlite/log_row.hpp"
 #include "persistence/sqlite/sqlite_error.hpp"
 
@@ -154,33 +155,6 @@ struct Jump {
     return found;
 }
 
-/// What is left of segments when a crash came between the removal of a file and of those beside it.
-/// Only of what had been applied: another one's may be all that is left of a file that is missing.
-void remove_leftovers(const std::string& directory, Seq applied_through) {
-    std::vector<std::string> found;
-    std::error_code error;
-    std::filesystem::directory_iterator files{directory, error};
-    for (; !error && files != std::filesystem::directory_iterator{}; files.increment(error)) {
-        const std::filesystem::path& path = files->path();
-        for (const std::string_view suffix : {"-wal", "-shm"}) {
-            if (!path.native().ends_with(suffix)) continue;
-            std::filesystem::path database{path};
-            database.replace_filename(path.filename().native().substr(
-                0, path.filename().native().size() - suffix.size()));
-            const auto id = segment_id(database.filename().string());
-            std::error_code unknown;
-            const bool is_alone = !std::filesystem::exists(database, unknown) && !unknown;
-            if (id && is_alone && id->first <= applied_through) found.push_back(path);
-        }
-    }
-    std::size_t removed = 0;
-    for (const std::string& path : found) removed += std::filesystem::remove(path, error) ? 1 : 0;
-    if (removed == 0) return;
-    STENTOR_LOG(info,
-                LogEvent("store_leftovers_removed", {{"directory", directory}, {"files", removed}}),
-                "files beside segments that had been removed");
-}
-
 /// The files cannot be all that there were: going on would lose what was acknowledged, silently.
 [[nodiscard]] boost::system::error_code is_incomplete(const std::string& path, const char* what) {
     STENTOR_LOG(error,
@@ -211,15 +185,39 @@ constexpr const char* kContentsGone = "records that this file has had are not in
                              : "the log begins after what state.db has applied");
 }
 
+[[nodiscard]] Result<bool> has_no_rows(SegmentReader& reader, Seq first) {
+    bool is_empty = true;
+    STENTOR_TRY_VOID(reader.for_each_row(first, [&](const LogRow&) {
+        is_empty = false;
+        return false;
+    }));
+    return is_empty;
+}
+
+/// A file that never came to be a part of the log: the next one, which could not be made
+/// (Recovery::add_segment()), or one that was being written from others.
+[[nodiscard]] Result<bool> was_never_used(const SqliteEngineOptions& options, SegmentId id) {
+    const std::string path = log_directory(options) + '/' + segment_name(id);
+    STENTOR_TRY(SegmentReader reader, SegmentReader::open(path, options.vfs));
+    STENTOR_TRY(const std::optional<SegmentReader::Seal> seal, reader.seal());
+    if (seal) return false;
+    if (id.generation != 0) return true;
+    return has_no_rows(reader, id.first);
+}
+
 /// The one that is being written has the newest records; another one without which the state cannot
 /// be brought up to date is no smaller loss. What is there in place of a part of it is not ours.
-[[nodiscard]] bool may_be_accepted(const KnownSegment& missing,
-                                   const StateMeta& meta,
-                                   const std::vector<SegmentId>& there) noexcept {
+[[nodiscard]] Result<bool> may_be_accepted(const SqliteEngineOptions& options,
+                                           const KnownSegment& missing,
+                                           const StateMeta& meta,
+                                           const std::vector<SegmentId>& there) {
     if (missing.last == kNoSeq || missing.last > meta.applied_through) return false;
-    return std::none_of(there.begin(), there.end(), [&](const SegmentId& other) {
-        return missing.id.first <= other.first && other.first <= missing.last;
-    });
+    for (const SegmentId& other : there) {
+        if (other.first < missing.id.first || missing.last < other.first) continue;
+        STENTOR_TRY(const bool is_unused, was_never_used(options, other));
+        if (!is_unused) return false;
+    }
+    return true;
 }
 
 /// All of them are told of before the store is refused.
@@ -231,7 +229,8 @@ constexpr const char* kContentsGone = "records that this file has had are not in
     Result<void> result;
     for (KnownSegment& segment : missing) {
         const std::string path = log_directory(options) + '/' + segment_name(segment.id);
-        if (!may_be_accepted(segment, meta, there)) {
+        STENTOR_TRY(const bool is_acceptable, may_be_accepted(options, segment, meta, there));
+        if (!is_acceptable) {
             result = is_incomplete(path, "a file of the log that is needed in any case");
             continue;
         }
@@ -348,15 +347,6 @@ class Recovery {
                 return segment.id < wanted;
             });
         return found == known.end() || found->id != id ? nullptr : &*found;
-    }
-
-    [[nodiscard]] static Result<bool> has_no_rows(SegmentReader& reader, Seq first) {
-        bool is_empty = true;
-        STENTOR_TRY_VOID(reader.for_each_row(first, [&](const LogRow&) {
-            is_empty = false;
-            return false;
-        }));
-        return is_empty;
     }
 
     [[nodiscard]] Result<SegmentWriter> open_newest() {
@@ -585,7 +575,7 @@ Result<OpenedStore> open_store(const SqliteEngineOptions& options, LogCatalog& c
     if (is_new) STENTOR_TRY_VOID(sync_what_was_made(options));
     if (auto known = catalog.known_segments(0)) state.know_segments(std::move(known->segments));
     STENTOR_TRY_VOID(state.commit(meta));
-    remove_leftovers(log_directory(options), meta.applied_through);
+    remove_leftovers(options, meta.applied_through, missing);
     catalog.start_after(meta.applied_through);
     STENTOR_TRY(StoredState loaded, state.load());
     return OpenedStore{.lock = std::move(lock),
