@@ -544,6 +544,47 @@ TEST_F(MissingFilesTest, AFileThatGoesWhileTheStoreIsOpenIsTold) {
     EXPECT_FALSE(store.sink().has_failed());
 }
 
+// Who has passed the last message of a file has lost nothing with it.
+TEST_F(MissingFilesTest, BehindTheLastMessageOfAFileNothingIsLost) {
+    SqliteEngineOptions small = options();
+    small.tail_bytes_max = 600;
+    Store store{small};
+    ASSERT_TRUE(store.open().has_value());
+    publish(store, 3);
+    while (segments(small).size() == 1) {
+        ASSERT_TRUE(store.commit(samples::attached("c")).has_value());
+    }
+    publish(store, 3);
+    const auto file = segments(small).front();
+    for (int run = 0; run < 2; ++run) {
+        fs::remove(file);
+        for (const std::string filter : {"t", "#"}) {
+            EXPECT_EQ(store.read_all({filter}, Seq{2}).size(), 3U);
+            EXPECT_EQ(store.lost(), 1U);
+            EXPECT_EQ(store.read_all({filter}, Seq{3}).size(), 3U);
+            EXPECT_EQ(store.lost(), 0U);
+        }
+        store.close();
+        accept(store);
+        ASSERT_TRUE(store.open().has_value());
+    }
+}
+
+// Nor has who wants only what memory has.
+TEST_F(MissingFilesTest, WhatOnlyMemoryHasHadIsNotLost) {
+    SqliteEngineOptions small = options();
+    small.tail_bytes_max = 900;  // one message
+    Store store{small};
+    ASSERT_TRUE(store.open().has_value());
+    publish(store, 3);
+    ASSERT_TRUE(store.commit(samples::logged("late", std::string(500, 'x'))).has_value());
+    fs::remove(segments(small).front());
+    EXPECT_TRUE(store.read_all({"t"}).empty());
+    EXPECT_EQ(store.lost(), 1U);
+    EXPECT_EQ(store.read_all({"late"}).size(), 1U);
+    EXPECT_EQ(store.lost(), 0U);
+}
+
 TEST_F(MissingFilesTest, WhatMemoryHasOfAFileThatIsGoneIsRead) {
     Store store{options()};  // its tail has all of it
     ASSERT_TRUE(store.open().has_value());

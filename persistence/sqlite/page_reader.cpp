@@ -167,7 +167,7 @@ PageReader::Step PageReader::pass_missing(const Stretch& stretch,
                                           Builder& page) {
     const Seq until = std::min(stretch.until, Seq{stretch.snapshot.tail_first.value() - 1});
     if (until <= page.complete_through()) return Step::goes_on;
-    if (!may_have_held(stretch.segment, filters, page.complete_through())) {
+    if (!may_have_held(stretch.segment, filters, page.complete_through(), until)) {
         page.complete_through(until);
         return Step::goes_on;
     }
@@ -178,12 +178,16 @@ PageReader::Step PageReader::pass_missing(const Stretch& stretch,
     return Step::page_ends;
 }
 
-/// By its topics, as far as they are known.
-bool PageReader::may_have_held(const SegmentView& segment, const FilterPlan& filters, Seq after) {
+/// By its newest message and its topics, as far as they are known: between the two positions.
+bool PageReader::may_have_held(const SegmentView& segment,
+                               const FilterPlan& filters,
+                               Seq after,
+                               Seq until) {
+    if (segment.summary.newest_message <= after) return false;
     if (!filters.ranges().empty() || !segment.handle->has_filter()) return true;
     SegmentPlan plan;
     plan.after = after;
-    plan.through = segment.summary.last;
+    plan.through = until;
     if (!segment.is_sealed && plan_in_memory(segment, filters, plan)) {
         return !plan.positions.empty();
     }

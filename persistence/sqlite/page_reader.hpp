@@ -69,7 +69,8 @@ class PageReader {
                                     Builder& page);
     [[nodiscard]] bool may_have_held(const SegmentView& segment,
                                      const FilterPlan& filters,
-                                     Seq after);
+                                     Seq after,
+                                     Seq until);
     [[nodiscard]] Result<Step> read_segment(const Stretch& stretch,
                                             FilterPlan& plan,
                                             Builder& page);

@@ -58,12 +58,14 @@ class Store {
         return commit(std::move(records));
     }
 
-    /// All that waits, page by page; lost() says what pages have said of what is missing.
-    std::vector<PageEntry> read_all(const std::vector<std::string>& filters = {"#"}) {
+    /// All that waits after `after`, page by page; lost() says what pages have said of what is
+    /// missing.
+    std::vector<PageEntry> read_all(const std::vector<std::string>& filters = {"#"},
+                                    Seq after = kNoSeq) {
         const auto wanted = make_intrusive<FilterSet>(filters);
         std::vector<PageEntry> found;
         lost_ = 0;
-        for (Seq after = kNoSeq; after < sink_->last();) {
+        while (after < sink_->last()) {
             ReadRequest request;
             request.shard = kShard;
             request.cookie = ++cookie_;
