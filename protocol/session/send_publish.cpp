@@ -148,14 +148,15 @@ void Session::restore_message(
     Seq seq,
     MessagePtr message,
     const std::function<std::span<const std::uint32_t>()>& identifiers_anew,
-    Effects& fx) {
+    Effects& fx,
+    DropReason why_not) {
     if (!outbound_) return;
     Ring<Outgoing>& inflight = outbound_->inflight;
     for (std::size_t i = 0; i < inflight.size(); ++i) {
         Outgoing& entry = inflight[i];
         if (entry.seq != seq || entry.phase != Outgoing::Phase::sent || entry.message) continue;
         if (!message) {
-            fx.drops.push_back({.reason = DropReason::no_longer_stored});
+            fx.drops.push_back({.reason = why_not});
             if (entry.qos == QoS::exactly_once) {
                 mark_received(i);
             } else {

@@ -72,13 +72,14 @@ class Session {
     /// Appends the positions whose message is not in memory.
     void missing_messages(std::vector<Seq>& out) const;
     /// Gives the message of an unfinished position back; null: it is not stored any more (counted
-    /// as no_longer_stored), which ends the delivery: at once with QoS 1, with PUBREL and PUBCOMP
-    /// in QoS 2, because the client may have the message. Unknown positions are ignored.
+    /// as `why_not`), which ends the delivery: at once with QoS 1, with PUBREL and PUBCOMP in QoS
+    /// 2, because the client may have the message. Unknown positions are ignored.
     /// `identifiers_anew` is asked for the subscription identifiers if a restart has lost them.
     void restore_message(Seq seq,
                          MessagePtr message,
                          const std::function<std::span<const std::uint32_t>()>& identifiers_anew,
-                         Effects& fx);
+                         Effects& fx,
+                         DropReason why_not = DropReason::no_longer_stored);
 
     // --- from the client
     /// Alias, receive maximum, duplicates. Returns what is to be routed (then call ingress()

@@ -320,6 +320,7 @@ void Shard::restored(SessionEntry& entry, store::Page& page, Instant now) {
     std::sort(missing.begin(), missing.end());
     std::size_t found = 0;
     std::size_t done = 0;
+    std::uint64_t lost = page.lost_messages;
     for (; done < missing.size() && missing[done] <= page.complete_through; ++done) {
         MessagePtr message;
         while (found < page.entries.size() && page.entries[found].seq < missing[done]) ++found;
@@ -327,12 +328,16 @@ void Shard::restored(SessionEntry& entry, store::Page& page, Instant now) {
             message = page.entries[found].message;
         }
         const Seq seq = missing[done];
+        const bool is_lost = message == nullptr && lost != 0;
+        if (is_lost) --lost;
+        const auto why_not =
+            is_lost ? mqtt::DropReason::segment_missing : mqtt::DropReason::no_longer_stored;
         const auto identifiers_anew = [&, message]() -> std::span<const std::uint32_t> {
             collect_identifiers(entry, *message, seq);
             return identifiers_;
         };
         with_session(entry, now, [&](auto& session, auto& fx) {
-            session.restore_message(seq, message, identifiers_anew, fx);
+            session.restore_message(seq, message, identifiers_anew, fx, why_not);
         });
         if (sessions_.attached(who.slot, who.generation) == nullptr) return;
     }

@@ -121,6 +121,35 @@ class Missing(StoreTest):
                 self.expect_messages(broker)
                 self.end(broker)
 
+    def test_what_was_not_acknowledged_and_is_gone_is_counted_as_such(self):
+        """And the client is told so at the next CONNACK, as of what waited."""
+        for shards in ("node.shards=1", "node.shards=2", "node.shards=5"):
+            with self.subTest(shards):
+                shutil.rmtree(self.data, ignore_errors=True)
+                broker = self.broker(SMALL, shards)
+                self.away(broker, "waiting", "t")  # wants the files
+                holder = self.session(broker, "holder", "t")
+                publisher = broker.client("publisher")
+                self.assertEqual(publisher.publish("t", MESSAGES[0]), 0)
+                holder.message(acknowledges=False)
+                holder.close()
+                for payload in MESSAGES[1:]:
+                    self.assertEqual(publisher.publish("t", payload), 0)
+                publisher.close()
+                self.end(broker)
+                os.remove(self.full_segments()[0])
+                broker = self.broker(SMALL, shards, ACCEPT)
+                holder = broker.client("holder")
+                line = json.loads(broker.wait_for_log("message_dropped"))
+                self.assertEqual((line["client"], line["reason"], line["messages"]),
+                                 ("holder", "segment_missing", 1))
+                while holder.message()[1] != MESSAGES[-1]:
+                    pass
+                holder.close()
+                messages, reason = told(broker.client("holder"))
+                self.assertEqual((messages >= 1, reason), (True, "segment_missing"))
+                self.end(broker)
+
     def test_a_full_file_that_is_gone_is_accepted(self):
         for shards in ("node.shards=1", "node.shards=2", "node.shards=5"):
             with self.subTest(shards):
