@@ -52,6 +52,11 @@ tls = { certificate = "server.crt", key = "server.key" }
 # Clients with certificates of our authority (`stentor init --client NAME`) instead of passwords:
 # add client_ca = "ca.crt", client_certificate = "required" between these braces.
 
+# Services of this machine publish by HTTP; /metrics is there for Prometheus.
+[[listener]]
+url = "https://127.0.0.1:8443"
+tls = { certificate = "server.crt", key = "server.key" }
+
 [store]
 acknowledge_after = "disk"   # an acknowledgement means: survives a power cut
 
@@ -92,6 +97,16 @@ std::vector<std::string> this_machine() {
     if (hosts.empty() || hosts.front() != "localhost") hosts.emplace_back("localhost");
     hosts.emplace_back("127.0.0.1");
     hosts.emplace_back("::1");
+    return hosts;
+}
+
+/// With those of the configuration's door on loopback.
+std::vector<std::string> all_hosts(const InitArguments& arguments) {
+    if (arguments.hosts.empty()) return this_machine();
+    std::vector<std::string> hosts = arguments.hosts;
+    for (const char* here : {"localhost", "127.0.0.1"}) {
+        if (std::find(hosts.begin(), hosts.end(), here) == hosts.end()) hosts.emplace_back(here);
+    }
     return hosts;
 }
 
@@ -149,7 +164,7 @@ Result<auth::CertificateMaker, std::string> authority(Writer& files) {
 Result<void, std::string> make_certificates(const InitArguments& arguments, Writer& files) {
     STENTOR_TRY(const auto maker, authority(files));
     if (!files.exists("server.crt")) {
-        const auto hosts = arguments.hosts.empty() ? this_machine() : arguments.hosts;
+        const auto hosts = all_hosts(arguments);
         STENTOR_TRY(const auto server, maker.for_server(hosts, kServerLife));
         files.write_pair("server", server);
         std::cout << "  server.crt, server.key  for";
@@ -194,7 +209,9 @@ int first_broker(const InitArguments& arguments, Writer& files) {
               << "Start it there:  cd " << arguments.directory
               << " && stentor serve -c stentor.toml\n"
               << "Clients trust ca.crt:  stentor sub --url mqtts://" << host_of_url(arguments)
-              << ":8883 --cafile " << arguments.directory << "/ca.crt -u admin -P ... -t '#'\n";
+              << ":8883 --cafile " << arguments.directory << "/ca.crt -u admin -P ... -t '#'\n"
+              << "Services here publish by HTTP:  curl --cacert " << arguments.directory
+              << "/ca.crt https://127.0.0.1:8443/v1/publish/TOPIC -d ...\n";
     return kExitOk;
 }
 

@@ -147,6 +147,10 @@ TEST(Init, ShowsAUrlThatTheCertificateIsFor) {
     EXPECT_THAT(init("b", {"*.example", "broker.example"}),
                 HasSubstr("--url mqtts://broker.example:8883 "));
     EXPECT_THAT(init("c", {"::1"}), HasSubstr("--url mqtts://[::1]:8883 "));
+    // And one that it is for whatever hosts were asked for.
+    EXPECT_THAT(init("d", {"broker.example"}),
+                AllOf(HasSubstr("for broker.example localhost 127.0.0.1\n"),
+                      HasSubstr("https://127.0.0.1:8443/v1/publish/")));
 }
 
 TEST(Check, SaysWhichRuleDecides) {

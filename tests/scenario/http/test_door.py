@@ -2,12 +2,14 @@
 """The HTTP door: http://, https:// and HTTP on auto://, its bounds, and requests that mean harm."""
 
 import http.client
+import re
 import socket
 import ssl
 import subprocess
 import unittest
 
-from http_kit import PATIENCE, STENTOR, Client, HttpCase, main
+from http_kit import PATIENCE, STENTOR, Client, HttpCase, main  # which finds the next one
+from broker import BrokerProcess
 
 GET = b"GET /livez HTTP/1.1\r\nHost: x\r\n\r\n"
 LAST = b"GET /livez HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
@@ -257,6 +259,24 @@ class Tls(HttpCase):
     def setUp(self):
         super().setUp()
         self.context = self.make(self.dir)
+
+    def test_what_init_makes_is_there_for_services(self):
+        folder = self.dir / "made"
+        subprocess.run([STENTOR, "init", str(folder), "--host", "broker.example"], check=True,
+                       capture_output=True)
+        urls = re.findall(r'^url = "(.*)"', (folder / "stentor.toml").read_text(), re.MULTILINE)
+        free = []
+        for number, url in enumerate(urls):
+            free += ["--set", f"listener.{number}.url=" + re.sub(r":\d+(?=/|$)", ":0", url)]
+        broker = BrokerProcess(STENTOR, "-c", "stentor.toml", "--data", ":memory:", *free,
+                               patience=PATIENCE, cwd=folder)
+        self.addCleanup(broker.stop)
+        self.assertTrue(broker.wait_until_ready())
+        [port] = [port for port, url in zip(broker.ports, urls) if url.startswith("https:")]
+        over = self.secure(ssl.create_default_context(cafile=folder / "ca.crt"), port)
+        answer = self.ask("POST", "/v1/publish/phone/anna/inbox", body="Hello", over=over)
+        self.assertEqual(answer.status, 202, answer.body)
+        self.assertEqual(self.get("/metrics", over=over).status, 200)
 
     def doors(self):
         self.serve('[[listener]]\nurl = "https://127.0.0.1:0"\n' + self.TLS,
