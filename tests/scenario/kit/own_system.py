@@ -100,7 +100,7 @@ class System:
 
     def boot(self, probe, results):
         """systemd as process 1; `probe` (Python) runs when the system is up, with `results` as
-        /mnt, then all of it ends. What the probe has printed; None if systemd does not boot here."""
+        /mnt, then all of it ends. What the probe has printed; None: systemd does not boot here."""
         results = pathlib.Path(results)
         (results / "probe.py").write_text(probe)
         units = self.root / "etc/systemd/system"
