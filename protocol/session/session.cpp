@@ -114,6 +114,10 @@ void Session::advance(Seq position) noexcept { sent_through_ = std::max(sent_thr
 
 std::size_t Session::inflight_count() const noexcept { return outbound_ ? outbound_->open : 0; }
 
+std::size_t Session::inbound_count() const noexcept {
+    return inbound_ ? inbound_->qos1_waiting + inbound_->ids.size() : 0;
+}
+
 std::size_t Session::queued_count() const noexcept {
     return outbound_ ? outbound_->queue.size() : 0;
 }

@@ -205,6 +205,7 @@ class Session {
         return session_expiry_seconds_;
     }
     [[nodiscard]] std::size_t inflight_count() const noexcept;  // QoS 1/2 to the client, not done
+    [[nodiscard]] std::size_t inbound_count() const noexcept;   // the same from the client
     [[nodiscard]] std::size_t queued_count() const noexcept;    // transient queue
     [[nodiscard]] std::size_t bytes() const noexcept;           // memory, for accounting
 

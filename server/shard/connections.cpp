@@ -316,7 +316,7 @@ void Shard::close(Connection& connection, const mqtt::Close& close, Instant now)
         fx_.out = &connection.out;
         entry.attached->session.send_disconnect(close.reason, close.detail, {}, fx_);
     }
-    end_attachment(entry, close.will, now);
+    end_attachment(entry, close.will, {mqtt::to_number(close.reason)}, now);
     drop_connection(connection, true, close.reason);
 }
 
@@ -336,7 +336,8 @@ void Shard::disconnected(ConnectionId id, Instant now) {
     if (connection == nullptr) return;
     if (connection->phase == Phase::open || connection->phase == Phase::attaching) {
         // Not by DISCONNECT: the will is published [MQTT-3.1.2-8].
-        end_attachment(*sessions_.at(connection->slot), mqtt::CloseWill::publish, now);
+        end_attachment(
+            *sessions_.at(connection->slot), mqtt::CloseWill::publish, {LastEnd::kLost}, now);
     }
     ++counters_.connections_lost;
     forget_connection(*connection, false);

@@ -484,8 +484,9 @@ void Shard::forget_attachment(SessionEntry& entry) {
 
 /// The connection of an attached session ends, for whatever reason. The entry is gone afterwards if
 /// the session was transient or its expiry interval is 0.
-void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant now) {
+void Shard::end_attachment(SessionEntry& entry, mqtt::CloseWill will, LastEnd end, Instant now) {
     Attachment& attached = *entry.attached;
+    entry.last_end = end;
     entry.expiry_seconds = attached.session.session_expiry_seconds();
     const bool session_ends = !entry.durable || entry.expiry_seconds == 0;
     if (const std::size_t queued = attached.session.queued_count(); queued != 0 && session_ends) {

@@ -85,9 +85,10 @@ RestingSession::RestingSession(const SessionEntry& entry, RestingBlocks& blocks)
         .client_id_bytes = static_cast<std::uint16_t>(entry.client_id.size()),
         .user_bytes = static_cast<std::uint16_t>(entry.identity.user.size()),
         .last_packet_id = entry.parts != nullptr ? entry.parts->last_packet_id : std::uint16_t{0},
-        .version = entry.version,
-        .flags = static_cast<std::uint8_t>((entry.identity.admin ? kIsAdmin : 0U) |
-                                           (entry.loss != nullptr ? kHasLoss : 0U))};
+        .last_end = entry.last_end.code,
+        .version_and_flags = static_cast<std::uint8_t>(
+            static_cast<unsigned>(entry.version) | (entry.identity.admin ? Head::kIsAdmin : 0U) |
+            (entry.loss != nullptr ? Head::kHasLoss : 0U))};
     const auto write = [&](Writer& out) {
         out.put(head);
         out.put(std::string_view{entry.client_id});
@@ -117,15 +118,20 @@ std::string_view RestingSession::client_id() const noexcept {
     return as_text({block_ + sizeof(Head), head().client_id_bytes});
 }
 
+std::string_view RestingSession::user() const noexcept {
+    const Head from = head();
+    return as_text({block_ + sizeof(Head) + from.client_id_bytes, from.user_bytes});
+}
+
 const std::byte* RestingSession::first_subscription() const noexcept {
     const Head from = head();
-    const std::size_t loss_bytes = (from.flags & kHasLoss) != 0 ? kLossBytes : 0;
+    const std::size_t loss_bytes = from.has_loss() ? kLossBytes : 0;
     return block_ + sizeof(Head) + from.client_id_bytes + from.user_bytes + loss_bytes;
 }
 
 /// Null: there is none to tell.
 std::unique_ptr<BacklogLoss> RestingSession::loss() const {
-    if ((head().flags & kHasLoss) == 0) return nullptr;
+    if (!head().has_loss()) return nullptr;
     auto loss = std::make_unique<BacklogLoss>();
     const std::byte* const at = first_subscription() - kLossBytes;
     std::memcpy(&loss->messages, at, sizeof loss->messages);
@@ -164,10 +170,11 @@ void RestingSession::wake(SessionEntry& entry) const {
     entry.born = from.born;
     entry.generation = from.generation;
     entry.durable = true;
-    entry.version = from.version;
+    entry.version = from.version();
+    entry.last_end = {from.last_end};
     entry.expiry_seconds = from.expiry_seconds;
-    entry.identity.user = as_text({block_ + sizeof(Head) + from.client_id_bytes, from.user_bytes});
-    entry.identity.admin = (from.flags & kIsAdmin) != 0;
+    entry.identity.user = user();
+    entry.identity.admin = from.admin();
     entry.sent_through = from.position;
     entry.committed_through = from.position;
     entry.backlog_count_at = from.backlog_count_at;

@@ -59,6 +59,12 @@ class RestingSession {
     void wake(SessionEntry& entry) const;
 
     [[nodiscard]] std::string_view client_id() const noexcept;
+    [[nodiscard]] std::string_view user() const noexcept;
+    [[nodiscard]] mqtt::ProtocolVersion version() const noexcept { return head().version(); }
+    [[nodiscard]] std::size_t subscriptions() const noexcept { return head().subscriptions; }
+    [[nodiscard]] std::uint32_t expiry_seconds() const noexcept { return head().expiry_seconds; }
+    [[nodiscard]] Instant detached_at() const noexcept { return head().detached_at; }
+    [[nodiscard]] LastEnd last_end() const noexcept { return {head().last_end}; }
     [[nodiscard]] std::uint32_t born() const noexcept { return head().born; }
     [[nodiscard]] std::uint32_t generation() const noexcept { return head().generation; }
     [[nodiscard]] Seq position() const noexcept { return head().position; }
@@ -70,6 +76,9 @@ class RestingSession {
     /// Calls visit(const RestingSubscription&) for each, in order of text.
     template <class Visit>
     void for_each_subscription(Visit&& visit) const;
+    /// The same until it returns false; then this does, too.
+    template <class Visit>
+    [[nodiscard]] bool for_each_subscription_while(Visit&& visit) const;
 
     /// The bytes it takes besides this object.
     [[nodiscard]] std::size_t bytes() const noexcept;
@@ -88,11 +97,17 @@ class RestingSession {
         std::uint16_t client_id_bytes = 0;
         std::uint16_t user_bytes = 0;
         std::uint16_t last_packet_id = 0;
-        mqtt::ProtocolVersion version = mqtt::ProtocolVersion::v5;
-        std::uint8_t flags = 0;
+        std::uint8_t last_end = LastEnd::kUnknown;
+        std::uint8_t version_and_flags = 0;
+
+        static constexpr std::uint8_t kIsAdmin = 0x80;
+        static constexpr std::uint8_t kHasLoss = 0x40;
+        [[nodiscard]] mqtt::ProtocolVersion version() const noexcept {
+            return static_cast<mqtt::ProtocolVersion>(version_and_flags & ~(kIsAdmin | kHasLoss));
+        }
+        [[nodiscard]] bool admin() const noexcept { return (version_and_flags & kIsAdmin) != 0; }
+        [[nodiscard]] bool has_loss() const noexcept { return (version_and_flags & kHasLoss) != 0; }
     };
-    static constexpr std::uint8_t kIsAdmin = 1;
-    static constexpr std::uint8_t kHasLoss = 2;
     static constexpr std::size_t kLossBytes =
         sizeof(BacklogLoss::messages) + sizeof(BacklogLoss::reason);
     // Before each subscription's text; share key, identifier and what is kept of an earlier QoS (a
@@ -124,13 +139,22 @@ class RestingSession {
 };
 
 template <class Visit>
-void RestingSession::for_each_subscription(Visit&& visit) const {
+bool RestingSession::for_each_subscription_while(Visit&& visit) const {
     const std::byte* at = first_subscription();
     for (std::uint32_t left = head().subscriptions; left != 0; --left) {
         RestingSubscription subscription;
         at = read(at, subscription);
-        visit(subscription);
+        if (!visit(subscription)) return false;
     }
+    return true;
+}
+
+template <class Visit>
+void RestingSession::for_each_subscription(Visit&& visit) const {
+    (void)for_each_subscription_while([&](const RestingSubscription& each) {
+        visit(each);
+        return true;
+    });
 }
 
 }  // namespace stentor::server

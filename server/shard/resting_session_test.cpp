@@ -44,6 +44,7 @@ void expect_same(const SessionEntry& a, const SessionEntry& b) {
     EXPECT_EQ(a.generation, b.generation);
     EXPECT_EQ(a.durable, b.durable);
     EXPECT_EQ(a.version, b.version);
+    EXPECT_EQ(a.last_end.code, b.last_end.code);
     EXPECT_EQ(a.expiry_seconds, b.expiry_seconds);
     EXPECT_EQ(a.identity.user, b.identity.user);
     EXPECT_EQ(a.identity.admin, b.identity.admin);
@@ -77,6 +78,7 @@ TEST(RestingSession, WakesAsItWas) {
     SessionEntry full = typical();
     full.identity.admin = true;
     full.version = mqtt::ProtocolVersion::v3_1_1;
+    full.last_end = {LastEnd::kLost};
     full.parts = std::make_unique<mqtt::SessionParts>();
     full.parts->last_packet_id = 65'535;
     full.subscriptions[0].identifier = 268'435'455;
@@ -98,6 +100,12 @@ TEST(RestingSession, WakesAsItWas) {
         RestingSession resting{*entry, blocks};
         EXPECT_EQ(resting.client_id(), entry->client_id);
         EXPECT_EQ(resting.expires_at(), entry->expires_at());
+        EXPECT_EQ(resting.user(), entry->identity.user);
+        EXPECT_EQ(resting.version(), entry->version);
+        EXPECT_EQ(resting.subscriptions(), entry->subscriptions.size());
+        EXPECT_EQ(resting.detached_at(), entry->detached_at);
+        EXPECT_EQ(resting.expiry_seconds(), entry->expiry_seconds);
+        EXPECT_EQ(resting.last_end().code, entry->last_end.code);
         SessionEntry woken;
         resting.wake(woken);
         expect_same(woken, *entry);

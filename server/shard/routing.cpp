@@ -341,7 +341,9 @@ void Shard::acknowledge_action(Action& action, Instant now) {
 void Shard::session_ended(const std::string& client) {
     const auto at = ending_.find(client);
     STENTOR_ASSERT(at != ending_.end());
-    if (--at->second == 0) ending_.erase(at);
+    if (--at->second != 0) return;
+    ending_.erase(at);
+    if (!kicks_.empty()) answer_kicks(client);
 }
 
 /// A message from an attached client has come back from the log, or failed to get there; whether

@@ -209,6 +209,7 @@ struct SessionEntry {
     BacklogLoad backlog_count_at = 0;  // nothing can have reached a bound before
     bool backlog_checking = false;
     Instant detached_at;
+    LastEnd last_end;
     std::vector<Subscription> subscriptions;  // by text
     std::unique_ptr<PendingWill> will;
     std::vector<Unanswered> unanswered;  // in order; empty but for moments

@@ -13,6 +13,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,11 @@ class SessionTable {
 
     /// Wakes it.
     [[nodiscard]] SessionEntry* find(std::string_view client_id);
+    /// Wakes nobody.
+    [[nodiscard]] std::optional<std::uint32_t> slot_of(std::string_view client_id) const {
+        const auto at = by_client_.find(client_id);
+        return at == by_client_.end() ? std::nullopt : std::optional{*at};
+    }
     /// Null for one that rests, too: nobody can be attached to it.
     [[nodiscard]] SessionEntry* at(std::uint32_t slot) noexcept {
         return slot < awake_.size() ? awake_[slot].get() : nullptr;
@@ -94,6 +100,7 @@ class SessionTable {
     std::vector<std::unique_ptr<SessionEntry>> awake_;
     std::size_t awake_count_ = 0;
     std::vector<RestingSession> resting_;
+    std::size_t at_rest_ = 0;
     RestingBlocks blocks_;
     std::vector<std::uint32_t> generations_;  // the last one of each slot, so that none comes twice
     std::vector<std::uint32_t> free_;

@@ -20,6 +20,10 @@ TEST(SessionTable, FindsThemAwakeOrResting) {
         if (i % 2 == 0) table.rest(entry);
     }
     EXPECT_EQ(table.size(), 1000U);
+    EXPECT_EQ(table.at_rest(), 500U);
+    EXPECT_EQ(table.slot_of("c4"), 4U);
+    EXPECT_EQ(table.slot_of("c1000"), std::nullopt);
+    EXPECT_EQ(table.at_rest(), 500U) << "asked for its slot, nobody wakes";
     for (int i = 0; i < 1000; ++i) {
         const SessionEntry* found = table.find("c" + std::to_string(i));
         ASSERT_NE(found, nullptr) << i;

@@ -37,6 +37,7 @@ Shard::Shard(ShardId id,
       outgoing_shares_{shared.mailboxes.size()},
       outgoing_done_{shared.mailboxes.size()},
       random_{options.seed} {
+    listing_ = static_cast<std::uint32_t>(options.seed ^ (options.seed >> 32U));
     edition_ = shared.access->edition();
     review_.edition = edition_;
 }
@@ -166,10 +167,12 @@ void Shard::handle(ShardMessage& message, Instant now) {
         if (shared_.snapshots != nullptr) {
             shared_.snapshots->snapshot(id_, question->cookie, snapshot());
         }
+    } else if (auto* inquiry = std::get_if<Inquiry>(&message)) {
+        inquire(std::move(*inquiry), now);
     } else if (const auto* values = std::get_if<BrokerValues>(&message)) {
         broker_values(*values, now);
     } else if (auto* kick = std::get_if<Kick>(&message)) {
-        this->kick(*kick, now);
+        this->kick(std::move(*kick), now);
     } else if (auto* end = std::get_if<Drain>(&message)) {
         drain(*end, now);
     }
@@ -434,20 +437,6 @@ void Shard::close_deferred(Instant now) {
         SessionEntry* entry = sessions_.attached(next.who.slot, next.who.generation);
         if (entry != nullptr) close(connection_of(*entry), next.close, now);
     }
-}
-
-void Shard::kick(const Kick& kick, Instant now) {
-    SessionEntry* entry = sessions_.find(kick.client_id);
-    if (entry == nullptr) return;
-    if (entry->attached != nullptr) {
-        close(connection_of(*entry),
-              {.reason = kick.reason,
-               .detail = "closed by an administrator",
-               .send_disconnect = true},
-              now);
-        entry = sessions_.find(kick.client_id);
-    }
-    if (entry != nullptr && kick.discard_session) discard_session(*entry, now);
 }
 
 void Shard::drain(const Drain& how, Instant now) {

@@ -259,7 +259,7 @@ class Shard {
                                 Instant now);
     void finish_attach(SessionEntry& entry, Instant now);
     void resume(SessionEntry& entry, Instant now);
-    void end_attachment(SessionEntry& entry, mqtt::CloseWill will, Instant now);
+    void end_attachment(SessionEntry& entry, mqtt::CloseWill will, LastEnd end, Instant now);
     void forget_attachment(SessionEntry& entry);
     static void keep_parts(SessionEntry& entry, mqtt::SessionParts parts);
     [[nodiscard]] static std::optional<store::SessionLoss> loss_to_store(SessionEntry& entry);
@@ -591,7 +591,31 @@ class Shard {
     void handle_inbox(Instant now);
     void fire(const Timer& due, Instant now);
     void close_deferred(Instant now);
-    void kick(const Kick& kick, Instant now);
+
+    // inquiries.cpp
+    struct WaitingKick {
+        std::string client_id;
+        Kicked kicked;
+        Asker asker;
+    };
+    void inquire(Inquiry inquiry, Instant now);
+    [[nodiscard]] bool is_listing(const ListPlace& from) const noexcept;
+    [[nodiscard]] ClientsPage look_up(const ClientsQuestion& asked, Instant now);
+    [[nodiscard]] ClientFound look_up(const ClientQuestion& asked, Instant now);
+    [[nodiscard]] SubscriptionsPage look_up(const SubscriptionsQuestion& asked, Instant now);
+    [[nodiscard]] RetainedFound look_up(RetainedQuestion& asked, Instant now);
+    [[nodiscard]] RetainedValueFound look_up(const RetainedValueQuestion& asked, Instant now);
+    [[nodiscard]] std::optional<ClientSummary> summary_of(std::uint32_t slot,
+                                                          const ClientsQuestion& asked);
+    [[nodiscard]] static ClientSummary summary_of(const RestingSession& resting);
+    [[nodiscard]] ClientSummary summary_of(SessionEntry& entry);
+    [[nodiscard]] ClientDetails details_of(SessionEntry& entry);
+    [[nodiscard]] ClientDetails::Connected connected_details(SessionEntry& entry);
+    template <class Lister>
+    [[nodiscard]] bool list_subscriptions(std::uint32_t slot, Lister& lister);
+    void kick(Kick kick, Instant now);
+    void answer_kicks(std::string_view client);
+
     void drain(const Drain& how, Instant now);
     void submit_batch(Instant now);
     void flush_outgoing();
@@ -686,6 +710,7 @@ class Shard {
     };
     PutOff put_off_;
     boost::unordered_flat_map<std::string, std::uint32_t> ending_;  // SessionEnded on their way
+    std::vector<WaitingKick> kicks_;                                // for one of these
     boost::unordered_flat_map<std::uint64_t, std::uint32_t> join_answers_;  // by cookie
     boost::unordered_flat_map<std::uint64_t, AttachmentRef> readers_;       // by cookie of the read
     boost::unordered_flat_map<std::uint64_t, AttachmentRef> replayers_;  // by cookie of the replay
@@ -726,6 +751,7 @@ class Shard {
     std::uint64_t next_ingress_ticket_ = 1;
     std::uint64_t next_cookie_ = 1;
     Random random_;
+    std::uint32_t listing_ = 0;  // names this life of the slots, see ListPlace
     bool congested_ = false;
     bool others_behind_ = false;  // or we are: see Mailbox::is_behind()
     bool outgoing_blocked_ = false;

@@ -11,6 +11,7 @@
 #include "protocol/session/session_types.hpp"
 #include "server/core/access.hpp"
 #include "server/core/retained_store.hpp"
+#include "server/shard/inquiry.hpp"
 #include "server/shard/publish_job.hpp"
 #include "server/shard/transport_port.hpp"
 
@@ -180,6 +181,13 @@ struct Kick {
     std::string client_id;
     mqtt::ReasonCode reason = mqtt::ReasonCode::administrative_action;
     bool discard_session = false;
+    Asker asker = {};
+};
+
+/// Somebody wants to know.
+struct Inquiry {
+    Question question;
+    Asker asker;
 };
 
 /// Stop accepting, tell 5.0 clients `reason`, close every connection, commit what must be.
@@ -223,6 +231,7 @@ using ShardMessage = std::variant<GroupCommitted,
                                   SharedDone,
                                   Kick,
                                   TakeSnapshot,
+                                  Inquiry,
                                   BrokerValues,
                                   PublishAsked,
                                   Drain>;
