@@ -11,7 +11,7 @@ build_packages="ca-certificates git g++ cmake ninja-build ccache lld pkg-config
 test_packages="libgtest-dev libgmock-dev libbenchmark-dev libpaho-mqttpp-dev libpaho-mqtt-dev
     clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
     mosquitto mosquitto-clients python3 python3-cryptography python3-jwt python3-paho-mqtt
-    python3-prometheus-client python3-yaml prometheus
+    python3-jsonschema python3-prometheus-client python3-yaml prometheus
     curl openssl strace faketime haproxy chromium
     dpkg-dev fakeroot lintian man-db systemd zsh fish"
 # For `package` beside the first list.

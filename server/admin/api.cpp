@@ -1,6 +1,8 @@
 #include "server/admin/api.hpp"
 
+#include "base/clock.hpp"
 #include "base/random.hpp"
+#include "server/admin/api_routes.hpp"
 #include "server/metrics/prometheus_text.hpp"
 
 #include <boost/beast/http/verb.hpp>
@@ -17,10 +19,6 @@ namespace http = boost::beast::http;
 
 namespace {
 
-/// Who may come: anybody; whoever may know how the broker fares (administrators, and who is let in
-/// without a name on this machine); whoever is let in, the rest is up to the rules.
-enum class Permission : std::uint8_t { anybody, figures, admitted };
-
 std::string_view path_of(const Request& request) {
     const std::string_view target{request.target().data(), request.target().size()};
     return target.substr(0, target.find('?'));
@@ -29,6 +27,9 @@ std::string_view path_of(const Request& request) {
 /// Users and addresses whose rate is known.
 constexpr std::size_t kPublishers = 4096;
 
+/// Smaller answers are bounded by the number of connections.
+constexpr std::size_t kSmallAnswer = std::size_t{64} * 1024;
+
 Reply still_starting() {
     return error_reply(Status::service_unavailable,
                        "not_ready",
@@ -36,49 +37,47 @@ Reply still_starting() {
                        "try again");
 }
 
-/// A pattern that ends with '*' stands for all that begins like it.
-bool fits(std::string_view pattern, std::string_view path) {
-    if (!pattern.ends_with('*')) return pattern == path;
-    return path.starts_with(pattern.substr(0, pattern.size() - 1));
-}
-
 }  // namespace
 
 struct Api::Route {
-    http::verb method;
-    std::string_view path;
-    Permission permission;
+    RouteInfo info;
     Answer (Api::*answer)(Call&);
     /// Who may has been asked; null: no body is wanted.
     asio::awaitable<Begun> (Api::*begin)(Call&) = nullptr;
 };
 
 const Api::Route Api::kRoutes[] = {
-    {http::verb::get, "/livez", Permission::anybody, &Api::livez},
-    {http::verb::get, "/readyz", Permission::anybody, &Api::readyz},
-    {http::verb::get, "/metrics", Permission::figures, &Api::metrics},
-    {http::verb::post,
-     "/v1/publish",
-     Permission::admitted,
-     &Api::publish_json,
-     &Api::begin_publish_json},
-    {http::verb::post,
-     "/v1/publish/*",
-     Permission::admitted,
-     &Api::publish_one,
-     &Api::begin_publish_one},
+    {kLivez, &Api::livez},
+    {kReadyz, &Api::readyz},
+    {kMetrics, &Api::metrics},
+    {kOpenapi, &Api::openapi},
+    {kPublish, &Api::publish_json, &Api::begin_publish_json},
+    {kPublishTopic, &Api::publish_one, &Api::begin_publish_one},
+    {kClients, &Api::list_clients},
+    {kClient, &Api::get_client},
+    {kKick, &Api::kick_client},
+    {kClientSubscriptions, &Api::list_subscriptions_of},
+    {kSubscriptions, &Api::list_subscriptions},
+    {kRetained, &Api::list_retained},
+    {kClearRetained, &Api::clear_retained},
+    {kTopics, &Api::list_topics},
+    {kNode, &Api::node},
+    {kReload, &Api::reload},
+    {kBackup, &Api::back_up},
 };
+
+std::vector<RouteInfo> Api::routes() {
+    std::vector<RouteInfo> all;
+    for (const Route& route : kRoutes) all.push_back(route.info);
+    return all;
+}
 
 Api::Api(ApiParts parts)
     : parts_{std::move(parts)},
       visitors_{*parts_.door, *parts_.access},
-      visitor_hash_key_{random_hash_key()} {
+      visitor_hash_key_{random_hash_key()},
+      cursors_{static_cast<std::uint32_t>(random_seed())} {
     if (parts_.messages_per_second_max != 0) published_lately_.emplace(kPublishers);
-}
-
-/// What of the path the route's '*' stands for.
-std::string_view Api::path_behind(const Call& call) {
-    return path_of(*call.request).substr(kRoutes[call.route].path.size() - 1);
 }
 
 asio::awaitable<Begun> Api::begin(Call& call) {
@@ -87,9 +86,11 @@ asio::awaitable<Begun> Api::begin(Call& call) {
     if (method == http::verb::head) method = http::verb::get;
     std::string allowed;
     for (const Route& route : kRoutes) {
-        if (!fits(route.path, path)) continue;
-        if (route.method == method) {
+        const auto value = path_value(route.info.path, path);
+        if (!value) continue;
+        if (route.info.method == method) {
             call.route = static_cast<std::size_t>(&route - kRoutes);
+            call.path_value = *value;
             Begun begun;
             begun.refusal = co_await refusal(call);
             if (!begun.refusal && route.begin != nullptr) {
@@ -97,26 +98,31 @@ asio::awaitable<Begun> Api::begin(Call& call) {
             }
             co_return begun;
         }
-        const auto name = http::to_string(route.method);
+        const auto name = http::to_string(route.info.method);
         allowed.append(allowed.empty() ? "" : ", ").append(name.data(), name.size());
-        if (route.method == http::verb::get) allowed.append(", HEAD");
+        if (route.info.method == http::verb::get) allowed.append(", HEAD");
     }
+    co_return no_such_path(std::move(allowed));
+}
+
+/// `allowed`: the methods that it has.
+Begun Api::no_such_path(std::string allowed) {
     if (allowed.empty()) {
-        co_return Begun{error_reply(Status::not_found,
-                                    "not_found",
-                                    "there is nothing at this path",
-                                    "/v1/publish, /livez, /readyz and /metrics are served")};
+        return {error_reply(Status::not_found,
+                            "not_found",
+                            "there is nothing at this path",
+                            "GET /openapi.json says what there is")};
     }
     Reply reply = error_reply(Status::method_not_allowed,
                               "method_not_allowed",
                               "this path has no such method",
                               "it has " + allowed);
     reply.headers.emplace_back("Allow", std::move(allowed));
-    co_return Begun{std::move(reply)};
+    return {std::move(reply)};
 }
 
 asio::awaitable<std::optional<Reply>> Api::refusal(Call& call) {
-    const Permission wanted = kRoutes[call.route].permission;
+    const Permission wanted = kRoutes[call.route].info.permission;
     if (wanted == Permission::anybody) co_return std::nullopt;
     // Nobody is asked about people before it is sure that this start does not fail.
     if (parts_.readiness->load() == Readiness::starting) co_return still_starting();
@@ -125,7 +131,7 @@ asio::awaitable<std::optional<Reply>> Api::refusal(Call& call) {
     call.identity = std::move(visitor.identity);
     if (wanted == Permission::admitted || call.identity.admin) co_return std::nullopt;
     const bool is_anonymous = call.identity.user.empty();
-    if (is_anonymous && is_local(call)) co_return std::nullopt;
+    if (wanted == Permission::figures && is_anonymous && is_local(call)) co_return std::nullopt;
     co_return error_reply(
         Status::forbidden, "forbidden", "this is for administrators", "http.admins names them");
 }
@@ -133,7 +139,44 @@ asio::awaitable<std::optional<Reply>> Api::refusal(Call& call) {
 asio::awaitable<Reply> Api::answer(Call& call) {
     const Route& route = kRoutes[call.route];
     Reply reply = co_await (this->*route.answer)(call);
+    keep_room_for(reply);
     co_return reply;
+}
+
+/// Large answers that their readers have not taken are bounded together.
+void Api::keep_room_for(Reply& reply) {
+    const std::size_t bytes = reply.body.size();
+    if (bytes <= kSmallAnswer) return;
+    if (answers_bytes_ != 0 && answers_bytes_ + bytes > kAnswersBytesMax) {
+        reply = error_reply(Status::service_unavailable,
+                            "busy",
+                            "too many answers wait to be read by those who asked",
+                            "try again a little later");
+        return;
+    }
+    answers_bytes_ += bytes;
+    reply.room =
+        std::shared_ptr<void>{this, [this, bytes](void* /*api*/) { answers_bytes_ -= bytes; }};
+}
+
+Reply Api::shards_busy() {
+    Reply reply = error_reply(Status::service_unavailable,
+                              "busy",
+                              "the broker has had no time to look, or opens its store again",
+                              "ask again a little later");
+    reply.headers.emplace_back("Retry-After", "1");
+    return reply;
+}
+
+Reply Api::no_such_client() {
+    return error_reply(Status::not_found,
+                       "no_such_client",
+                       "no client of that name is connected or has a session",
+                       "GET /v1/clients lists them; the name is percent-encoded in the path");
+}
+
+TimeScale Api::time_scale() const {
+    return {.store_now = parts_.now(), .unix_ms_now = wall_clock_unix_ms()};
 }
 
 Api::Answer Api::livez(Call& /*call*/) { co_return Reply{.body = "{\"status\":\"alive\"}\n"}; }
@@ -153,24 +196,24 @@ Api::Answer Api::readyz(Call& /*call*/) {
 }
 
 Reply Api::not_ready() const {
-    const char* why = "the broker was not ready a moment ago";
+    return error_reply(
+        Status::service_unavailable, "not_ready", why_not_ready(), "try again, or elsewhere");
+}
+
+const char* Api::why_not_ready() const {
     switch (parts_.readiness->load()) {
         case Readiness::ready:
             break;
         case Readiness::starting:
-            why = "the broker is starting: the store is being recovered";
-            break;
+            return "the broker is starting: the store is being recovered";
         case Readiness::waiting_for_disk:
-            why = "the disk has no room to open the store, or fails";
-            break;
+            return "the disk has no room to open the store, or fails";
         case Readiness::store_failed:
-            why = "the store has failed and is being opened again";
-            break;
+            return "the store has failed and is being opened again";
         case Readiness::stopping:
-            why = "the broker is stopping";
-            break;
+            return "the broker is stopping";
     }
-    return error_reply(Status::service_unavailable, "not_ready", why, "try again, or elsewhere");
+    return "the broker was not ready a moment ago";
 }
 
 }  // namespace stentor::admin

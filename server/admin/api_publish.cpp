@@ -187,7 +187,7 @@ std::optional<Reply> Api::early_refusal(const Call& call) const {
 
 asio::awaitable<Begun> Api::begin_publish_one(Call& call) {
     if (auto refusal = early_refusal(call)) co_return Begun{.refusal = std::move(refusal)};
-    const auto topic = topic_of(path_behind(call), parts_.rules);
+    const auto topic = topic_of(call.path_value, parts_.rules);
     if (!topic) co_return Begun{.refusal = error_reply(topic.error())};
     if (const auto mistake = may_publish(call, *topic)) {
         co_return Begun{.refusal = error_reply(*mistake)};
@@ -201,7 +201,7 @@ asio::awaitable<Begun> Api::begin_publish_json(Call& call) {
 }
 
 Api::Answer Api::publish_one(Call& call) {
-    const auto topic = topic_of(path_behind(call), parts_.rules);
+    const auto topic = topic_of(call.path_value, parts_.rules);
     if (!topic) co_return error_reply(topic.error());
     auto message = message_of(*call.request, *topic, parts_.rules, parts_.now());
     if (!message) co_return error_reply(message.error());
@@ -216,6 +216,49 @@ Api::Answer Api::publish_json(Call& call) {
     if (!asked) co_return error_reply(asked.error());
     Reply reply = co_await publish(call, *std::move(asked));
     co_return reply;
+}
+
+std::optional<Reply> Api::without_outcome(Publisher::How how) const {
+    switch (how) {
+        case Publisher::How::done:
+            break;
+        case Publisher::How::busy:
+            return busy();
+        case Publisher::How::not_ready:
+            return not_ready();
+        case Publisher::How::unknown:
+            return unknown_outcome();
+    }
+    return std::nullopt;
+}
+
+/// As if it had been published: whoever subscribes gets the empty message, and 204 comes when it is
+/// on disk.
+Api::Answer Api::clear_retained(Call& call) {
+    if (parts_.readiness->load() != Readiness::ready) co_return not_ready();
+    const auto topic = topic_of(call.path_value, parts_.rules);
+    if (!topic) co_return error_reply(topic.error());
+    if (topic->starts_with("$SYS/")) {
+        co_return error_reply(
+            Status::forbidden, "not_authorized", "what is below $SYS is the broker's");
+    }
+    server::Question question = server::RetainedValueQuestion{*topic};
+    const ShardId home = parts_.shards.home_of_topic(*topic);
+    auto finding = co_await parts_.shards.ask(home, std::move(question));
+    if (!finding) co_return shards_busy();
+    if (!std::get<server::RetainedValueFound>(*finding).exists) {
+        co_return error_reply(
+            Status::not_found, "no_such_value", "the topic has no retained message");
+    }
+    std::vector<MessagePtr> messages{mqtt::Message::create({.topic = *topic,
+                                                            .qos = mqtt::QoS::at_least_once,
+                                                            .retain = true,
+                                                            .arrival = parts_.now()})};
+    const auto published = co_await parts_.publish(std::move(messages));
+    if (auto none = without_outcome(published.how)) co_return *std::move(none);
+    const PublishOutcome& outcome = published.outcomes.front();
+    if (!is_published(outcome)) co_return error_reply(failure_of(outcome.reason));
+    co_return Reply{.status = Status::no_content};
 }
 
 /// Those the rules allow; of a list each has its own answer.
@@ -236,9 +279,7 @@ Api::Answer Api::publish(Call& call, Asked asked) {
     const bool has_begun =
         published.how == Publisher::How::done || published.how == Publisher::How::unknown;
     if (!has_begun) uncount(call, messages);
-    if (published.how == Publisher::How::busy) co_return busy();
-    if (published.how == Publisher::How::not_ready) co_return not_ready();
-    if (published.how == Publisher::How::unknown) co_return unknown_outcome();
+    if (auto none = without_outcome(published.how)) co_return *std::move(none);
     json::array answers;
     bool all = true;
     auto next = published.outcomes.begin();

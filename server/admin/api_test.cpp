@@ -3,11 +3,17 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <boost/json/parse.hpp>
+#include <boost/json/serialize.hpp>
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <array>
+#include <deque>
 #include <functional>
 #include <memory>
+#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -18,6 +24,7 @@ namespace {
 
 namespace asio = boost::asio;
 namespace http = boost::beast::http;
+namespace json = boost::json;
 
 /// Takes "boss" for an administrator, "anna" for somebody else; counts whom it is asked about.
 class People final : public HttpAccess, public server::AccessControl {
@@ -127,12 +134,52 @@ class ApiTest : public testing::Test {
         published = std::move(messages);
         co_return outcome;
     }
+    asio::awaitable<std::optional<server::Finding>> find(ShardId shard, server::Question question) {
+        asked.emplace_back(shard, std::move(question));
+        if (findings.empty()) co_return std::nullopt;
+        server::Finding next = std::move(findings.front());
+        findings.pop_front();
+        co_return std::optional{std::move(next)};
+    }
+    asio::awaitable<std::optional<server::Finding>> kick(ShardId shard,
+                                                         std::string client_id,
+                                                         bool discards) {
+        kicked = std::to_string(shard.value()) + ' ' + client_id + (discards ? " for good" : "");
+        server::Question none = server::ClientQuestion{};
+        auto finding = co_await find(shard, std::move(none));
+        co_return finding;
+    }
+    static asio::awaitable<NodeFacts> node_facts() {
+        co_return NodeFacts{.name = "n", .started_unix_ms = 1000, .shards = 2};
+    }
+    asio::awaitable<ReloadReport> reload() { co_return reloaded; }
+    asio::awaitable<BackupReport> back_up(std::string name) {
+        backup_name = std::move(name);
+        co_return backed_up;
+    }
+    ShardsToAsk shards() {
+        return {
+            .count = [] { return 2U; },
+            .home_of_client =
+                [](std::string_view id) { return ShardId{static_cast<std::uint16_t>(id == "b")}; },
+            .home_of_topic = [](std::string_view /*t*/) { return ShardId{1}; },
+            .ask = [this](ShardId shard, server::Question q) { return find(shard, std::move(q)); },
+            .kick = [this](ShardId shard,
+                           std::string id,
+                           bool discards) { return kick(shard, std::move(id), discards); }};
+    }
     ApiParts parts(std::uint32_t messages_per_second_max) {
         return {.door = &people,
                 .access = &people,
                 .readiness = &readiness,
                 .metrics = page,
                 .publish = [this](auto messages) { return publish(std::move(messages)); },
+                .shards = shards(),
+                .listeners = [this] { return std::span<const std::string>{listeners}; },
+                .node = node_facts,
+                .reload = [this] { return reload(); },
+                .back_up = [this](std::string name) { return back_up(std::move(name)); },
+                .version = "1.2.3",
                 .rules = {.packet_bytes_max = 1000, .topic_levels_max = 8},
                 .messages_per_second_max = messages_per_second_max,
                 .now = [] { return Instant{std::chrono::seconds{1}}; }};
@@ -141,6 +188,22 @@ class ApiTest : public testing::Test {
     Reply post(std::string_view target, std::string text) {
         body = std::move(text);
         return ask(http::verb::post, target, kAnna);
+    }
+    /// What an administrator is answered.
+    json::value get(std::string_view target, http::verb method = http::verb::get) {
+        last = ask(method, target, kBoss);
+        boost::json::error_code none;
+        return json::parse(last.body, none);
+    }
+    std::string code(std::string_view target, http::verb method = http::verb::get) {
+        const json::value answer = get(target, method);
+        const auto* code = answer.is_object() ? answer.get_object().if_contains("code") : nullptr;
+        return std::to_string(static_cast<unsigned>(last.status)) +
+               (code == nullptr ? "" : ' ' + std::string{code->as_string()});
+    }
+    template <class Question>
+    const Question& question(std::size_t at) {
+        return std::get<Question>(asked.at(at).second);
     }
     /// The outcomes of so many messages.
     void outcomes(std::vector<server::PublishOutcome> all) {
@@ -160,6 +223,13 @@ class ApiTest : public testing::Test {
     std::string body;
     std::uint64_t body_bytes_max = 0;
     Reply last;
+    std::deque<server::Finding> findings;  // for those who ask, in turn
+    std::vector<std::pair<ShardId, server::Question>> asked;
+    std::string kicked;
+    std::vector<std::string> listeners{"mqtt://127.0.0.1:1883"};
+    ReloadReport reloaded;
+    BackupReport backed_up;
+    std::string backup_name;
     server::PeerInfo peer;
     const char* host = "localhost:80";
     std::unique_ptr<Visitor> visitor;
@@ -370,6 +440,285 @@ TEST_F(ApiTest, AUserPublishesAtABoundedRate) {
     ASSERT_FALSE(last.headers.empty());
     EXPECT_EQ(last.headers[0].first, "Retry-After");
     EXPECT_EQ(status_of(kBoss, three), Status::accepted);
+}
+
+server::ClientsPage clients_page(const std::vector<std::string>& names, server::ListPlace next) {
+    server::ClientsPage page{.next = std::move(next)};
+    for (const std::string& name : names) page.items.push_back({.client_id = name});
+    return page;
+}
+
+TEST_F(ApiTest, AdministratorsPathsAreForThem) {
+    for (const RouteInfo& route : Api::routes()) {
+        if (route.permission != Permission::admins) continue;
+        std::string target = documented_path(route.path);
+        if (const auto open = target.find('{'); open != std::string::npos) {
+            target.replace(open, target.find('}') - open + 1, "x");
+        }
+        EXPECT_EQ(status(route.method, target, kAnna), 403U) << target;
+        EXPECT_EQ(status(route.method, target), 401U) << target;
+        peer.loopback_listener = true;
+        EXPECT_EQ(status(route.method, target), 403U) << target << ": nobody is not an admin";
+        peer.loopback_listener = false;
+    }
+    EXPECT_TRUE(asked.empty());
+    EXPECT_TRUE(published.empty());
+}
+
+TEST_F(ApiTest, AListGoesOnOverSlicesAndShards) {
+    findings.push_back(clients_page({"1"}, {.listing = 5, .slot = 1024}));
+    findings.push_back(clients_page({}, {.listing = 5, .slot = 2048, .done = true}));
+    findings.push_back(clients_page({"2", "3"}, {.listing = 6, .slot = 9}));
+    const json::value page = get("/v1/clients?limit=3&connected=false&prefix=%31&username=");
+    ASSERT_EQ(last.status, Status::ok) << last.body;
+    EXPECT_EQ(page.at("clients").as_array().size(), 3U);
+    EXPECT_EQ(page.at("clients").at(2).at("client_id"), "3");
+    ASSERT_EQ(asked.size(), 3U);
+    using Question = server::ClientsQuestion;
+    EXPECT_EQ(question<Question>(0).items_max, 3U);
+    EXPECT_EQ(question<Question>(0).connected, false);
+    EXPECT_EQ(question<Question>(0).prefix, "1");
+    EXPECT_EQ(question<Question>(0).user, "");
+    EXPECT_EQ(question<Question>(1).from.slot, 1024U);
+    EXPECT_EQ(question<Question>(1).items_max, 2U);
+    EXPECT_EQ(asked[2].first, ShardId{1});
+    EXPECT_EQ(question<Question>(2).from.slot, 0U);
+    const std::string next{page.at("next").as_string()};
+    findings.push_back(clients_page({}, {.listing = 6, .slot = 9, .done = true}));
+    const json::value end = get("/v1/clients?after=" + next);
+    EXPECT_TRUE(end.at("clients").as_array().empty());
+    EXPECT_TRUE(end.at("next").is_null());
+    EXPECT_EQ(asked[3].first, ShardId{1});
+    EXPECT_EQ(question<Question>(3).from.slot, 9U);
+    EXPECT_EQ(question<Question>(3).from.listing, 6U);
+    EXPECT_EQ(question<Question>(3).items_max, Api::kPageItems);
+}
+
+TEST_F(ApiTest, ListsHaveTheirErrors) {
+    EXPECT_EQ(code("/v1/clients"), "503 busy");
+    EXPECT_EQ(last.headers.at(0).first, "Retry-After");
+    server::ClientsPage stale;
+    stale.is_stale = true;
+    findings.push_back(stale);
+    EXPECT_EQ(code("/v1/clients"), "410 stale_cursor");
+    for (const char* query :
+         {"limit=0", "limit=1001", "connected=x", "conected=true", "limit=1&limit=1"}) {
+        EXPECT_EQ(code(std::string{"/v1/clients?"} + query), "400 bad_request") << query;
+    }
+    EXPECT_EQ(code("/v1/clients?after=x"), "400 bad_cursor");
+    EXPECT_EQ(code("/v1/subscriptions?topic=%23"), "400 bad_topic");
+    EXPECT_EQ(code("/v1/retained?filter=a/%23/b"), "400 bad_filter");
+    EXPECT_EQ(code("/v1/retained?filter=%ff"), "400 bad_filter");
+    EXPECT_EQ(code("/v1/topics?after=r"), "400 bad_cursor") << "another list's";
+    readiness = Readiness::store_failed;
+    for (const char* path : {"/v1/clients",
+                             "/v1/clients/x",
+                             "/v1/subscriptions",
+                             "/v1/retained",
+                             "/v1/topics",
+                             "/v1/clients/x/subscriptions"}) {
+        EXPECT_EQ(code(path), "503 not_ready") << path;
+    }
+}
+
+TEST_F(ApiTest, APageIsBoundedInBytesAndInQuestions) {
+    server::ClientsPage large{.next = {.slot = 1}};
+    for (int i = 0; i < 20; ++i) large.items.push_back({.client_id = std::string(65'000, 'x')});
+    findings.push_back(large);
+    EXPECT_FALSE(get("/v1/clients?limit=1000").at("next").is_null());
+    EXPECT_EQ(asked.size(), 1U) << "there is enough";
+    for (std::size_t i = 0; i < 2 * Api::kQuestionsMax; ++i) {
+        findings.push_back(clients_page({}, {.slot = 1}));
+    }
+    EXPECT_FALSE(get("/v1/clients").at("next").is_null());
+    EXPECT_EQ(findings.size(), Api::kQuestionsMax);
+}
+
+TEST_F(ApiTest, AnswersThatNobodyReadsAreBoundedTogether) {
+    std::vector<Reply> unread;
+    const auto asks = [&] {
+        server::ClientsPage large{.next = {.slot = 1}};
+        for (int i = 0; i < 17; ++i) large.items.push_back({.client_id = std::string(65'000, 'x')});
+        findings.push_back(large);
+        return ask(http::verb::get, "/v1/clients", kBoss);
+    };
+    while (unread.size() < 100) {
+        Reply reply = asks();
+        if (reply.status != Status::ok) break;
+        unread.push_back(std::move(reply));
+    }
+    EXPECT_EQ(unread.size(), Api::kAnswersBytesMax / unread[0].body.size());
+    unread.clear();
+    EXPECT_EQ(asks().status, Status::ok);
+}
+
+TEST_F(ApiTest, AClientIsAskedForAtItsHome) {
+    findings.emplace_back(
+        server::ClientFound{server::ClientDetails{.summary = {.client_id = "b"}}});
+    EXPECT_EQ(get("/v1/clients/%62").at("client_id"), "b");
+    EXPECT_EQ(asked.at(0).first, ShardId{1});
+    findings.emplace_back(server::ClientFound{});
+    EXPECT_EQ(code("/v1/clients/a%2Fb%C3%A4"), "404 no_such_client");
+    EXPECT_EQ(question<server::ClientQuestion>(1).client_id, "a/b\xC3\xA4");
+    EXPECT_EQ(code("/v1/clients/a/b"), "404 not_found");
+    EXPECT_EQ(code("/v1/clients/%"), "404 no_such_client");
+    EXPECT_EQ(code("/v1/clients/b"), "503 busy");
+}
+
+TEST_F(ApiTest, KickingHasItsOutcomes) {
+    const auto kicking = [&](std::string_view target, server::Kicked how) {
+        findings.emplace_back(how);
+        return code(target, http::verb::delete_);
+    };
+    const std::string_view b = "/v1/clients/b";
+    EXPECT_EQ(kicking(b, {.has_session = true, .was_connected = true}), "204");
+    EXPECT_EQ(kicked, "1 b");
+    EXPECT_TRUE(last.body.empty());
+    EXPECT_EQ(kicking(b, {.has_session = true}), "404 not_connected");
+    EXPECT_EQ(kicking("/v1/clients/b?session=true", {.has_session = true}), "204");
+    EXPECT_EQ(kicked, "1 b for good");
+    EXPECT_EQ(kicking(b, {}), "404 no_such_client");
+    EXPECT_EQ(code("/v1/clients/b?session=perhaps", http::verb::delete_), "400 bad_request");
+    EXPECT_EQ(code(b, http::verb::delete_), "503 outcome_unknown");
+}
+
+TEST_F(ApiTest, OneClientsSubscriptionsGoOnBehindTheLastFilter) {
+    server::SubscriptionsPage page{.next = {.slot = 3, .next_text = "x/y"}};
+    page.items.push_back({.client_id = "b", .filter = "a", .options = {}});
+    findings.emplace_back(page);
+    const json::value first = get("/v1/clients/b/subscriptions?limit=1");
+    EXPECT_EQ(first.at("subscriptions").at(0).at("filter"), "a");
+    page.next.done = true;
+    findings.emplace_back(page);
+    const std::string next{first.at("next").as_string()};
+    EXPECT_TRUE(get("/v1/clients/b/subscriptions?after=" + next).at("next").is_null());
+    using Question = server::SubscriptionsQuestion;
+    EXPECT_EQ(question<Question>(1).from.next_text, "x/y");
+    EXPECT_EQ(question<Question>(1).client_id, "b");
+    server::SubscriptionsPage none;
+    none.is_found = false;
+    findings.emplace_back(none);
+    EXPECT_EQ(code("/v1/clients/b/subscriptions"), "404 no_such_client");
+}
+
+server::RetainedFound retained_page(const std::vector<std::string>& topics) {
+    server::RetainedFound found{.cursor = {.next_topic = {}, .done = true}};
+    for (const std::string& topic : topics) {
+        found.values.push_back({.message = mqtt::Message::create(
+                                    {.topic = topic, .payload = as_bytes("on"), .retain = true}),
+                                .seq = Seq{1}});
+        found.wanted.push_back(topic == "b");
+    }
+    return found;
+}
+
+TEST_F(ApiTest, RetainedMessagesComeInTheOrderOfTheirTopics) {
+    const auto page = [&](std::string_view target) {
+        findings = {retained_page({"a", "c"}), retained_page({"b"})};
+        return get(target);
+    };
+    const json::value all = page("/v1/retained?filter=%23");
+    ASSERT_EQ(all.at("retained").as_array().size(), 3U);
+    EXPECT_EQ(all.at("retained").at(1).at("topic"), "b");
+    EXPECT_EQ(all.at("retained").at(1).at("payload"), "on");
+    EXPECT_TRUE(all.at("next").is_null());
+    const json::value first = page("/v1/topics?limit=2");
+    EXPECT_EQ(first.at("topics").at(1).at("topic"), "b");
+    EXPECT_EQ(first.at("topics").at(1).at("subscribed"), true);
+    EXPECT_EQ(first.at("topics").at(0).at("subscribed"), false);
+    asked.clear();
+    (void)page("/v1/topics?after=" + std::string{first.at("next").as_string()});
+    EXPECT_EQ(question<server::RetainedQuestion>(0).cursor.next_topic, "c");
+    EXPECT_EQ(question<server::RetainedQuestion>(0).filter, "#");
+}
+
+TEST_F(ApiTest, ClearingPublishesAnEmptyRetainedMessage) {
+    findings.emplace_back(server::RetainedValueFound{.exists = true});
+    outcomes({{.seq = Seq{1}}});
+    EXPECT_EQ(code("/v1/retained/a/b%20c", http::verb::delete_), "204");
+    ASSERT_EQ(published.size(), 1U);
+    EXPECT_EQ(published[0]->topic(), "a/b c");
+    EXPECT_TRUE(published[0]->retain());
+    EXPECT_TRUE(published[0]->payload().empty());
+    published.clear();
+    findings.emplace_back(server::RetainedValueFound{.exists = false});
+    EXPECT_EQ(code("/v1/retained/a", http::verb::delete_), "404 no_such_value");
+    EXPECT_EQ(code("/v1/retained/$SYS/x", http::verb::delete_), "403 not_authorized");
+    EXPECT_EQ(code("/v1/retained/%23", http::verb::delete_), "400 bad_topic");
+    EXPECT_TRUE(published.empty());
+    findings.emplace_back(server::RetainedValueFound{.exists = true});
+    outcome = {.how = Publisher::How::unknown};
+    EXPECT_EQ(code("/v1/retained/a", http::verb::delete_), "503 outcome_unknown");
+}
+
+TEST_F(ApiTest, TheNodeSaysWhetherItIsReadyAndWhyNot) {
+    json::value node = get("/v1/node");
+    EXPECT_EQ(node.at("ready"), true);
+    EXPECT_TRUE(node.at("why").is_null());
+    EXPECT_EQ(node.at("started_at"), "1970-01-01T00:00:01Z");
+    readiness = Readiness::store_failed;
+    node = get("/v1/node");
+    EXPECT_EQ(node.at("ready"), false);
+    EXPECT_THAT(std::string{node.at("why").as_string()}, testing::HasSubstr("store has failed"));
+}
+
+TEST_F(ApiTest, AReloadSaysWhatHasComeOfIt) {
+    const auto reload = [&] { return get("/v1/node/reload", http::verb::post); };
+    reloaded = {.outcome = ReloadReport::Outcome::applied,
+                .changed = {"logging.level"},
+                .restart_needed = {"node.shards"}};
+    EXPECT_EQ(json::serialize(reload()),
+              R"({"applied":true,"changed":["logging.level"],"restart_needed":["node.shards"]})");
+    reloaded = {
+        .outcome = ReloadReport::Outcome::refused,
+        .mistakes = {{.source = "f.toml", .line = 3, .column = 1, .what = "no", .hint = "h"}}};
+    const json::value refused = reload();
+    EXPECT_EQ(last.status, Status::unprocessable_entity);
+    EXPECT_EQ(refused.at("code"), "reload_refused");
+    EXPECT_EQ(refused.at("error"), "f.toml:3:1: no");
+    EXPECT_EQ(refused.at("mistakes").at(0).at("line"), 3);
+    reloaded = {};
+    EXPECT_EQ(code("/v1/node/reload", http::verb::post), "503 not_ready");
+}
+
+TEST_F(ApiTest, ABackupHasANameAndNoPath) {
+    const auto code_of = [&](std::string_view query) {
+        return code("/v1/node/backup" + std::string{query}, http::verb::post);
+    };
+    backed_up = {.outcome = BackupReport::Outcome::done, .directory = "/b/x", .bytes = 5};
+    EXPECT_EQ(code_of("?name=x-1_2.z"), "201");
+    EXPECT_EQ(backup_name, "x-1_2.z");
+    EXPECT_EQ(code_of(""), "201");
+    EXPECT_THAT(backup_name, testing::ContainsRegex("^20..-..-..T..-..-..Z$"));
+    backup_name.clear();
+    for (const char* bad : {"?name=",
+                            "?name=..",
+                            "?name=.x",
+                            "?name=a/b",
+                            "?name=a%2Fb",
+                            "?name=a%00",
+                            "?name=x.partial",
+                            "?name=%C3%A4"}) {
+        EXPECT_EQ(code_of(bad), "400 bad_name") << bad;
+    }
+    EXPECT_EQ(backup_name, "");
+    const std::array<std::pair<BackupReport::Outcome, std::string_view>, 5> others{
+        {{BackupReport::Outcome::off, "409 backup_off"},
+         {BackupReport::Outcome::in_memory, "409 backup_in_memory"},
+         {BackupReport::Outcome::exists, "409 backup_exists"},
+         {BackupReport::Outcome::under_way, "409 backup_under_way"},
+         {BackupReport::Outcome::failed, "500 backup_failed"}}};
+    for (const auto& [outcome_now, expected] : others) {
+        backed_up = {.outcome = outcome_now};
+        EXPECT_EQ(code_of(""), expected);
+    }
+}
+
+TEST_F(ApiTest, TheDocumentIsForEverybody) {
+    const Reply reply = ask(http::verb::get, "/openapi.json");
+    EXPECT_EQ(reply.status, Status::ok);
+    EXPECT_EQ(json::parse(reply.body).at("info").at("version"), "1.2.3");
+    EXPECT_EQ(ask(http::verb::get, "/openapi.json").body, reply.body);
 }
 
 }  // namespace

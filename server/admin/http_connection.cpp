@@ -76,7 +76,9 @@ std::string to_text(const Reply& reply, unsigned version, bool keep, bool with_b
     if (!reply.body.empty()) {
         text.append("Content-Type: ").append(reply.content_type).append("\r\n");
     }
-    text.append("Content-Length: ").append(std::to_string(reply.body.size())).append("\r\n");
+    if (reply.status != Status::no_content) {  // RFC 9110 8.6
+        text.append("Content-Length: ").append(std::to_string(reply.body.size())).append("\r\n");
+    }
     text.append(kSecurityHeaders);
     if (!keep) text.append("Connection: close\r\n");
     if (keep && version == 10) text.append("Connection: keep-alive\r\n");
@@ -158,7 +160,8 @@ asio::awaitable<bool> HttpConnection::serve_one() {
     parser.body_limit(boost::none);  // as the handler says, which does not know of it yet
     std::optional<Reply> bad;
     if (!co_await read_head(parser, bad)) co_return false;
-    if (!bad) bad = check_head(parser.get().base());
+    cors_origin_.clear();
+    if (!bad) bad = check_cors(parser);
     if (bad) {
         const bool keeps = co_await refuse(*std::move(bad), parser);
         co_return keeps;
@@ -191,6 +194,23 @@ asio::awaitable<bool> HttpConnection::serve_one() {
         co_await see_off();
     }
     co_return (written && keep);
+}
+
+/// What is answered before anybody looks at the path: requests that make no sense, and browsers
+/// that ask whether a page may.
+std::optional<Reply> HttpConnection::check_cors(const Parser& parser) {
+    const Head& head = parser.get().base();
+    if (auto bad = check_head(head, limits_.cors_origins)) return bad;
+    cors_origin_ = cors_origin(head, limits_.cors_origins);
+    return cors_origin_.empty() ? std::nullopt : answer_to_preflight(head);
+}
+
+/// The page that asks may read the answer, and no cache may take it for another site's.
+void HttpConnection::add_cors(Reply& reply) const {
+    if (!limits_.cors_origins.empty()) reply.headers.emplace_back("Vary", "Origin");
+    if (cors_origin_.empty()) return;
+    reply.headers.emplace_back("Access-Control-Allow-Origin", cors_origin_);
+    reply.headers.emplace_back("Access-Control-Expose-Headers", "Allow, Retry-After");
 }
 
 /// Answers without having read a body; ends the connection if there is one.
@@ -368,6 +388,7 @@ asio::awaitable<bool> HttpConnection::flush() {
 /// False: the connection ends.
 asio::awaitable<bool> HttpConnection::write(Reply reply, const Parser& parser, bool keep) {
     allow(limits_.write_time);
+    add_cors(reply);
     const auto digit = static_cast<std::size_t>(reply.status) / 100;
     counters_.answers[std::min<std::size_t>(digit, 5)].fetch_add(1, std::memory_order_relaxed);
     const bool head_only = parser.is_header_done() && parser.get().method() == http::verb::head;

@@ -16,6 +16,7 @@
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <string>
 
 namespace stentor::admin {
 
@@ -55,6 +56,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     [[nodiscard]] bool settle_peer();
     void allow(std::chrono::milliseconds time);
     [[nodiscard]] boost::asio::awaitable<bool> refuse(Reply reply, const Parser& parser);
+    [[nodiscard]] std::optional<Reply> check_cors(const Parser& parser);
+    void add_cors(Reply& reply) const;
 
     const HttpLimits& limits_;
     server::AddressGate& addresses_;
@@ -67,6 +70,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
     server::AddressPlace address_;
     Bytes clear_;  // of requests, not yet parsed
     std::unique_ptr<Visitor> visitor_;
+    std::string cors_origin_;  // of the request under way; empty: no other site's page asks
     std::array<std::byte, std::size_t{16} * 1024> arena_{};
     bool idle_ = true;  // nothing of a request has come
     bool finishing_ = false;

@@ -32,6 +32,7 @@ struct Call {
     std::unique_ptr<Visitor>* visitor = nullptr;
     // From begin() to answer():
     std::size_t route = 0;
+    std::string_view path_value = {};      // of the path's "{...}", percent-encoded
     server::Identity identity = {};        // who has turned out to ask
     std::shared_ptr<void> room = nullptr;  // what it holds of a bound, until it is answered
 };

@@ -24,12 +24,14 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace stentor::admin {
 
 struct HttpLimits {
     std::size_t connections_max = 512;  // of http:// and https://, and as many that others gave up
+    std::vector<std::string> cors_origins = {};  // whose pages may ask besides its own
     std::size_t head_bytes_max = std::size_t{16} * 1024;
     std::chrono::milliseconds head_time{10'000};  // from the first byte, or the connection's begin
     std::chrono::milliseconds body_time{30'000};

@@ -5,12 +5,11 @@
 #include "protocol/codec/property_writer.hpp"
 #include "protocol/codec/utf8.hpp"
 #include "protocol/topic/validate.hpp"
+#include "server/admin/query.hpp"
 
 #include <boost/beast/core/string.hpp>
 #include <boost/json/parse.hpp>
 #include <boost/json/value.hpp>
-#include <boost/url/decode_view.hpp>
-#include <boost/url/pct_string_view.hpp>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -346,17 +345,14 @@ Result<MessagePtr, Mistake> message_in(const json::value& value,
 }  // namespace
 
 Result<std::string, Mistake> topic_of(std::string_view path_rest, const PublishRules& rules) {
-    const auto encoded = boost::urls::make_pct_string_view({path_rest.data(), path_rest.size()});
-    if (!encoded) {
+    auto topic = percent_decoded(path_rest);
+    if (!topic) {
         return Mistake{.code = "bad_topic",
                        .error = "the topic in the path is not percent-encoded as URLs are",
                        .hint = "write % as %25"};
     }
-    std::string topic;
-    topic.reserve(encoded->decoded_size());
-    for (const char each : **encoded) topic.push_back(each);
-    if (auto mistake = check_topic(topic, rules)) return *mistake;
-    return topic;
+    if (auto mistake = check_topic(*topic, rules)) return *mistake;
+    return *std::move(topic);
 }
 
 Result<MessagePtr, Mistake> message_of(const Request& request,

@@ -5,6 +5,7 @@
 #include <boost/beast/http/status.hpp>
 #include <boost/json/object.hpp>
 
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -19,6 +20,7 @@ struct Reply {
     std::string body = {};
     std::string_view content_type = "application/json";                  // a literal
     std::vector<std::pair<std::string_view, std::string>> headers = {};  // names are literals
+    std::shared_ptr<void> room = nullptr;  // what it holds of a bound, until it is written
 };
 
 /// What an error consists of: `code` is for programs and never changes, `error` says what is wrong,

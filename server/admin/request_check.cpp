@@ -18,9 +18,17 @@ Reply bad_request(std::string_view error, std::string_view hint = {}) {
     return error_reply(Status::bad_request, "bad_request", error, hint);
 }
 
+/// Whose host is the one that is asked.
+bool is_own_page(const Head& head) {
+    const std::string_view origin = view(head[http::field::origin]);
+    const std::size_t slashes = origin.find("://");
+    return slashes != std::string_view::npos && head.count(http::field::origin) == 1 &&
+           origin.substr(slashes + 3) == view(head[http::field::host]);
+}
+
 }  // namespace
 
-std::optional<Reply> check_head(const http::header<true, http::fields>& head) {
+std::optional<Reply> check_head(const Head& head, std::span<const std::string> cors_origins) {
     const std::string_view target = view(head.target());
     if (!target.starts_with('/') && target != "*") {
         return bad_request("the request's target is no path", "write \"GET /path HTTP/1.1\"");
@@ -49,20 +57,38 @@ std::optional<Reply> check_head(const http::header<true, http::fields>& head) {
     if (length.find_first_not_of("0123456789") != std::string_view::npos) {
         return bad_request("a Content-Length that is no number");  // "5, 5" is two of them
     }
-    // CORS is off: what another site's page asks a browser to do is not done.
-    const std::string_view origin = view(head[http::field::origin]);
-    if (!origin.empty()) {
-        const std::size_t slashes = origin.find("://");
-        const bool is_same = slashes != std::string_view::npos &&
-                             origin.substr(slashes + 3) == view(head[http::field::host]);
-        if (!is_same) {
-            return error_reply(Status::forbidden,
-                               "cross_origin",
-                               "a request from another site's page (Origin)",
-                               "CORS is off: let your own server ask this one");
-        }
+    // What another site's page asks a browser to do is not done, unless it is one of those.
+    if (head.count(http::field::origin) != 0 && !is_own_page(head) &&
+        cors_origin(head, cors_origins).empty()) {
+        return error_reply(Status::forbidden,
+                           "cross_origin",
+                           "a request from another site's page (Origin)",
+                           "http.cors_origins names the sites that may; or let your own server "
+                           "ask this one");
     }
     return std::nullopt;
+}
+
+std::string_view cors_origin(const Head& head, std::span<const std::string> cors_origins) {
+    if (head.count(http::field::origin) != 1 || is_own_page(head)) return {};
+    const std::string_view origin = view(head[http::field::origin]);
+    const bool may = std::ranges::any_of(cors_origins, [&](const std::string& each) {
+        return boost::beast::iequals({each.data(), each.size()}, {origin.data(), origin.size()});
+    });
+    return may ? origin : std::string_view{};
+}
+
+std::optional<Reply> answer_to_preflight(const Head& head) {
+    if (head.method() != http::verb::options ||
+        head.count(http::field::access_control_request_method) == 0) {
+        return std::nullopt;
+    }
+    Reply reply{.status = Status::no_content};
+    reply.headers = {
+        {"Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE"},
+        {"Access-Control-Allow-Headers", "Authorization, Content-Type, QoS, Retain, TTL"},
+        {"Access-Control-Max-Age", "600"}};
+    return reply;
 }
 
 Reply reply_to(const boost::beast::error_code& error, bool head_is_done) {

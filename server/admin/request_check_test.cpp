@@ -6,6 +6,7 @@
 
 #include <string>
 #include <string_view>
+#include <vector>
 
 namespace stentor::admin {
 namespace {
@@ -57,6 +58,44 @@ TEST(RequestCheck, RefusesOtherSitesPages) {
     EXPECT_EQ(with("Origin: http://h\r\n"), 200);
     EXPECT_EQ(with("Origin: http://elsewhere\r\n"), 403);
     EXPECT_EQ(with("Origin: null\r\n"), 403);
+    EXPECT_EQ(with("Origin: http://h\r\nOrigin: http://h\r\n"), 403);
+    EXPECT_EQ(with("Origin:\r\n"), 403);
+}
+
+/// The origin that may ask.
+std::string origin_of(const std::string& fields) {
+    const std::vector<std::string> allowed{"https://friend.example", "http://other:8080"};
+    http::request_parser<http::string_body> parser;
+    boost::beast::error_code error;
+    const std::string head = "OPTIONS /x HTTP/1.1\r\nHost: h\r\n" + fields + "\r\n";
+    (void)parser.put(boost::asio::const_buffer{head.data(), head.size()}, error);
+    const Head& base = parser.get().base();
+    const std::string origin{cors_origin(base, allowed)};
+    const bool is_refused = check_head(base, allowed).has_value();
+    EXPECT_EQ(is_refused,
+              origin.empty() && base.count(http::field::origin) != 0 &&
+                  fields.find("http://h\r") == std::string::npos);
+    if (const auto answer = answer_to_preflight(base)) {
+        EXPECT_EQ(answer->status, Status::no_content);
+        return origin + " preflight";
+    }
+    return origin;
+}
+
+TEST(RequestCheck, LetsPagesOfNamedSitesAsk) {
+    EXPECT_EQ(origin_of("Origin: https://friend.example\r\n"), "https://friend.example");
+    EXPECT_EQ(origin_of("Origin: HTTPS://Friend.Example\r\n"), "HTTPS://Friend.Example");
+    EXPECT_EQ(origin_of("Origin: http://other:8080\r\nAccess-Control-Request-Method: GET\r\n"),
+              "http://other:8080 preflight");
+    for (const char* no : {"Origin: http://friend.example\r\n",
+                           "Origin: https://friend.example.evil\r\n",
+                           "Origin: https://friend.example:443\r\n",
+                           "Origin: null\r\n",
+                           "Origin: https://friend.example\r\nOrigin: https://evil\r\n",
+                           "Origin: http://h\r\n",
+                           ""}) {
+        EXPECT_EQ(origin_of(no), "") << no;
+    }
 }
 
 TEST(RequestCheck, AnswersWhatTheParserRefuses) {

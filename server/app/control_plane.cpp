@@ -3,19 +3,27 @@
 #include "auth/http/login_desk.hpp"
 #include "base/clock.hpp"
 #include "server/app/build_facts.hpp"
+#include "server/app/reload_desk.hpp"
 #include "server/app/service_manager.hpp"
 #include "server/app/service_watch.hpp"
 
 #include <boost/asio/as_tuple.hpp>
+#include <boost/asio/async_result.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
+#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <algorithm>
 #include <chrono>
 #include <filesystem>
+#include <memory>
+#include <numeric>
+#include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 
 namespace stentor::app {
@@ -44,6 +52,34 @@ admin::HttpFigures figures_of(const admin::HttpCounters& counters) {
     return figures;
 }
 
+std::string_view name(config::AcknowledgeAfter after) {
+    switch (after) {
+        case config::AcknowledgeAfter::disk:
+            return "disk";
+        case config::AcknowledgeAfter::os:
+            return "os";
+        case config::AcknowledgeAfter::memory:
+            break;
+    }
+    return "memory";
+}
+
+/// The answer comes on the main thread.
+struct AskingToReload {
+    ReloadDesk* desk;
+    asio::any_io_executor executor;
+
+    template <class Handler>
+    void operator()(Handler&& handler) const {
+        auto waiting = std::make_shared<std::decay_t<Handler>>(std::forward<Handler>(handler));
+        desk->ask([waiting, executor = executor](admin::ReloadReport report) {
+            asio::post(executor, [waiting, report = std::move(report)]() mutable {
+                (*waiting)(std::move(report));
+            });
+        });
+    }
+};
+
 admin::LoginFigures figures_of(const auth::LoginCounters& counters) {
     return {.requests = counters.asked,
             .failures = counters.failures,
@@ -57,6 +93,7 @@ ControlPlane::ControlPlane(Parts parts)
     : parts_{std::move(parts)},
       started_at_{static_cast<double>(wall_clock_unix_ms()) / 1000},
       started_{monotonic_now()},
+      backups_{parts_.options->node.data_dir, parts_.options->http.backup_folder},
       api_{api_parts()} {}
 
 ControlPlane::~ControlPlane() { finish(); }
@@ -71,10 +108,32 @@ admin::ApiParts ControlPlane::api_parts() {
                 [this](server::PublishJob::Messages messages) {
                     return publisher_->publish(std::move(messages));
                 },
+            .shards = shards_to_ask(),
+            .listeners = [this] { return urls_; },
+            .node = [this] { return node(); },
+            .reload = [this] { return reload(); },
+            .back_up = [this](std::string name) { return backups_.back_up(std::move(name)); },
+            .version = kBuild.version,
             .rules = {.packet_bytes_max = limits.packet_bytes_max,
                       .topic_levels_max = limits.topic_levels_max},
             .messages_per_second_max = limits.messages_per_second_max,
             .now = parts_.now};
+}
+
+admin::ShardsToAsk ControlPlane::shards_to_ask() {
+    return {.count = [this] { return mailboxes_.size(); },
+            .home_of_client =
+                [this](std::string_view client) { return parts_.placement->of_client(client); },
+            .home_of_topic =
+                [this](std::string_view topic) { return parts_.placement->of_topic(topic); },
+            .ask =
+                [this](ShardId shard, server::Question question) {
+                    return inquiries_->ask(shard, std::move(question));
+                },
+            .kick =
+                [this](ShardId shard, std::string client_id, bool discards) {
+                    return inquiries_->kick(shard, std::move(client_id), discards);
+                }};
 }
 
 void ControlPlane::open(std::span<const server::Listener> listeners,
@@ -84,6 +143,7 @@ void ControlPlane::open(std::span<const server::Listener> listeners,
     urls_ = urls;
     admin::HttpLimits limits;
     limits.head_time = parts_.options->limits.connect_timeout;
+    limits.cors_origins = parts_.options->http.cors_origins;
     http_.emplace(limits, listeners, doors, *parts_.addresses, api_);
     http_->start();
     if (service_manager::listens()) watch_for_service_manager();
@@ -113,6 +173,7 @@ void ControlPlane::watch(std::span<server::Mailbox* const> mailboxes) {
     mailboxes_ = mailboxes;
     snapshots_.emplace(http_->io(), mailboxes);
     watching_.store(&*snapshots_);
+    inquiries_.emplace(http_->io(), mailboxes);
     publisher_.emplace(
         http_->io(),
         mailboxes,
@@ -165,6 +226,56 @@ asio::awaitable<std::optional<std::string>> ControlPlane::metrics() {
     if (watching_.load() == nullptr) co_return std::nullopt;
     const admin::MetricsInput input = co_await look();
     co_return admin::metrics_page(input);
+}
+
+asio::awaitable<admin::NodeFacts> ControlPlane::node() {
+    const admin::MetricsInput input = co_await look();
+    const server::ShardSnapshot& all = input.figures.all;
+    admin::NodeFacts facts{.name = parts_.options->node.name,
+                           .version = input.version,
+                           .commit = input.commit,
+                           .started_unix_ms = static_cast<std::int64_t>(started_at_ * 1000),
+                           .uptime_seconds = microseconds(monotonic_now() - started_) / 1'000'000,
+                           .shards = input.figures.shards,
+                           .shards_silent = input.figures.silent,
+                           .sessions_connected = all.sessions_connected,
+                           .sessions_away = all.sessions_away,
+                           .subscriptions = all.subscriptions,
+                           .shared_groups = all.shared_groups,
+                           .retained_messages = all.retained_messages,
+                           .inflight_messages = all.inflight_messages,
+                           .http_connections = input.http.connections,
+                           .listeners = {},
+                           .store = store_facts(input)};
+    for (const admin::MetricsInput::Listener& each : input.listeners) {
+        facts.listeners.push_back({.url = each.url, .connections = each.connections});
+    }
+    co_return facts;
+}
+
+admin::NodeFacts::Store ControlPlane::store_facts(const admin::MetricsInput& input) const {
+    const auto& counts = input.commit_records.counts;
+    admin::NodeFacts::Store store{
+        .directory = {},
+        .acknowledge_after = std::string{name(parts_.options->store.acknowledge_after)},
+        .log_bytes = input.log_bytes,
+        .log_bytes_max = parts_.options->store.bytes_max,
+        .commits = std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}),
+        .reopened = input.store_reopened};
+    if (parts_.options->node.keeps_nothing()) return store;
+    store.directory = parts_.options->node.data_dir;
+    std::error_code unknown;
+    const auto space = std::filesystem::space(store.directory, unknown);
+    if (!unknown) store.disk_free_bytes = space.available;
+    return store;
+}
+
+asio::awaitable<admin::ReloadReport> ControlPlane::reload() {
+    const AskingToReload asking{parts_.reloads, co_await asio::this_coro::executor};
+    admin::ReloadReport report =
+        co_await asio::async_initiate<const asio::use_awaitable_t<>&, void(admin::ReloadReport)>(
+            asking, asio::use_awaitable);
+    co_return report;
 }
 
 /// A few files: a segment each.

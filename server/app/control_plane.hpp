@@ -6,12 +6,15 @@
 #include "persistence/contract/engine.hpp"
 #include "server/admin/api.hpp"
 #include "server/admin/http_server.hpp"
+#include "server/admin/inquiries.hpp"
 #include "server/admin/metrics_page.hpp"
 #include "server/admin/publisher.hpp"
 #include "server/admin/snapshots.hpp"
 #include "server/admin/sys_topics.hpp"
+#include "server/app/backup_process.hpp"
 #include "server/app/gate.hpp"
 #include "server/config/options.hpp"
+#include "server/core/placement.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -27,6 +30,8 @@ struct LoginCounters;
 
 namespace stentor::app {
 
+class ReloadDesk;
+
 class ControlPlane {
   public:
     struct Parts {
@@ -34,6 +39,8 @@ class ControlPlane {
         Gate* gate = nullptr;
         server::AddressGate* addresses = nullptr;
         const auth::LoginCounters* logins = nullptr;
+        const server::Placement* placement = nullptr;
+        ReloadDesk* reloads = nullptr;
         std::function<Instant()> now;  // the store's clock
     };
 
@@ -74,7 +81,11 @@ class ControlPlane {
     [[nodiscard]] boost::asio::awaitable<void> speak();
     [[nodiscard]] boost::asio::awaitable<std::optional<admin::Figures>> ask_shards();
     void watch_for_service_manager();
+    [[nodiscard]] boost::asio::awaitable<admin::NodeFacts> node();
+    [[nodiscard]] boost::asio::awaitable<admin::ReloadReport> reload();
     [[nodiscard]] admin::ApiParts api_parts();
+    [[nodiscard]] admin::ShardsToAsk shards_to_ask();
+    [[nodiscard]] admin::NodeFacts::Store store_facts(const admin::MetricsInput& input) const;
     void publish(const std::vector<admin::SysTopics::Value>& values);
     [[nodiscard]] std::uint64_t log_bytes() const;
 
@@ -88,8 +99,11 @@ class ControlPlane {
     std::atomic<admin::Readiness> readiness_{admin::Readiness::starting};
     std::atomic<std::uint32_t> lives_{0};
     std::atomic<std::uint64_t> times_ready_{0};  // each time the store had been opened
+    BackupProcess backups_;
     admin::Api api_;
-    std::optional<admin::Publisher> publisher_;  // longer than the requests that wait for it
+    // Both longer than the requests that wait for them.
+    std::optional<admin::Publisher> publisher_;
+    std::optional<admin::Inquiries> inquiries_;
     std::optional<admin::HttpServer> http_;
     std::optional<admin::Snapshots> snapshots_;
     std::atomic<admin::Snapshots*> watching_{nullptr};

@@ -13,6 +13,7 @@
 #include "server/app/control_plane.hpp"
 #include "server/app/doors.hpp"
 #include "server/app/gate.hpp"
+#include "server/app/reload_desk.hpp"
 #include "server/app/running_clock.hpp"
 #include "server/app/server.hpp"
 #include "server/app/shard_group.hpp"
@@ -221,6 +222,7 @@ class RunningServer final : public Server {
     void request_stop(StopMode mode) override;
     [[nodiscard]] std::vector<TlsRefusal> reload(const config::Options& options,
                                                  Access access) override;
+    [[nodiscard]] ReloadDesk& reload_desk() override { return reload_desk_; }
     void set_bans(std::shared_ptr<const auth::BanList> bans) override;
     void look_after_files(const config::Options& options) override {
         certificates_.look(options.listeners, wall_time());
@@ -270,6 +272,7 @@ class RunningServer final : public Server {
     std::vector<Listener> listeners_;
     std::vector<server::Door> doors_;  // of the listeners; never resized while threads run
     std::vector<std::string> urls_;
+    ReloadDesk reload_desk_;
     CertificateWatch certificates_{urls_, doors_};
     ControlPlane control_;
     Descriptor ready_;
@@ -300,6 +303,8 @@ RunningServer::RunningServer(const config::Options& options, Access access)
                 .gate = &gate_,
                 .addresses = &addresses_,
                 .logins = access.logins,
+                .placement = &placement_,
+                .reloads = &reload_desk_,
                 .now = [this] { return clock_.now(); }}},
       ready_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)},
       stopped_{::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)} {
@@ -556,7 +561,11 @@ Result<void, Problem> RunningServer::run() {
     group_.reset();
     // What came over HTTP when there were no shards any more: nobody waits for it now.
     std::vector<server::ShardMessage> left;
-    for (const auto& mailbox : mailboxes_) mailbox->handled(mailbox->drain(left));
+    for (const auto& mailbox : mailboxes_) {
+        mailbox->handled(mailbox->drain(left));
+        mailbox->drain_ahead(left);
+        left.clear();
+    }
     listeners_.clear();
     if (gave_up_) return *std::move(gave_up_);
     return {};

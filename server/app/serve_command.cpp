@@ -11,9 +11,11 @@
 #include "server/app/doors.hpp"
 #include "server/app/exit_code.hpp"
 #include "server/app/file_watch.hpp"
+#include "server/app/reload_desk.hpp"
 #include "server/app/server.hpp"
 #include "server/app/service_manager.hpp"
 
+#include <fmt/format.h>
 #include <poll.h>
 #include <unistd.h>
 
@@ -65,16 +67,21 @@ class Signals {
 
     static constexpr int kNothing = -1;
     static constexpr int kReady = -2;
+    static constexpr int kAsked = -3;
 
-    /// Waits for a signal and returns its number, 0 once `stopped` is readable, kReady once `ready`
-    /// is (a negative one never), kNothing after `patience`.
-    [[nodiscard]] int wait_also_for(int stopped,
-                                    int ready,
-                                    std::chrono::milliseconds patience) const {
-        std::array<pollfd, 3> descriptors{
+    struct Others {
+        int stopped;
+        int ready;  // a negative one never is
+        int asked;
+    };
+    /// Waits for a signal and returns its number, 0 once `stopped` is readable, kReady or kAsked
+    /// once these are, kNothing after `patience`.
+    [[nodiscard]] int wait_also_for(Others others, std::chrono::milliseconds patience) const {
+        std::array<pollfd, 4> descriptors{
             {{.fd = descriptor_.get(), .events = POLLIN, .revents = 0},
-             {.fd = stopped, .events = POLLIN, .revents = 0},
-             {.fd = ready, .events = POLLIN, .revents = 0}}};
+             {.fd = others.stopped, .events = POLLIN, .revents = 0},
+             {.fd = others.ready, .events = POLLIN, .revents = 0},
+             {.fd = others.asked, .events = POLLIN, .revents = 0}}};
         while (true) {
             signalfd_siginfo info{};
             if (::read(descriptor_.get(), &info, sizeof info) == sizeof info) {
@@ -85,6 +92,7 @@ class Signals {
             if (count == 0) return kNothing;
             if (count > 0 && descriptors[1].revents != 0) return 0;
             if (count > 0 && descriptors[2].revents != 0) return kReady;
+            if (count > 0 && descriptors[3].revents != 0) return kAsked;
         }
     }
 
@@ -175,8 +183,11 @@ class Service {
     void wait_for_the_end(const Signals& signals) {
         int stops = 0;
         int ready = server_->ready_descriptor();
-        while (const int signal =
-                   signals.wait_also_for(server_->stopped_descriptor(), ready, kLookAfterFiles)) {
+        ReloadDesk& desk = server_->reload_desk();
+        while (const int signal = signals.wait_also_for({.stopped = server_->stopped_descriptor(),
+                                                         .ready = ready,
+                                                         .asked = desk.descriptor()},
+                                                        kLookAfterFiles)) {
             if (signal == Signals::kReady) {
                 ready = -1;
                 const auto took =
@@ -192,8 +203,12 @@ class Service {
                 look_after_bans();
                 continue;
             }
+            if (signal == Signals::kAsked) {
+                desk.serve([this] { return reload_as_told(); });
+                continue;
+            }
             if (signal == SIGHUP) {
-                reload_as_told();
+                (void)reload_as_told();
                 continue;
             }
             const bool first = ++stops == 1;
@@ -206,20 +221,24 @@ class Service {
                         first ? "draining; a second signal stops at once" : "stopping at once");
             server_->request_stop(first ? StopMode::drain : StopMode::at_once);
         }
+        desk.close();
     }
 
     /// A service manager that waits for the first READY=1 would take a reload's for it.
-    void reload_as_told() {
+    admin::ReloadReport reload_as_told() {
         if (is_ready_) service_manager::tell_reloading();
-        const std::string why_not = reload();
+        admin::ReloadReport report = reload();
         if (is_ready_) service_manager::tell("READY=1\n");
-        if (why_not.empty()) return;
+        if (report.outcome == admin::ReloadReport::Outcome::applied) return report;
+        const auto& why = report.mistakes.front();
         service_manager::tell(service_manager::status(
-            "reload failed, the old configuration stays in force: " + why_not));
+            "reload failed, the old configuration stays in force: " +
+            (why.hint.empty() ? why.what : why.what + " (" + why.hint + ')')));
+        return report;
     }
 
-    /// Empty, or the first mistake: then everything is as it was.
-    std::string reload() {
+    /// If it is refused, everything is as it was.
+    admin::ReloadReport reload() {
         auto loaded = config::load(sources_);
         if (!loaded) return keep(loaded.error());
         (void)key_watch_.changed(jwt_files(loaded->options.auth.jwt));
@@ -232,13 +251,13 @@ class Service {
         }
         config::Options& fresh = loaded->options;
         auto listeners = with_tls_of(options_.listeners, fresh.listeners);
-        std::string restart;
+        admin::ReloadReport report{.outcome = admin::ReloadReport::Outcome::applied};
         for (const config::Change& change : config::changes(options_, fresh)) {
-            if (change.applies == config::Applies::at_reload) continue;
-            restart.append(restart.empty() ? "" : ", ").append(change.path);
+            const bool applies = change.applies == config::Applies::at_reload;
+            (applies ? report.changed : report.restart_needed).emplace_back(change.path);
         }
         if (tls_appears_or_goes(listeners, fresh.listeners)) {
-            restart.append(restart.empty() ? "" : ", ").append("listener.tls");
+            report.restart_needed.emplace_back("listener.tls");
         }
         set_log_level(level_of(fresh.logging.level));
         options_.auth = fresh.auth;
@@ -254,12 +273,13 @@ class Service {
                     LogEvent("reloaded", {{"listeners_kept", kept.size()}}),
                     "configuration, users and rules are in force{}",
                     kept.empty() ? "" : "; not all certificates");
-        if (restart.empty()) return {};
+        if (report.restart_needed.empty()) return report;
+        const std::string restart = fmt::format("{}", fmt::join(report.restart_needed, ", "));
         STENTOR_LOG(warn,
                     LogEvent("restart_needed", {{"keys", restart}}),
                     "these changes wait for the next start: {}",
                     restart);
-        return {};
+        return report;
     }
 
     /// One door's certificates are no reason to keep what others, users and rules were.
@@ -342,10 +362,18 @@ class Service {
         }
     }
 
-    static std::string keep(const std::vector<config::Diagnostic>& errors) {
+    static admin::ReloadReport keep(const std::vector<config::Diagnostic>& errors) {
         log_mistakes(errors);
         STENTOR_LOG(warn, "reload_failed", "the old configuration stays in force");
-        return one_line(errors.front());
+        admin::ReloadReport report{.outcome = admin::ReloadReport::Outcome::refused};
+        for (const config::Diagnostic& error : errors) {
+            report.mistakes.push_back({.source = error.source,
+                                       .line = error.place.line,
+                                       .column = error.place.column,
+                                       .what = error.what,
+                                       .hint = error.hint});
+        }
+        return report;
     }
 
     const config::Sources& sources_;

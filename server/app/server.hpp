@@ -22,6 +22,8 @@ struct LoginCounters;
 
 namespace stentor::app {
 
+class ReloadDesk;
+
 /// Why something cannot be done, for people: "cannot bind ...: address already in use".
 struct Problem {
     std::string what;
@@ -81,6 +83,9 @@ class Server {
     /// out that get in today: they keep theirs, and nobody has been told so yet.
     [[nodiscard]] virtual std::vector<TlsRefusal> reload(const config::Options& options,
                                                          Access access) = 0;
+
+    /// What administrators ask the main thread to do: a reload.
+    [[nodiscard]] virtual ReloadDesk& reload_desk() = 0;
 
     /// The same for bans alone.
     virtual void set_bans(std::shared_ptr<const auth::BanList> bans) = 0;

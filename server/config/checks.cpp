@@ -57,6 +57,14 @@ Result<void, ValueError> check_node_name(std::string_view text) {
                       .hint = "1 to 64 characters without blanks, '/', '+', '#', '\"' and '\\'"};
 }
 
+Result<void, ValueError> check_origin(std::string_view text) {
+    const bool is_web = text.starts_with("http://") || text.starts_with("https://");
+    const std::string_view host = is_web ? text.substr(text.find("://") + 3) : "";
+    if (!host.empty() && host.find_first_of("/?#*@, ") == std::string_view::npos) return {};
+    return ValueError{.what = quoted(text) + " is not a web site's origin",
+                      .hint = "scheme, host and perhaps port, without a path: https://example.org"};
+}
+
 Result<void, ValueError> check_network(std::string_view text) {
     const auto slash = std::min(text.find('/'), text.size());
     const std::string host{text.substr(0, slash)};

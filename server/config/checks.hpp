@@ -14,6 +14,8 @@ namespace stentor::config {
 [[nodiscard]] Result<void, ValueError> check_data_directory(std::string_view text);
 /// 1 to 64 printable characters, none of them a topic's or a URL's separator.
 [[nodiscard]] Result<void, ValueError> check_node_name(std::string_view text);
+/// "https://example.org:8443": as a browser writes where a page is from.
+[[nodiscard]] Result<void, ValueError> check_origin(std::string_view text);
 /// "10.0.0.0/8", "192.0.2.1", "2001:db8::/32".
 [[nodiscard]] Result<void, ValueError> check_network(std::string_view text);
 /// "server.crt:server.key": two files.

@@ -140,6 +140,8 @@ struct AuthOptions {
 
 struct HttpOptions {
     std::vector<std::string> admins{"password:admin"};  // authenticator:name
+    std::vector<std::string> cors_origins;  // of web pages that may ask; empty: CORS is off
+    std::string backup_folder;  // `backup_dir`: of those that the API makes; empty: it makes none
 };
 
 enum class LogLevel : std::uint8_t { trace, debug, info, warn, error };

@@ -586,6 +586,17 @@ std::vector<Key> remaining_keys() {
          .check = check_admin,
          .applies = Applies::at_reload,
          .description = "Who may see `$SYS` and administer, as `authenticator:name`."},
+        {.path = "http.cors_origins",
+         .kind = Kind::list,
+         .field = option<&Options::http, &HttpOptions::cors_origins>(),
+         .check = check_origin,
+         .description = "Web sites (`https://example.org`) whose pages may ask the HTTP API, as "
+                        "whoever they say they are. Empty: none but the broker's own."},
+        {.path = "http.backup_dir",
+         .kind = Kind::text,
+         .field = option<&Options::http, &HttpOptions::backup_folder>(),
+         .description = "Directory for the backups that `POST /v1/node/backup` makes, each below "
+                        "it and nowhere else. It has to exist. Empty: none are made."},
         {.path = "logging.level",
          .kind = Kind::choice,
          .field = option<&Options::logging, &LoggingOptions::level>(),

@@ -2,6 +2,7 @@
 // PRETEND_DRAIN_STALLS in the environment draining never ends; with PRETEND_FAILURE it gives up as
 // soon as it is reloaded.
 
+#include "server/app/reload_desk.hpp"
 #include "server/app/server.hpp"
 
 #include <unistd.h>
@@ -54,6 +55,8 @@ class PretendingServer final : public Server {
         stop();
     }
 
+    [[nodiscard]] ReloadDesk& reload_desk() override { return reload_desk_; }
+
     void set_bans(std::shared_ptr<const auth::BanList> /*bans*/) override {}
 
     void look_after_files(const config::Options& /*options*/) override {}
@@ -70,6 +73,7 @@ class PretendingServer final : public Server {
     }
 
     std::vector<std::string> urls_;
+    ReloadDesk reload_desk_;
     int ready_;
     int stopped_;
     bool failed_ = false;
