@@ -100,7 +100,6 @@ class SessionTable {
     std::vector<std::unique_ptr<SessionEntry>> awake_;
     std::size_t awake_count_ = 0;
     std::vector<RestingSession> resting_;
-    std::size_t at_rest_ = 0;
     RestingBlocks blocks_;
     std::vector<std::uint32_t> generations_;  // the last one of each slot, so that none comes twice
     std::vector<std::uint32_t> free_;
