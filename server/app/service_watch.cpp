@@ -22,7 +22,8 @@ namespace {
 
 constexpr Duration kStatusInterval = std::chrono::seconds{10};
 constexpr Duration kAskAgain = std::chrono::milliseconds{500};
-/// While the disk has no room, the start takes as long as it takes; this is said each round.
+/// While the disk has no room or fails, the start takes as long as it takes; this is said each
+/// round.
 constexpr Duration kMoreTime = std::chrono::minutes{1};
 
 /// "1 client", "2 clients".
@@ -57,7 +58,7 @@ class Watch {
         const Instant now = monotonic_now();
         const ServiceFacts facts = facts_of(figures, now);
         std::string lines;
-        if (facts.readiness == Readiness::waiting_for_room) {
+        if (facts.readiness == Readiness::waiting_for_disk) {
             lines += fmt::format("EXTEND_TIMEOUT_USEC={}\n", kMoreTime.count());
         }
         if (std::string line = status_line(facts); line != said_) {
@@ -121,8 +122,9 @@ std::string status_line(const ServiceFacts& facts) {
     switch (facts.readiness) {
         case Readiness::starting:
             return "starting: the store is being opened";
-        case Readiness::waiting_for_room:
-            return "no room on the disk to open the store: clients are told to come back later";
+        case Readiness::waiting_for_disk:
+            return "no room on the disk to open the store, or it fails: clients are told to come "
+                   "back later";
         case Readiness::store_failed:
             return "the store has failed and is opened anew: clients are told to come back later";
         case Readiness::stopping:

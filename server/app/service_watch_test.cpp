@@ -33,7 +33,7 @@ TEST(StatusLine, NamesSilentShardsWhileClientsAreServed) {
 TEST(StatusLine, SaysWhyNobodyIsServed) {
     ServiceFacts facts;
     EXPECT_EQ(status_line(facts), "starting: the store is being opened");
-    facts.readiness = Readiness::waiting_for_room;
+    facts.readiness = Readiness::waiting_for_disk;
     EXPECT_NE(status_line(facts).find("no room on the disk"), std::string::npos);
     facts.readiness = Readiness::store_failed;
     EXPECT_NE(status_line(facts).find("the store has failed"), std::string::npos);

@@ -42,17 +42,15 @@ class PretendingServer final : public Server {
         stop();
     }
 
-    [[nodiscard]] Result<void, TlsRefusal> check_certificates(
-        const std::vector<config::ListenerOptions>& /*listeners*/) const override {
-        return {};
-    }
-    void reload(const config::Options& options, Access access) override {
+    [[nodiscard]] std::vector<TlsRefusal> reload(const config::Options& options,
+                                                 Access access) override {
         std::cerr << "pretending to reload: anonymous=" << static_cast<int>(options.auth.anonymous)
                   << " shards=" << options.node.shards << " links=" << (access.chain != nullptr)
                   << std::endl;
-        if (std::getenv("PRETEND_FAILURE") == nullptr) return;
+        if (std::getenv("PRETEND_FAILURE") == nullptr) return {};
         failed_ = true;
         stop();
+        return {};
     }
 
     [[nodiscard]] ReloadDesk& reload_desk() override { return reload_desk_; }
