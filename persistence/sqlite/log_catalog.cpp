@@ -11,6 +11,30 @@
 
 namespace stentor::store {
 
+namespace {
+
+void tell_missing(const SegmentView& segment, const char* what) {
+    const std::string messages =
+        segment.summary.messages ? std::to_string(*segment.summary.messages) : "unknown";
+    STENTOR_LOG(error,
+                LogEvent("segment_missing",
+                         {{"file", segment.handle->path()},
+                          {"first", segment.first.value()},
+                          {"last", segment.summary.last.value()},
+                          {"messages", messages}}),
+                "{}: sessions that still want what was in it go past it when they come to it, and "
+                "are told",
+                what);
+}
+
+}  // namespace
+
+void contents_have_gone(const SegmentView& segment) {
+    if (segment.handle->set_missing()) {
+        tell_missing(segment, "a file of the log has lost its contents");
+    }
+}
+
 bool has_gone(const SegmentView& segment) {
     SegmentView::Handle& handle = *segment.handle;
     if (handle.is_missing()) return true;
@@ -23,17 +47,7 @@ bool has_gone(const SegmentView& segment) {
     if (is_there(path) || !is_there(path.parent_path()) || is_there(path)) return false;
     // In this order: one that is removed is marked before its file goes.
     if (handle.is_removed()) return false;
-    if (!handle.set_missing()) return true;
-    const std::string messages =
-        segment.summary.messages ? std::to_string(*segment.summary.messages) : "unknown";
-    STENTOR_LOG(error,
-                LogEvent("segment_missing",
-                         {{"file", handle.path()},
-                          {"first", segment.first.value()},
-                          {"last", segment.summary.last.value()},
-                          {"messages", messages}}),
-                "a file of the log is gone: sessions that still want what was in it go past it "
-                "when they come to it, and are told");
+    if (handle.set_missing()) tell_missing(segment, "a file of the log is gone");
     return true;
 }
 

@@ -68,6 +68,7 @@ class SegmentView::Handle {
   private:
     friend class LogCatalog;
     friend bool has_gone(const SegmentView& segment);
+    friend void contents_have_gone(const SegmentView& segment);
     [[nodiscard]] bool set_missing() noexcept {
         rows_damaged_.store(true);  // nobody tries to read it
         index_damaged_.store(true);
@@ -88,6 +89,8 @@ class SegmentView::Handle {
 /// Whether the file of a segment is missing: looks, and says so in the log once, with what was in
 /// it.
 [[nodiscard]] bool has_gone(const SegmentView& segment);
+/// Its file is there, without what the log has written into it: likewise, from now on.
+void contents_have_gone(const SegmentView& segment);
 
 /// What one page may read: segments with something after a position, and groups of the tail.
 struct LogSnapshot {

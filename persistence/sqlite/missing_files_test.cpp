@@ -544,6 +544,25 @@ TEST_F(MissingFilesTest, AFileThatGoesWhileTheStoreIsOpenIsTold) {
     EXPECT_FALSE(store.sink().has_failed());
 }
 
+// An empty file is a new one to SQLite, with nothing in it.
+TEST_F(MissingFilesTest, AFileThatLosesItsContentsWhileTheStoreIsOpenIsTold) {
+    SqliteEngineOptions small = options();
+    small.tail_bytes_max = 600;
+    Store store{small};
+    ASSERT_TRUE(store.open().has_value());
+    publish(store, 30);
+    const auto files = segments(small);
+    ASSERT_GT(files.size(), 3U);
+    fs::resize_file(files[1], 0);
+    for (int reader = 0; reader < 2; ++reader) {
+        EXPECT_EQ(positions(store.read_all()), all_but(files[1], files[2]));
+        EXPECT_EQ(store.lost(), 1U) << "at least";
+    }
+    EXPECT_EQ(store.read_one(Seq{first_of(files[1])}), nullptr);
+    EXPECT_TRUE(store.commit(samples::logged("t")).has_value()) << "the others go on";
+    EXPECT_FALSE(store.sink().has_failed());
+}
+
 // Who has passed the last message of a file has lost nothing with it.
 TEST_F(MissingFilesTest, BehindTheLastMessageOfAFileNothingIsLost) {
     SqliteEngineOptions small = options();

@@ -511,6 +511,13 @@ Result<SegmentReader*> PageReader::file(const SegmentView& segment, Builder& pag
         if (missed_a_file_) return nullptr;
         return reader.error();
     }
+    // To SQLite an empty file is a new one.
+    STENTOR_TRY(const auto last, reader->last_row());
+    if (!last || last->last() < segment.summary.newest_message) {
+        missed_a_file_ = true;
+        if (!segment.handle->is_removed()) contents_have_gone(segment);
+        return nullptr;
+    }
     files_.push_front({.handle = segment.handle, .reader = *std::move(reader)});
     if (files_.size() > options_.files_max) files_.pop_back();
     return &files_.front().reader;
