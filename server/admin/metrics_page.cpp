@@ -236,8 +236,9 @@ void store(PrometheusText& text, const MetricsInput& input) {
     text.histogram(input.commit_microseconds, kMicro);
     text.family("stentor_log_batch_messages", Type::histogram, "Records in one commit.");
     text.histogram(input.commit_records, 1);
-    text.counter(
-        "stentor_log_messages_appended_total", "Messages handed to the log.", counters.messages_logged);
+    text.counter("stentor_log_messages_appended_total",
+                 "Messages handed to the log.",
+                 counters.messages_logged);
     text.counter("stentor_log_pages_read_total",
                  "Pages that sessions behind have read from the log.",
                  counters.pages_read);
