@@ -66,6 +66,11 @@ class TlsClient {
         EXPECT_EQ(::SSL_write_ex(ssl_.get(), text.data(), text.size(), &put), 1);
         return take();
     }
+    std::string update_key(int kind) {
+        EXPECT_EQ(::SSL_key_update(ssl_.get(), kind), 1);
+        EXPECT_EQ(::SSL_do_handshake(ssl_.get()), 1);
+        return take();
+    }
     std::string bye() {
         (void)::SSL_shutdown(ssl_.get());
         return take();
@@ -206,6 +211,59 @@ TEST_F(ChannelTest, AHandshakeWithoutEndFails) {
         EXPECT_LE(taken, std::size_t{80} * 1024);
         EXPECT_EQ(channel.why(), "TLS: the handshake is too long");
     }
+}
+
+// RFC 8446, 4.6.3: for each the receiver computes new keys.
+TEST_F(ChannelTest, KeyUpdatesWithoutEndFail) {
+    for (const int kind : {SSL_KEY_UPDATE_NOT_REQUESTED, SSL_KEY_UPDATE_REQUESTED}) {
+        Channel channel{door(Door::Tls::always, Door::Speech::mqtt, options()), peer()};
+        TlsClient client{path("ca.crt"), "localhost"};
+        client.start();
+        Bytes clear;
+        (void)talk(channel, client, clear);
+        int taken = 0;
+        while (taken < 1000 &&
+               feed(channel, client.update_key(kind), clear) != Channel::State::failed) {
+            ++taken;
+        }
+        EXPECT_EQ(taken, 33);
+        EXPECT_NE(channel.why().find("too many records without data"), std::string::npos);
+    }
+}
+
+TEST_F(ChannelTest, KeyUpdatesThatComeAtOnceFailWithinTheCall) {
+    for (const bool with_handshake : {false, true}) {
+        Channel channel{door(Door::Tls::always, Door::Speech::mqtt, options()), peer()};
+        TlsClient client{path("ca.crt"), "localhost"};
+        client.start();
+        Bytes clear;
+        (void)feed(channel, client.step({}), clear);
+        std::string all = client.step(drain(channel.network()));
+        if (!with_handshake) (void)feed(channel, std::exchange(all, {}), clear);
+        ASSERT_TRUE(client.connected());
+        for (int i = 0; i < 33; ++i) all += client.update_key(SSL_KEY_UPDATE_NOT_REQUESTED);
+        // Of one more only the head is looked at: OpenSSL would fail to decrypt it.
+        all += "\x17\x03\x03\x00\x20"sv;
+        all += std::string(32, 'x');
+        EXPECT_EQ(feed(channel, all, clear), Channel::State::failed);
+        EXPECT_NE(channel.why().find("too many records without data"), std::string::npos)
+            << channel.why();
+    }
+}
+
+TEST_F(ChannelTest, KeyUpdatesBetweenDataAreTaken) {
+    Channel channel{door(Door::Tls::always, Door::Speech::mqtt, options()), peer()};
+    TlsClient client{path("ca.crt"), "localhost"};
+    client.start();
+    Bytes clear;
+    (void)talk(channel, client, clear);
+    (void)feed(channel, client.say(kConnect), clear);
+    for (int i = 0; i < 100; ++i) {
+        for (int record = 0; record < 128; ++record) (void)feed(channel, client.say("x"), clear);
+        ASSERT_EQ(feed(channel, client.update_key(SSL_KEY_UPDATE_REQUESTED), clear),
+                  Channel::State::open);
+    }
+    EXPECT_EQ(clear.size(), kConnect.size() + 100 * 128);
 }
 
 TEST_F(ChannelTest, HostChoosesTheCertificate) {

@@ -47,6 +47,8 @@ struct TlsStream::Io {
     static int read(BIO* bio, char* to, std::size_t size, std::size_t* got) {
         TlsStream& self = stream(bio);
         BIO_clear_retry_flags(bio);
+        *got = 0;
+        if (self.is_over_allowance_) return 0;  // for good: this ends the call of OpenSSL
         *got = std::min(size, self.input_.size());
         if (*got == 0) {
             BIO_set_retry_read(bio);
@@ -63,6 +65,20 @@ struct TlsStream::Io {
         stream(bio).has_answered_ = stream(bio).has_answered_ || answers_hello({from, size});
         *put = size;
         return 1;
+    }
+
+    /// The head of each record, before OpenSSL asks for the rest of it: it takes any number of
+    /// records that bring no data within one call, and only what it reads from can stop it.
+    static void on_message(int is_written,
+                           int /*version*/,
+                           int type,
+                           const void* /*bytes*/,
+                           std::size_t /*size*/,
+                           SSL* /*connection*/,
+                           void* self) {
+        if (is_written == 0 && type == SSL3_RT_HEADER) {
+            static_cast<TlsStream*>(self)->take_record_head();
+        }
     }
 
     static long control(BIO* /*bio*/, int command, long /*number*/, void* /*pointer*/) {
@@ -91,6 +107,8 @@ TlsStream::TlsStream(std::shared_ptr<const TlsContext> context)
     ::BIO_set_init(bio, 1);
     ::SSL_set_bio(ssl_.get(), bio, bio);
     ::SSL_set_accept_state(ssl_.get());
+    ::SSL_set_msg_callback(ssl_.get(), &Io::on_message);
+    (void)::SSL_ctrl(ssl_.get(), SSL_CTRL_SET_MSG_CALLBACK_ARG, 0, this);
 }
 
 TlsStream::~TlsStream() = default;
@@ -105,6 +123,7 @@ TlsStream::State TlsStream::receive(ByteView network, Bytes& clear, mqtt::WireBu
         const int result = ::SSL_read_ex(ssl_.get(), record.data(), record.size(), &got);
         if (result == 1) {
             clear.insert(clear.end(), record.data(), record.data() + got);
+            take_data();
         }
         if (state_ == State::handshake && ::SSL_is_init_finished(ssl_.get()) != 0) {
             state_ = State::open;
@@ -133,7 +152,25 @@ void TlsStream::bound_handshake(std::size_t received) {
     state_ = State::failed;
 }
 
+/// Those of the handshake have bounds of their own.
+void TlsStream::take_record_head() {
+    is_shaken_ = is_shaken_ || ::SSL_is_init_finished(ssl_.get()) != 0;
+    if (!is_shaken_) return;
+    is_over_allowance_ = is_over_allowance_ || allowance_ < 0;
+    allowance_ -= kEmptyRecordCost;  // until it has brought data
+}
+
+/// OpenSSL gives one record at a time.
+void TlsStream::take_data() noexcept {
+    allowance_ = std::min(allowance_ + kEmptyRecordCost + 1, kAllowanceMax);
+}
+
 void TlsStream::fail() {
+    if (is_over_allowance_) {
+        why_ = "too many records without data (key updates, alerts, empty ones)";
+        state_ = State::failed;
+        return;
+    }
     const unsigned long code = ::ERR_peek_error();
     const char* reason = ::ERR_reason_error_string(code);
     why_ = reason != nullptr ? reason : "unknown TLS error";

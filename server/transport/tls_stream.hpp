@@ -6,12 +6,14 @@
 //
 // Bounds: what one receive() can bring is what the caller read; a record is at most 16 KiB; a
 // handshake that is not complete 20 KiB (64 where certificates are asked for), and its time is the
-// shard's connect time-out.
+// shard's connect time-out. Records behind the handshake that bring no data are counted.
 
 #include "base/bytes.hpp"
 #include "protocol/codec/wire_buffer.hpp"
 #include "server/transport/tls_context.hpp"
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 
@@ -62,7 +64,15 @@ class TlsStream {
     static constexpr std::size_t kHelloMax = std::size_t{20} * 1024;
     static constexpr std::size_t kCertificatesMax = std::size_t{64} * 1024;
 
+    /// What a record without data (KeyUpdate, alert, nothing) takes from the allowance; one with
+    /// data gives one. 32 can come at once: no peer needs more than one in 2^24 records (RFC 8446
+    /// section 5.5), and keys are computed for each KeyUpdate.
+    static constexpr std::int32_t kEmptyRecordCost = 128;
+    static constexpr std::int32_t kAllowanceMax = 32 * kEmptyRecordCost;
+
     void bound_handshake(std::size_t received);
+    void take_record_head();
+    void take_data() noexcept;
     void fail();
 
     std::shared_ptr<const TlsContext> context_;
@@ -72,6 +82,9 @@ class TlsStream {
     std::string why_;
     State state_ = State::handshake;
     bool has_answered_ = false;
+    bool is_shaken_ = false;          // OpenSSL has completed the handshake, perhaps in this call
+    bool is_over_allowance_ = false;  // no more is read
+    std::int32_t allowance_ = kAllowanceMax;
     std::size_t handshake_bytes_ = 0;  // received so far
 };
 
