@@ -1,6 +1,7 @@
 #include "server/transport/tls_context.hpp"
 
 #include "base/assert.hpp"
+#include "server/transport/tls_tickets.hpp"
 
 #include <openssl/bio.h>
 #include <openssl/err.h>
@@ -93,6 +94,7 @@ void set_policy(SSL_CTX* context, const TlsOptions& options) {
     // Sessions are in the clients' tickets only: nothing to bound, nothing to share.
     ::SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
     (void)::SSL_CTX_set_num_tickets(context, 1);
+    bound_tickets(context);
     static constexpr std::string_view kSessionContext = "stentor";
     (void)::SSL_CTX_set_session_id_context(
         context,
