@@ -1,5 +1,6 @@
 #include "server/transport/channel.hpp"
 
+#include "auth/user_name.hpp"
 #include "server/transport/forwarded_for.hpp"
 #include "server/transport/proxy_header.hpp"
 
@@ -126,6 +127,10 @@ Channel::State Channel::receive(MutableByteView bytes, Bytes& clear) {
         return state_;
     }
     if (tls != TlsStream::State::handshake) learn_from_tls();
+    if (state_ == State::failed) {
+        clear.clear();  // what nobody may have said
+        return state_;
+    }
     if (!inner.empty()) receive_clear(inner, clear);
     // A request that came along with the farewell is still to be answered.
     const bool answers_first = state_ == State::failed || state_ == State::http;
@@ -247,6 +252,12 @@ void Channel::learn_from_tls() {
     if (std::exchange(client_looked_at_, true)) return;
     std::string name = tls_->client_name();
     if (name.empty()) return;
+    if (!auth::is_user_name(name)) {
+        fail(
+            "the common name of the client's certificate is no name of a user: control characters, "
+            "or more than 1024 bytes");
+        return;
+    }
     peer_.certificate_name = std::move(name);
     peer_changed_ = true;
 }

@@ -302,6 +302,24 @@ TEST_F(ChannelTest, ClientCertificateNamesThePeer) {
     EXPECT_NE(channel.why().find("peer did not return a certificate"), std::string::npos);
 }
 
+TEST_F(ChannelTest, ACertificateWithoutAUsersNameIsRefused) {
+    TlsOptions wanted = options();
+    wanted.client_ca_file = path("ca.crt");
+    wanted.client_certificates = ClientCertificates::optional;
+    Door& here = door(Door::Tls::always, Door::Speech::mqtt, wanted);
+    for (const char* name : {"a\nb", "\x7f", "\x1b[2J"}) {
+        write_pair("odd", *maker_.for_client(name, kLife));
+        Channel channel{here, peer()};
+        TlsClient client{path("ca.crt"), "localhost"};
+        client.use(path("odd.crt"), path("odd.key"));
+        client.start();
+        Bytes clear;
+        EXPECT_EQ(talk(channel, client, clear), Channel::State::failed);
+        EXPECT_NE(channel.why().find("no name of a user"), std::string::npos) << channel.why();
+        EXPECT_FALSE(channel.take_peer());
+    }
+}
+
 TEST_F(ChannelTest, WebSocketInsideTls) {
     Channel channel{door(Door::Tls::sniff, Door::Speech::sniff, options()), peer()};
     TlsClient client{path("ca.crt"), "localhost"};

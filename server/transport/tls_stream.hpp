@@ -52,7 +52,8 @@ class TlsStream {
     /// only asked to say it again (HelloRetryRequest, RFC 8446 section 4.1.4).
     [[nodiscard]] bool has_answered() const noexcept { return has_answered_; }
 
-    /// The common name of the client's verified certificate; empty: it has shown none.
+    /// The common name of the client's verified certificate, whatever is in it (a hidden end, as in
+    /// "admin\0.example"); empty: it has shown none.
     [[nodiscard]] std::string client_name() const;
 
   private:
