@@ -40,6 +40,20 @@ const char* advice_without_tls(std::byte first, Door::Speech speech) {
            "listener";
 }
 
+/// For ALPN: each one's length and name. Nobody is told that a door speaks what it does not.
+const char* protocols_inside(Door::Speech speech) {
+    switch (speech) {
+        case Door::Speech::mqtt:
+            return "\x04mqtt";
+        case Door::Speech::web_socket:
+        case Door::Speech::http:
+            return "\x08http/1.1";
+        case Door::Speech::sniff:
+            break;
+    }
+    return "\x04mqtt\x08http/1.1";
+}
+
 /// For who begins TLS on a door without.
 const char* advice_with_tls(Door::Speech speech) {
     switch (speech) {
@@ -127,10 +141,7 @@ Channel::State Channel::receive(MutableByteView bytes, Bytes& clear) {
         return state_;
     }
     if (tls != TlsStream::State::handshake) learn_from_tls();
-    if (state_ == State::failed) {
-        clear.clear();  // what nobody may have said
-        return state_;
-    }
+    if (state_ == State::failed) return state_;
     if (!inner.empty()) receive_clear(inner, clear);
     // A request that came along with the farewell is still to be answered.
     const bool answers_first = state_ == State::failed || state_ == State::http;
@@ -187,7 +198,7 @@ void Channel::choose_outer(ByteView bytes) {
     if (door_->tls == Door::Tls::never) return;
     auto context = door_->certificates->get();
     if (hello) {
-        tls_ = std::make_unique<TlsStream>(std::move(context));
+        tls_ = std::make_unique<TlsStream>(std::move(context), protocols_inside(door_->speech));
     } else if (context->demands_client_certificate()) {
         fail("no TLS on a door that demands client certificates: connect with TLS and one");
     }

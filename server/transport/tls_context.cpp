@@ -61,20 +61,22 @@ TlsProblem problem(const std::string& what, const std::string& file, std::string
 /// Nobody is there to type a passphrase.
 int no_passphrase(char* /*buffer*/, int /*size*/, int /*writes*/, void* /*data*/) { return 0; }
 
-/// "mqtt" if the client offers it, else HTTP for WebSockets; a client that offers neither is let
-/// in all the same, as the protocol is told apart by what it says.
-int choose_protocol(SSL* /*connection*/,
+/// Of what TlsStream says is spoken the first that the client offers. One that offers nothing of it
+/// is let in all the same, without the alert of RFC 7301 section 3.2: such clients exist (AWS's
+/// x-amzn-mqtt-ca), and the protocol is told apart by what they say.
+int choose_protocol(SSL* connection,
                     const unsigned char** out,
                     unsigned char* out_size,
                     const unsigned char* in,
                     unsigned in_size,
                     void* /*data*/) {
-    static constexpr std::string_view kOurs = "\x04mqtt\x08http/1.1";
+    const auto* ours = static_cast<const char*>(::SSL_get_ex_data(connection, 0));
+    if (ours == nullptr) return SSL_TLSEXT_ERR_NOACK;
     unsigned char* chosen = nullptr;
     if (::SSL_select_next_proto(&chosen,
                                 out_size,
-                                reinterpret_cast<const unsigned char*>(kOurs.data()),
-                                static_cast<unsigned>(kOurs.size()),
+                                reinterpret_cast<const unsigned char*>(ours),
+                                static_cast<unsigned>(std::strlen(ours)),
                                 in,
                                 in_size) != OPENSSL_NPN_NEGOTIATED) {
         return SSL_TLSEXT_ERR_NOACK;

@@ -99,10 +99,13 @@ struct TlsStream::Io {
 
 void TlsStream::FreeSsl::operator()(ssl_st* connection) const noexcept { ::SSL_free(connection); }
 
-TlsStream::TlsStream(std::shared_ptr<const TlsContext> context)
+TlsStream::TlsStream(std::shared_ptr<const TlsContext> context, const char* protocols)
     : context_{std::move(context)}, ssl_{context_->new_connection()} {
     BIO* bio = ::BIO_new(Io::method());
-    if (!ssl_ || bio == nullptr) throw std::bad_alloc{};
+    if (!ssl_ || bio == nullptr ||
+        ::SSL_set_ex_data(ssl_.get(), 0, const_cast<char*>(protocols)) != 1) {
+        throw std::bad_alloc{};
+    }
     ::BIO_set_data(bio, this);
     ::BIO_set_init(bio, 1);
     ::SSL_set_bio(ssl_.get(), bio, bio);

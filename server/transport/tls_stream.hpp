@@ -30,8 +30,9 @@ class TlsStream {
         failed,  // why() says what was wrong; an alert for the peer may be in `out`
     };
 
-    /// Begins a handshake; keeps `context` until the end.
-    explicit TlsStream(std::shared_ptr<const TlsContext> context);
+    /// Begins a handshake; keeps `context` until the end. `protocols`: what is spoken inside, the
+    /// one we prefer first, as ALPN writes it (RFC 7301 section 3.1); outlives this.
+    TlsStream(std::shared_ptr<const TlsContext> context, const char* protocols);
     ~TlsStream();
     TlsStream(const TlsStream&) = delete;
     TlsStream& operator=(const TlsStream&) = delete;

@@ -132,18 +132,22 @@ class Tls(TlsCase):
         self.handshake(self.context)
 
     def test_alpn(self):
-        self.serve(self.listener(), '[[listener]]\nurl = "auto://127.0.0.1:0"\n' +
-                   self.listener().partition("\n")[2].partition("\n")[2], self.OPEN)
-        for port in self.broker.ports:
-            for offered, chosen in (([], None), (["mqtt"], "mqtt"), (["http/1.1"], "http/1.1"),
-                                    (["h2", "http/1.1", "mqtt"], "mqtt"), (["h2"], None),
-                                    (["x-amzn-mqtt-ca"], None)):
-                with self.subTest(offered=offered):
+        tls = self.listener().partition("\n")[2].partition("\n")[2]
+        schemes = {"mqtts": ("mqtt",), "auto": ("mqtt", "http/1.1"), "wss": ("http/1.1",),
+                   "https": ("http/1.1",)}
+        self.serve(*(f'[[listener]]\nurl = "{scheme}://127.0.0.1:0"\n{tls}'
+                     for scheme in schemes), self.OPEN)
+        for port, (scheme, spoken) in zip(self.broker.ports, schemes.items()):
+            for offered in ([], ["mqtt"], ["http/1.1"], ["h2", "http/1.1", "mqtt"], ["h2"],
+                            ["x-amzn-mqtt-ca"]):
+                with self.subTest(scheme=scheme, offered=offered):
                     context = ssl.create_default_context(cafile=self.dir / "ca.crt")
                     if offered:
                         context.set_alpn_protocols(offered)
-                    self.assertEqual(self.handshake(context, port=port).selected_alpn_protocol(),
-                                     chosen)
+                    wanted = next((each for each in spoken if each in offered), None)
+                    with socket.create_connection(("127.0.0.1", port), PATIENCE) as stream, \
+                            context.wrap_socket(stream, server_hostname="localhost") as secure:
+                        self.assertEqual(secure.selected_alpn_protocol(), wanted)
 
     def test_the_name_chooses_the_certificate(self):
         self.rsa_certificate("other", "other.test")
