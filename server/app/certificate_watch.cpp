@@ -28,6 +28,12 @@ std::string about(const TlsFinding& finding) {
     return finding.problem.file + ' ' + std::to_string(finding.certificate) + ' ' + finding.subject;
 }
 
+TlsRefusal refusal_of(std::size_t number, TlsProblem problem) {
+    return {.listener = number,
+            .file = std::move(problem.file),
+            .why = {std::move(problem.what), std::move(problem.hint)}};
+}
+
 }  // namespace
 
 CertificateWatch::CertificateWatch(const std::vector<std::string>& urls,
@@ -37,14 +43,46 @@ CertificateWatch::CertificateWatch(const std::vector<std::string>& urls,
 std::vector<TlsRefusal> CertificateWatch::renew(
     const std::vector<config::ListenerOptions>& listeners, WallTime now) {
     (void)files_.changed(certificate_files(listeners));
-    std::vector<TlsRefusal> kept;
-    for (std::size_t i = 0; i < doors_.size() && i < listeners.size(); ++i) {
+    return take(load(listeners, now), listeners, now);
+}
+
+Result<std::vector<TlsRefusal>, TlsMistakes> CertificateWatch::reload(
+    const std::vector<config::ListenerOptions>& listeners, WallTime now) {
+    (void)files_.changed(certificate_files(listeners));  // before they are read
+    auto loaded = load(listeners, now);
+    TlsMistakes mistakes;
+    for (std::size_t i = 0; i < loaded.size(); ++i) {
+        if (!loaded[i] || loaded[i]->has_value()) continue;
+        if (i < in_force_.size() && in_force_[i] == listeners[i].tls) continue;
+        mistakes.all.push_back(refusal_of(i, loaded[i]->error()));
+    }
+    if (!mistakes.all.empty()) return mistakes;
+    return {boost::system::in_place_value, take(std::move(loaded), listeners, now)};
+}
+
+/// What each door would get; nothing for those without TLS.
+std::vector<std::optional<CertificateWatch::Loaded>> CertificateWatch::load(
+    const std::vector<config::ListenerOptions>& listeners, WallTime now) const {
+    std::vector<std::optional<Loaded>> loaded(std::min(doors_.size(), listeners.size()));
+    for (std::size_t i = 0; i < loaded.size(); ++i) {
         if (doors_[i].certificates == nullptr) continue;
-        if (auto problem = renew_door(i, listeners[i], now)) {
+        const auto running = doors_[i].certificates->get();
+        loaded[i].emplace(usable_certificates(listeners[i], running.get(), now));
+    }
+    return loaded;
+}
+
+std::vector<TlsRefusal> CertificateWatch::take(
+    std::vector<std::optional<Loaded>> loaded,
+    const std::vector<config::ListenerOptions>& listeners,
+    WallTime now) {
+    know(listeners);
+    std::vector<TlsRefusal> kept;
+    for (std::size_t i = 0; i < loaded.size(); ++i) {
+        if (!loaded[i]) continue;
+        if (auto problem = take_door(i, *std::move(loaded[i]), listeners[i].tls, now)) {
             kept_[i].told = now;
-            kept.push_back({.listener = i,
-                            .file = std::move(problem->file),
-                            .why = {std::move(problem->what), std::move(problem->hint)}});
+            kept.push_back(refusal_of(i, *std::move(problem)));
         }
         tell(i, now);
     }
@@ -52,22 +90,22 @@ std::vector<TlsRefusal> CertificateWatch::renew(
 }
 
 /// Fails with the reason why the door keeps what it has.
-std::optional<TlsProblem> CertificateWatch::renew_door(std::size_t number,
-                                                       const config::ListenerOptions& listener,
-                                                       WallTime now) {
+std::optional<TlsProblem> CertificateWatch::take_door(std::size_t number,
+                                                      Loaded loaded,
+                                                      const config::TlsOptions& options,
+                                                      WallTime now) {
     kept_.resize(doors_.size());
     Kept& kept = kept_[number];
-    server::TlsSlot& slot = *doors_[number].certificates;
-    const auto running = slot.get();
-    auto usable = usable_certificates(listener, running.get(), now);
     kept.tried = now;
-    if (!usable) {
-        kept.why = usable.error().what + usable.error().hint;
-        return usable.error();
+    if (!loaded) {
+        kept.why = loaded.error().what + loaded.error().hint;
+        return loaded.error();
     }
+    in_force_[number] = options;
+    server::TlsSlot& slot = *doors_[number].certificates;
     const bool was_kept = !std::exchange(kept.why, {}).empty();
-    const bool is_new = !(*usable)->is_like(*running);
-    slot.set(*std::move(usable));
+    const bool is_new = !(*loaded)->is_like(*slot.get());
+    slot.set(*std::move(loaded));
     std::erase_if(told_, [number](const Told& told) { return told.door == number; });
     if (!is_new && !was_kept) return std::nullopt;
     STENTOR_LOG(info,
@@ -82,7 +120,9 @@ void CertificateWatch::try_again(std::size_t number,
                                  WallTime now) {
     Kept& kept = kept_[number];
     const std::string before = kept.why;
-    const auto problem = renew_door(number, listener, now);
+    const auto running = doors_[number].certificates->get();
+    const auto problem =
+        take_door(number, usable_certificates(listener, running.get(), now), listener.tls, now);
     if (!problem || (kept.why == before && is_within(now, kept.told, kTellAgain))) return;
     kept.told = now;
     tell_kept(number, *problem);
@@ -97,7 +137,15 @@ void CertificateWatch::tell_kept(std::size_t number, const TlsProblem& problem) 
         problem.hint);
 }
 
+/// The doors were made of the listeners that this sees first.
+void CertificateWatch::know(const std::vector<config::ListenerOptions>& listeners) {
+    for (std::size_t i = in_force_.size(); i < doors_.size() && i < listeners.size(); ++i) {
+        in_force_.push_back(listeners[i].tls);
+    }
+}
+
 void CertificateWatch::look(const std::vector<config::ListenerOptions>& listeners, WallTime now) {
+    know(listeners);
     if (files_.changed(certificate_files(listeners))) {
         for (const TlsRefusal& kept : renew(listeners, now)) {
             tell_kept(kept.listener, {kept.why.what, kept.why.hint, kept.file});

@@ -26,4 +26,9 @@ bool FileWatch::changed(std::vector<std::string> files) {
     return differs;
 }
 
+void FileWatch::forget() {
+    looked_ = true;
+    seen_ = {{{}, -1}};
+}
+
 }  // namespace stentor::app

@@ -15,6 +15,9 @@ class FileWatch {
     /// false at the first call.
     [[nodiscard]] bool changed(std::vector<std::string> files);
 
+    /// What was read of them is not in force: the next call returns true.
+    void forget();
+
   private:
     using Stamp = std::pair<std::string, std::int64_t>;
     std::vector<Stamp> seen_;

@@ -220,8 +220,8 @@ class RunningServer final : public Server {
     [[nodiscard]] int ready_descriptor() const override { return ready_.get(); }
     [[nodiscard]] int stopped_descriptor() const override { return stopped_.get(); }
     void request_stop(StopMode mode) override;
-    [[nodiscard]] std::vector<TlsRefusal> reload(const config::Options& options,
-                                                 Access access) override;
+    [[nodiscard]] Result<std::vector<TlsRefusal>, TlsMistakes> reload(
+        const config::Options& options, Access access) override;
     [[nodiscard]] ReloadDesk& reload_desk() override { return reload_desk_; }
     void set_bans(std::shared_ptr<const auth::BanList> bans) override;
     void look_after_files(const config::Options& options) override {
@@ -541,9 +541,11 @@ void RunningServer::request_stop(StopMode mode) {
     wake_.notify_all();
 }
 
-std::vector<TlsRefusal> RunningServer::reload(const config::Options& options, Access access) {
+Result<std::vector<TlsRefusal>, TlsMistakes> RunningServer::reload(const config::Options& options,
+                                                                   Access access) {
     // The limits of shards need a restart; main says so.
-    std::vector<TlsRefusal> kept = certificates_.renew(options.listeners, wall_time());
+    auto kept = certificates_.reload(options.listeners, wall_time());
+    if (!kept) return kept;
     gate_.set_throttle(throttle_options(options.auth));
     gate_.replace(std::move(access.chain), std::move(access.acl));
     set_bans(access.bans ? std::move(access.bans) : std::make_shared<const auth::BanList>());

@@ -230,6 +230,9 @@ class Service {
         admin::ReloadReport report = reload();
         if (is_ready_) service_manager::tell("READY=1\n");
         if (report.outcome == admin::ReloadReport::Outcome::applied) return report;
+        // What it has read of these was not taken: they are looked at again by themselves.
+        key_watch_.forget();
+        ban_watch_.forget();
         const auto& why = report.mistakes.front();
         service_manager::tell(service_manager::status(
             "reload failed, the old configuration stays in force: " +
@@ -259,13 +262,25 @@ class Service {
         if (tls_appears_or_goes(listeners, fresh.listeners)) {
             report.restart_needed.emplace_back("listener.tls");
         }
-        set_log_level(level_of(fresh.logging.level));
-        options_.auth = fresh.auth;
-        options_.http = fresh.http;
-        options_.listeners = std::move(listeners);
-        options_.logging.level = fresh.logging.level;
-        jwt_keys_ = access->jwt_keys;
-        const auto kept = server_->reload(options_, *std::move(access));
+        config::Options wanted = options_;
+        wanted.auth = fresh.auth;
+        wanted.http = fresh.http;
+        wanted.listeners = std::move(listeners);
+        wanted.logging.level = fresh.logging.level;
+        auto jwt_keys = access->jwt_keys;
+        const auto reloaded = server_->reload(wanted, *std::move(access));
+        if (!reloaded) {
+            std::vector<config::Diagnostic> mistakes;
+            for (const TlsRefusal& each : reloaded.error().all) {
+                mistakes.push_back(mistake_of(each, wanted.listeners, fresh.listeners));
+            }
+            config::point_to_origins(mistakes, loaded->origins);
+            return keep(mistakes);
+        }
+        options_ = std::move(wanted);
+        jwt_keys_ = std::move(jwt_keys);
+        set_log_level(level_of(options_.logging.level));
+        const std::vector<TlsRefusal>& kept = *reloaded;
         for (const TlsRefusal& each : kept) {
             tell_kept(each, mistake_of(each, options_.listeners, fresh.listeners), loaded->origins);
         }

@@ -37,6 +37,12 @@ struct TlsRefusal {
     Problem why;
 };
 
+/// Why a reload has changed nothing: listeners whose `tls` says something else than before that
+/// cannot be used. One at least.
+struct TlsMistakes {
+    std::vector<TlsRefusal> all;
+};
+
 /// Who may come in and do what, read from files by main. Immutable, replaced as a whole by
 /// reload().
 struct Access {
@@ -80,9 +86,10 @@ class Server {
     /// Hands over what can change while running: access, certificates, limits of new connections.
     /// The caller has validated all but the certificates and has said which keys need a restart
     /// (main does). Returns the doors whose new certificates cannot be used, or would lock clients
-    /// out that get in today: they keep theirs, and nobody has been told so yet.
-    [[nodiscard]] virtual std::vector<TlsRefusal> reload(const config::Options& options,
-                                                         Access access) = 0;
+    /// out that get in today, with the same TLS options: they keep theirs, and nobody has been told
+    /// so yet. With other options the reload fails, and all is as it was.
+    [[nodiscard]] virtual Result<std::vector<TlsRefusal>, TlsMistakes> reload(
+        const config::Options& options, Access access) = 0;
 
     /// What administrators ask the main thread to do: a reload.
     [[nodiscard]] virtual ReloadDesk& reload_desk() = 0;

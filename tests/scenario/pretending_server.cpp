@@ -42,15 +42,15 @@ class PretendingServer final : public Server {
         stop();
     }
 
-    [[nodiscard]] std::vector<TlsRefusal> reload(const config::Options& options,
-                                                 Access access) override {
+    [[nodiscard]] Result<std::vector<TlsRefusal>, TlsMistakes> reload(
+        const config::Options& options, Access access) override {
         std::cerr << "pretending to reload: anonymous=" << static_cast<int>(options.auth.anonymous)
                   << " shards=" << options.node.shards << " links=" << (access.chain != nullptr)
                   << std::endl;
-        if (std::getenv("PRETEND_FAILURE") == nullptr) return {};
+        if (std::getenv("PRETEND_FAILURE") == nullptr) return {boost::system::in_place_value};
         failed_ = true;
         stop();
-        return {};
+        return {boost::system::in_place_value};
     }
 
     [[nodiscard]] ReloadDesk& reload_desk() override { return reload_desk_; }

@@ -354,15 +354,18 @@ class Doors(unittest.TestCase):
         self.assertTrue(self.welcomed(broker.ports[1]))
 
     def test_a_bad_certificate_is_one_doors_matter(self):
-        door = 'url = "mqtts://127.0.0.1:0"\n' + self.TLS
+        shutil.copy(self.dir / "server.key", self.dir / "own.key")
+        door = 'url = "mqtts://127.0.0.1:0"\n' + self.TLS.replace("server.key", "own.key")
         other = 'url = "mqtts://localhost:0"\n'
         broker = self.broker(door, other + self.TLS, 'url = "mqtt://127.0.0.1:0"')
         mark = broker.mark()
-        line = self.reload(broker, door.replace("server.key", "ca.key"), other + self.REQUIRED,
+        shutil.copy(self.dir / "ca.key", self.dir / "own.key")
+        line = self.reload(broker, door, other + self.REQUIRED,
                            'url = "mqtt://127.0.0.1:0"', more='[auth]\nanonymous = "never"\n')
         self.assertEqual((line["event"], line["listeners_kept"]), ("reloaded", 1))
-        kept = broker.wait_for("certificates_kept", mark)
-        self.assertRegex(kept["msg"], r"doors.toml:\d+:\d+: .*ca.key")
+        kept = broker.wait_for('"line"', mark)
+        self.assertEqual(kept["event"], "certificates_kept")
+        self.assertRegex(kept["msg"], r"doors.toml:\d+:\d+: .*own.key")
         self.assertEqual(kept["listener"], f"mqtts://127.0.0.1:{broker.ports[0]}")
         mark = broker.mark()
         self.assertTrue(self.spoken_to(broker.ports[0], self.context))  # as it was, all of it
@@ -370,10 +373,33 @@ class Doors(unittest.TestCase):
         self.assertTrue(self.welcomed(broker.ports[1], name="phone-7"))
         self.assertFalse(self.welcomed(broker.ports[2]))
         # Mended, it comes without another word.
+        shutil.copy(self.dir / "server.key", self.dir / "own.key")
         self.reload(broker, door, other + self.REQUIRED, 'url = "mqtt://127.0.0.1:0"')
         self.assertEqual(broker.wait_for("certificates_renewed", mark)["listener"],
                          f"mqtts://127.0.0.1:{broker.ports[0]}")
         self.assertTrue(self.welcomed(broker.ports[0], self.context))
+
+    def test_tls_options_that_cannot_be_used_refuse_the_whole_reload(self):
+        """Or else everybody comes in whom the door was to ask for a certificate."""
+        door = 'url = "mqtts://127.0.0.1:0"\n'
+        never, always = (f'[auth]\nanonymous = "{each}"\n' for each in ("never", "always"))
+        broker = self.broker(door + self.TLS, more=never)
+        for wrong, file in ((self.REQUIRED.replace("ca.crt", "typo.crt"), "typo.crt"),
+                            (self.REQUIRED.replace("server.key", "ca.key"), "ca.key")):
+            mark = broker.mark()
+            line = self.reload(broker, door + wrong, more=always)
+            self.assertEqual((line["event"], line["level"]), ("reload_failed", "error"))
+            self.assertRegex(line["msg"], rf"doors.toml:\d+:\d+: .*{file}")
+            broker.wait_for("the old configuration stays in force", mark)
+            self.assertFalse(self.welcomed(broker.ports[0], self.context))
+        line = self.reload(broker, door + self.REQUIRED, more=always)
+        self.assertEqual((line["event"], line["listeners_kept"]), ("reloaded", 0))
+        self.assertFalse(self.welcomed(broker.ports[0], self.context))
+        self.assertTrue(self.welcomed(broker.ports[0], name="phone-7"))
+        # Asking no longer is a change, too.
+        line = self.reload(broker, door + self.TLS.replace("server.crt", "typo.crt"), more=never)
+        self.assertEqual(line["event"], "reload_failed")
+        self.assertTrue(self.welcomed(broker.ports[0], name="phone-7"))
 
     def test_a_required_certificate_means_no_plain_speech(self):
         broker = self.broker('url = "auto://127.0.0.1:0"\n' + self.REQUIRED)
