@@ -64,10 +64,11 @@ Throttle::Attempt Throttle::attempt(std::string_view address,
                 hash_of(key_, 'n', {reinterpret_cast<const char*>(network.data()), network.size()});
         }
     }
-    if (!user.empty()) attempt.user = hash_of(key_, 'u', user);
-    if (attempt.address != 0 && attempt.user != 0) {
-        attempt.pair = hash_of(key_, 'p', std::string{who->text()}.append(user));
-    }
+    if (user.empty()) return attempt;
+    attempt.user = hash_of(key_, 'u', user);
+    // Those without an address of their own are one place, which a user can fail or be known at.
+    const std::string_view place = attempt.address != 0 ? who->text() : std::string_view{};
+    attempt.pair = hash_of(key_, 'p', std::string{place}.append(1, '\0').append(user));
     return attempt;
 }
 
@@ -93,7 +94,7 @@ bool Throttle::is_too_many(const Attempt& attempt, Instant now, Counts counts) c
     const std::uint32_t of_user = options_.failures_per_user_max;
     const Duration each = options_.forgets_one_after;
     const bool address =
-        of_address != 0 &&
+        of_address != 0 && attempt.address != 0 &&
         has_reached(addresses_, attempt.address, of_address, address_forgets_after());
     const bool network =
         of_address != 0 && attempt.network != 0 &&
@@ -107,7 +108,7 @@ bool Throttle::is_too_many(const Attempt& attempt, Instant now, Counts counts) c
 }
 
 bool Throttle::refuses(const Attempt& attempt, Instant now) {
-    if (attempt.address == 0) return false;
+    if (attempt.is_nobody()) return false;
     const std::lock_guard lock{mutex_};
     const bool refuses = is_too_many(attempt, now, Counts::failures);
     if (refuses) ++refused_;
@@ -115,7 +116,7 @@ bool Throttle::refuses(const Attempt& attempt, Instant now) {
 }
 
 Throttle::Start Throttle::begin(const Attempt& attempt, Instant now) {
-    if (attempt.address == 0) return Start::begins;
+    if (attempt.is_nobody()) return Start::begins;
     const std::lock_guard lock{mutex_};
     if (is_too_many(attempt, now, Counts::failures)) {
         ++refused_;
@@ -129,7 +130,7 @@ Throttle::Start Throttle::begin(const Attempt& attempt, Instant now) {
 }
 
 void Throttle::end(const Attempt& attempt) noexcept {
-    if (attempt.address == 0) return;
+    if (attempt.is_nobody()) return;
     const std::lock_guard lock{mutex_};
     for (const std::uint64_t key : keys_of(attempt)) {
         const auto undecided = undecided_.find(key);
@@ -139,7 +140,7 @@ void Throttle::end(const Attempt& attempt) noexcept {
 
 /// No more is remembered than the bounds: what is past them would only make forgetting take longer.
 void Throttle::failed(const Attempt& attempt, Instant now) {
-    if (attempt.address == 0) return;
+    if (attempt.is_nobody()) return;
     const auto add =
         [now](LeakyTable& table, std::uint64_t key, std::uint32_t times_max, Duration each) {
             if (times_max == 0 || has_failed(table.level(key, now), times_max, each)) return;
@@ -149,7 +150,9 @@ void Throttle::failed(const Attempt& attempt, Instant now) {
     const std::uint32_t of_address = options_.failures_per_address_max;
     const std::uint32_t of_user = options_.failures_per_user_max;
     const Duration each = options_.forgets_one_after;
-    add(addresses_, attempt.address, of_address, address_forgets_after());
+    if (attempt.address != 0) {
+        add(addresses_, attempt.address, of_address, address_forgets_after());
+    }
     if (attempt.network != 0) {
         add(addresses_, attempt.network, kNetworkAddresses * of_address, network_forgets_after());
     }

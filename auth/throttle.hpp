@@ -16,7 +16,8 @@
 // where such an attempt has failed. The bound of an address is far wider: thousands of phones may
 // have the same one, and some of them a wrong password; and who has come in from there lately is
 // let in whatever the others do. Addresses that many share without telling (loopback, a proxy that
-// does not say for whom) are not counted and not refused.
+// does not say for whom) have no bound; but together they are one place from which a user's name
+// has failed, or has come in, so that who guesses there has the user's bound.
 //
 // Any thread. Fixed memory (LeakyTable says what happens at the bound), and a few numbers for each
 // attempt that has begun and not ended.
@@ -52,10 +53,12 @@ class Throttle {
 
     /// Who tries. A value.
     struct Attempt {
-        std::uint64_t address = 0;  // 0: shared by many, not counted
+        std::uint64_t address = 0;  // 0: shared by many, no bound
         std::uint64_t network = 0;  // 0: of IPv4
         std::uint64_t user = 0;     // 0: gives no name
         std::uint64_t pair = 0;
+
+        [[nodiscard]] bool is_nobody() const noexcept { return address == 0 && user == 0; }
     };
     /// `address` is numeric or empty; of an IPv6 address the first 64 bits count: they are one
     /// customer's. Some have 48: those together may fail as often as sixteen addresses. `user` as

@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <array>
 #include <string>
 
 namespace stentor::auth {
@@ -156,12 +157,37 @@ TEST_F(ThrottleTest, GuessesSideBySideAreCounted) {
     EXPECT_EQ(begun, 3);
 }
 
-TEST_F(ThrottleTest, LoopbackAndNoAddressAreNotCounted) {
-    for (const char* address : {"127.0.0.1", "127.1.2.3", "::1", ""}) {
-        fail(address, "anna", 100);
-        EXPECT_FALSE(refuses(address, "anna")) << address;
+TEST_F(ThrottleTest, LoopbackAndNoAddressAreOnePlaceWithoutABoundOfItsOwn) {
+    constexpr std::array kPlaces{"127.0.0.1", "127.1.2.3", "::1", ""};
+    for (const char* place : kPlaces) fail(place, "anna");
+    EXPECT_FALSE(refuses("", "anna"));
+    fail("", "anna");
+    for (const char* place : kPlaces) {
+        fail(place, "", 100);
+        EXPECT_TRUE(refuses(place, "anna")) << place;
+        EXPECT_FALSE(refuses(place, "bob")) << place;
+        EXPECT_FALSE(refuses(place, "")) << place;
     }
     EXPECT_FALSE(refuses("192.0.2.1", "anna"));
+    now += 60s;
+    EXPECT_FALSE(refuses("", "anna"));
+}
+
+TEST_F(ThrottleTest, GuessesOnLoopbackLockNobodyOutElsewhere) {
+    succeed("192.0.2.1", "anna");
+    fail("127.0.0.1", "anna", 100);
+    EXPECT_TRUE(refuses("127.0.0.1", "anna"));
+    EXPECT_FALSE(refuses("192.0.2.1", "anna"));
+    EXPECT_FALSE(refuses("192.0.2.2", "anna"));
+}
+
+TEST_F(ThrottleTest, GuessesSideBySideOnLoopbackAreCounted) {
+    int begun = 0;
+    for (int i = 0; i < 20; ++i) {
+        const auto guess = throttle.attempt("", "anna");
+        if (throttle.begin(guess, now) == Throttle::Start::begins) ++begun;
+    }
+    EXPECT_EQ(begun, 5);
 }
 
 TEST_F(ThrottleTest, BoundsCanBeTakenAway) {

@@ -134,6 +134,15 @@ class Throttle(AccessCase):
             password = "wrong" if answer else "a"
             self.assertEqual(client.ask(f"l{self.names}", "anna", password), answer)
 
+    def test_a_user_is_not_guessed_at_on_loopback_for_ever(self):
+        self.start(user=3)
+        self.assertEqual(self.try_from("192.0.2.1", "anna", "a"), 0)
+        for answer in [WRONG] * 3 + [RATE] * 2:
+            self.names += 1
+            client = self.client(self.broker.ports[2])
+            self.assertEqual(client.ask(f"l{self.names}", "anna", "wrong"), answer)
+        self.assertEqual(self.try_from("192.0.2.1", "anna", "a"), 0)
+
     def test_bounds_can_be_changed_and_taken_away(self):
         self.start(address=1)
         self.assertEqual(self.try_from("192.0.2.1", "anna", "wrong"), WRONG)
