@@ -135,7 +135,8 @@ class JwtTest(unittest.TestCase):
         self.assertEqual(self.reason(5, token(RSA, "RS256"), user=None), 0, "no user name")
 
     def test_every_refusal_is_the_same(self):
-        self.start("auth.jwt.issuer=https://id.example", "auth.jwt.algorithms=RS256,HS256")
+        self.start("auth.jwt.issuer=https://id.example", "auth.jwt.algorithms=RS256,HS256",
+                   "auth.failures_per_user_max=0")
         good = {"iss": "https://id.example"}
         forged = [
             token(OTHER_RSA, "RS256", **good),
